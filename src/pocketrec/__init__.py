@@ -1,0 +1,1 @@
+"""pocketrec: the best recommender that fits into a number of bytes."""
