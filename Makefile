@@ -22,6 +22,9 @@ NATIVE := pyproject.toml $(wildcard CMakeLists.txt) $(shell find csrc -type f -n
 # One thread per test process: results do not depend on the machine's cores, and two processes do not fight.
 export OMP_NUM_THREADS := 1
 
+# Where a compiler works, a failed build is a mistake in csrc/ and must not pass as the pure-Python package.
+export POCKETREC_NATIVE_REQUIRED := $(shell echo 'int main() {}' | $${CXX:-c++} -x c++ -fsyntax-only - 2>/dev/null && echo 1 || echo 0)
+
 .PHONY: demo test check static bench format clean
 .DELETE_ON_ERROR:
 
