@@ -1,0 +1,50 @@
+"""Metrics: how good the predictions of a binary outcome are, as numbers that survive JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["GroupMetrics", "Metrics"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """One evaluation. A number is None where it is not defined: most of them need both classes.
+
+    Attributes:
+        rows: data rows evaluated.
+        positives: rows whose label is 1.
+        auc: area under the ROC curve, 0..1, ties counted half; None when one class is missing.
+        auc_error: the exact area lies in ``auc`` +- ``auc_error``; 0 when it was computed exactly.
+        logloss: mean cross-entropy in nats, 0 or more.
+        normalised_entropy: log-loss over that of always predicting the mean label (below 1 is better than that).
+        calibration: mean prediction over mean label (1 is right, above 1 predicts too much); None without positives.
+        extra: any further measure by its name.
+    """
+
+    rows: int
+    positives: int
+    auc: float | None
+    logloss: float
+    normalised_entropy: float | None
+    calibration: float | None
+    auc_error: float = 0.0
+    extra: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupMetrics:
+    """The evaluation of the rows of one group.
+
+    Attributes:
+        rows: data rows in the group.
+        positives: those whose label is 1.
+        auc: area under the ROC curve within the group, 0..1; None when one class is missing.
+        auc_error: the exact area lies in ``auc`` +- ``auc_error``.
+    """
+
+    rows: int
+    positives: int
+    auc: float | None
+    auc_error: float = 0.0
