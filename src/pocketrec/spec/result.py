@@ -1,0 +1,172 @@
+"""Result: one run as one JSON line, failures included. Reports are made from such lines alone."""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pocketrec.spec.errors import BadFile, DataError, OptionError
+from pocketrec.spec.metrics import GroupMetrics, Metrics
+
+if TYPE_CHECKING:
+    from pydantic import ConfigDict, TypeAdapter
+
+__all__ = ["Result", "append_result", "read_results"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One run: what was asked for, what came out, what it took. What was not measured is None, never 0.
+
+    Attributes:
+        commit: of the source that ran, with ``+`` behind it when files had changed since.
+        command: the command line that does it again, or "".
+        data: name of the data set, with its split where that matters.
+        model: name of the model.
+        method: name of the method.
+        options: the method's options, JSON only; those that tell apart runs of one method.
+        storage: name of the storage.
+        budget: the budget as it was written ("16x").
+        budget_bytes: what that means in bytes for these tables, 0 or more.
+        promised_bytes: `serve_bytes` of the sizing.
+        held_bytes: bytes of the tensors of the frozen bank.
+        file_bytes: bytes of the same tensors in the artifact.
+        train_bytes: parameters, shadows and optimizer state of the largest stage.
+        vocabulary_bytes: raw token to encoded id.
+        dense_bytes: the networks.
+        table_bytes: promised bytes by table, or by the name of what several tables share; sums to `promised_bytes`.
+        seed: of the run.
+        epochs: how many epochs were chosen on validation.
+        validation: metrics on the validation rows, of the epoch that was chosen.
+        test: metrics on the test rows.
+        by_frequency: metrics on the test rows by group: head, torso, unseen.
+        curve: one mapping per epoch: ``epoch`` (from 1) and any of ``train_loss``, ``validation_auc``,
+            ``validation_logloss``, ...
+        rows_per_s: training rows per second.
+        seconds: of the whole run.
+        peak_rss_bytes: the most resident memory that the process had.
+        skipped: why there was no run, or None. A skipped run has no metrics.
+        notes: sentences to print.
+    """
+
+    # For the reader of lines; it holds for the metrics within too.
+    __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid", "allow_inf_nan": False}
+
+    commit: str
+    data: str
+    model: str
+    method: str
+    budget: str
+    budget_bytes: int
+    seed: int
+    command: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    storage: str = "float32"
+    promised_bytes: int | None = None
+    held_bytes: int | None = None
+    file_bytes: int | None = None
+    train_bytes: int | None = None
+    vocabulary_bytes: int | None = None
+    dense_bytes: int | None = None
+    table_bytes: Mapping[str, int] = field(default_factory=dict)
+    epochs: int | None = None
+    validation: Metrics | None = None
+    test: Metrics | None = None
+    by_frequency: Mapping[str, GroupMetrics] = field(default_factory=dict)
+    curve: tuple[Mapping[str, int | float | None], ...] = ()
+    rows_per_s: float | None = None
+    seconds: float | None = None
+    peak_rss_bytes: int | None = None
+    skipped: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        amounts = {f.name: getattr(self, f.name) for f in fields(self) if f.name.endswith("_bytes")}
+        amounts |= {f"table_bytes[{table!r}]": amount for table, amount in amounts.pop("table_bytes").items()}
+        amounts |= {"epochs": self.epochs, "rows_per_s": self.rows_per_s, "seconds": self.seconds}
+        for name, amount in amounts.items():
+            if amount is not None and not 0 <= amount < math.inf:
+                raise OptionError(f"{name} must be 0 or more and finite, got {amount}.")
+        if self.skipped is not None and (self.validation is not None or self.test is not None):
+            raise OptionError(f"A run was skipped ({self.skipped}), yet it has metrics. Give one of the two.")
+
+    def to_json_line(self) -> str:
+        """One line of JSON without a line break; OptionError when a value is not JSON (NaN and infinity are not)."""
+        try:
+            return json.dumps(asdict(self), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        except (TypeError, ValueError) as wrong:
+            raise OptionError(
+                f"The result of {self.method} (budget {self.budget}, seed {self.seed}) is not JSON: {wrong}."
+            ) from wrong
+
+    @staticmethod
+    def from_json_line(line: str | bytes) -> Result:
+        """The inverse of :meth:`to_json_line`; DataError names each key that is wrong, missing or unknown."""
+        from pydantic import ValidationError
+
+        try:
+            return _adapter().validate_json(line, strict=True)
+        except ValidationError as wrong:
+            faults = [
+                f"{'.'.join(map(str, fault['loc'])) or 'the line'}: {fault['msg'].removeprefix('Value error, ').removesuffix('.')}"
+                for fault in wrong.errors(include_url=False, include_input=False)
+            ]
+            raise DataError(f"This is not a result: {'; '.join(faults)}.") from wrong
+
+
+def append_result(path: str | Path, result: Result) -> None:
+    """Add one line to a file of results, whole or not at all, also when several processes do so at once.
+
+    The folder must exist; the file is made when it does not. A last line that a killed process left half written
+    is closed first, so that it spoils no line but itself.
+    """
+    line = result.to_json_line().encode() + b"\n"
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)  # closing the file unlocks it
+        size = os.fstat(file).st_size
+        if size and os.pread(file, 1, size - 1) != b"\n":
+            line = b"\n" + line
+        try:
+            _write_all(file, line)
+            os.fsync(file)
+        except OSError:
+            os.ftruncate(file, size)
+            raise
+    finally:
+        os.close(file)
+
+
+def read_results(path: str | Path) -> tuple[Result, ...]:
+    """All results of a file, in its order; empty lines are passed over. BadFile names the file and the line."""
+    results = []
+    with Path(path).open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                results.append(Result.from_json_line(line))
+            except DataError as wrong:
+                raise BadFile(str(path), f"line {number}: {wrong} Mend or remove that line.") from wrong
+    return tuple(results)
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[Result]:
+    # Imported here, so that importing the nouns stays lean.
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Result)
+
+
+def _write_all(file: int, data: bytes) -> None:
+    """A write may take less than it was given (a full disk, a signal)."""
+    while data:
+        data = data[os.write(file, data) :]
