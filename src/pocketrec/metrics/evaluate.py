@@ -6,9 +6,9 @@ from typing import final
 
 from numpy.typing import ArrayLike
 
-from pocketrec.metrics import registry
 from pocketrec.metrics.measure import EXACT_ROWS
 from pocketrec.metrics.measures.auc import StreamingAuc
+from pocketrec.metrics.registry import MEASURES
 from pocketrec.metrics.rows import Rows
 from pocketrec.spec.errors import DataError
 from pocketrec.spec.metrics import Metrics
@@ -48,7 +48,7 @@ class StreamingMetrics:
 
     def __init__(self, exact_rows: int = EXACT_ROWS) -> None:
         self._auc = StreamingAuc(exact_rows)
-        self._others = {name: registry.get(name).start(exact_rows) for name in registry.names() if name != "auc"}
+        self._others = {name: MEASURES.get(name).start(exact_rows) for name in MEASURES.names() if name != "auc"}
         self._rows = 0
         self._positives = 0
 
