@@ -1,0 +1,135 @@
+"""From the gradient of a lookup to distinct (address, gradient) pairs: op ``pocketrec::compact``.
+
+A step costs what the batch touches, never what the table holds: these pairs are all that clipping, accumulation,
+exchange and the fused update need to see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from pocketrec.native.addresses import compute_addresses
+from pocketrec.native.library import define
+from pocketrec.native.pooling import value_gradients
+from pocketrec.native.program import Access, Combining, Pooling
+from pocketrec.native.program_check import check_blocks, check_program
+from pocketrec.native.regions import block_weights, part_vectors, value_vectors
+from pocketrec.native.request import SCHEMA, Request, bag_shape, check_request, check_value
+from pocketrec.native.values import values_of
+
+__all__ = ["check_gradient", "compact", "compact_pairs"]
+
+
+@torch.no_grad()
+def _reference(grad: Tensor, request: Request) -> tuple[Tensor, Tensor]:
+    check_program(request.program, request.maps, request.parts)
+    check_blocks(request.program, request.dim, request.parts, request.combining)
+    values = values_of(request.ids, request.offsets, request.program)
+    addresses = compute_addresses(values, request.program, request.maps, request.parts)
+    vectors = value_vectors(request, values, addresses) if request.pooling == Pooling.MAX else None
+    per_value = value_gradients(request, values, grad, vectors)
+    if request.combining == Combining.CONCAT:
+        weights, signs = block_weights(values, addresses, request.program, request.dim)
+        return _merge(weights.reshape(-1), (per_value * signs).reshape(-1, 1))
+    per_part = per_value[:, None].expand(-1, request.parts, -1)
+    if request.combining == Combining.PRODUCT:
+        per_part = torch.stack(
+            (_times(request, per_value, addresses[:, 1]), _times(request, per_value, addresses[:, 0])), 1
+        )
+    return _merge(addresses.reshape(-1), per_part.reshape(-1, request.dim))
+
+
+def _times(request: Request, grads: Tensor, other: Tensor) -> Tensor:
+    """The gradient of one factor of a product: times the other factor, or as it is where there is no other."""
+    return torch.where(other[:, None] >= 0, grads * part_vectors(request, other), grads)
+
+
+def _merge(addresses: Tensor, grads: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum the gradients of equal addresses in order of occurrence; drop null addresses."""
+    kept = (addresses >= 0).nonzero().squeeze(1)
+    addresses, grads = addresses.index_select(0, kept), grads.index_select(0, kept)
+    distinct, slots = torch.unique(addresses, return_inverse=True)
+    count = addresses.shape[0]
+    first = torch.full_like(distinct, count)
+    first.scatter_reduce_(0, slots, torch.arange(count, device=slots.device), "amin")
+    order = first.argsort()
+    rank = torch.empty_like(order).index_copy_(0, order, torch.arange(order.shape[0], device=order.device))
+    out = grads.new_zeros((distinct.shape[0], grads.shape[1]))
+    return distinct.index_select(0, order), out.index_add_(0, rank.index_select(0, slots), grads)
+
+
+def check_gradient(grad: Tensor, request: Request) -> None:
+    """Refuse a gradient that has not the shape of the lookup's output.
+
+    Raises:
+        TypeError: not float32.
+        ValueError: another shape.
+    """
+    if grad.dtype is not torch.float32:
+        raise TypeError(f"grad must be float32, got {grad.dtype}.")
+    if request.offsets is not None and request.pooling == Pooling.NONE:
+        wanted: tuple[int, ...] = (request.ids.shape[0], request.dim)
+    else:
+        wanted = (*bag_shape(request.ids, request.offsets, request.program), request.dim)
+    fits = grad.dim() == len(wanted) and all(a == b for a, b in zip(grad.shape, wanted, strict=True))
+    check_value(fits, lambda: f"grad must be {list(wanted)}, the shape of the lookup's output, got {list(grad.shape)}.")
+
+
+def _compact(grad: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
+    request = Request(*arguments)
+    check_request(request)
+    check_gradient(grad, request)
+    return _reference(grad, request)
+
+
+def _fake(grad: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
+    request = Request(*arguments)
+    check_request(request)
+    check_gradient(grad, request)
+    distinct = torch.library.get_ctx().new_dynamic_size()
+    unit = 1 if request.combining == Combining.CONCAT else request.dim
+    return request.ids.new_empty((distinct,)), grad.new_empty((distinct, unit))
+
+
+_OP: Final = define("compact", f"(Tensor grad, {SCHEMA}) -> (Tensor addresses, Tensor grads)", _compact, _fake)
+
+
+def compact_pairs(grad: Tensor, request: Request) -> tuple[Tensor, Tensor]:
+    """`compact` for a request."""
+    result: tuple[Tensor, Tensor] = _OP(grad, *request)
+    return result
+
+
+def compact(
+    grad: Tensor,
+    regions: Sequence[Tensor],
+    ids: Tensor,
+    access: Access,
+    *,
+    offsets: Tensor | None = None,
+    weights: Tensor | None = None,
+    pooling: int = Pooling.NONE,
+) -> tuple[Tensor, Tensor]:
+    """Distinct addresses that a lookup touched, with the sum of the gradients of each.
+
+    Args:
+        grad: float32, gradient of the lookup's output, in its shape.
+        regions, ids, access, offsets, weights, pooling: the lookup's arguments.
+
+    Returns:
+        addresses int64 [u], distinct, in order of first occurrence (values in order, then parts, then elements);
+        gradients float32 [u, dim], or [u, 1] for blocks, whose addresses are single weights. Padding and null addresses
+        take none. Duplicates are summed in order of occurrence. Not differentiable.
+
+    Raises:
+        IdError, TypeError, ValueError: as `pocketrec.native.lookup` does.
+    """
+    program, storages, dim, parts, combining, maps = access
+    result: tuple[Tensor, Tensor] = _OP(
+        grad, regions, ids, offsets, weights, program, maps, storages, dim, parts, combining, pooling
+    )
+    return result

@@ -1,0 +1,155 @@
+"""The vocabulary of a lookup: what the numbers of a program mean, and one lookup's arguments as one value.
+
+A *region* is a tensor of rows. An *address* is an index into the concatenation of the regions of one call, in rows, or
+in single weights where the program draws blocks from a shared array; -1 is the null address, which reads as zeros and
+takes no gradient. A *program* is an int64 tensor [fields, 12] that says, field by field, how an id becomes addresses.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from torch import Tensor
+
+from pocketrec.spec.errors import OptionError
+
+__all__ = [
+    "LINEAR_MODULUS",
+    "PROGRAM_COLUMNS",
+    "WEIGHTS_PER_SCALE",
+    "Access",
+    "BlockFlag",
+    "Column",
+    "Combining",
+    "Kind",
+    "Pooling",
+    "Storage",
+    "program_row",
+]
+
+PROGRAM_COLUMNS: Final = 12
+
+LINEAR_MODULUS: Final = 2038074743
+"""The prime P of the linear hash in the published ROBE code."""
+
+WEIGHTS_PER_SCALE: Final = 64
+"""Consecutive weights of a quantised shared array that have one scale and one bias."""
+
+
+class Column(IntEnum):
+    """What stands in which column of a program. Unused columns hold 0, or the default of `program_row`.
+
+    * ``COLUMN``: the column of 2-D ids that the field reads. Ignored with offsets: there the rows of the program and
+      of the offsets stand in one order.
+    * ``KIND``: a `Kind`.
+    * ``START``: first address of the table.
+    * ``SIZE``: row: rows, ids >= rows fold. hash: buckets. quotient_remainder: remainders m. blocks: weights in the
+      array. mapped: entries of the table's map, ids >= size fold.
+    * ``SEED``: any int64, already distinct per table; linear_block: r1.
+    * ``A``: row and mapped: the id that takes those beyond the size, or -1 for the null address. hash: number of
+      leading ids with a row of their own. quotient_remainder: first address of the remainder rows. blocks: block
+      length Z.
+    * ``B``: block: a `BlockFlag`. mapped: first index of the table in `maps`.
+    * ``N``: quotient_remainder: ids of the table, modulus of the permutation; ids >= n fold to id 0.
+    * ``PADDING``: an id that is left out of its bag, or -1.
+    * ``P``, ``Q``: quotient_remainder: id' = (id * p + q) mod n, with (n - 1) * p + q < 2**63; linear_block: r3 and r2.
+    * ``GLOBAL``: linear_block: added to the id before hashing.
+    """
+
+    COLUMN = 0
+    KIND = 1
+    START = 2
+    SIZE = 3
+    SEED = 4
+    A = 5
+    B = 6
+    N = 7
+    PADDING = 8
+    P = 9
+    Q = 10
+    GLOBAL = 11
+
+
+class Kind(IntEnum):
+    """How an id becomes addresses (see `pocketrec.native.addresses`)."""
+
+    ROW = 0
+    HASH = 1
+    QUOTIENT_REMAINDER = 2
+    BLOCK = 3
+    LINEAR_BLOCK = 4
+    MAPPED = 5
+
+
+class BlockFlag(IntEnum):
+    """Bits of column B of a block field."""
+
+    SIGN = 1
+    ALIGNED = 2
+    NO_WRAP = 4
+
+
+class Combining(IntEnum):
+    """How the parts of one value become one vector."""
+
+    COPY = 0
+    SUM = 1
+    PRODUCT = 2
+    CONCAT = 3
+
+
+class Pooling(IntEnum):
+    """How the values of one bag become one vector."""
+
+    NONE = 0
+    SUM = 1
+    MEAN = 2
+    MAX = 3
+
+
+class Storage(IntEnum):
+    """How a region keeps its numbers; FLOAT is float32, float16 or bfloat16 as its dtype says. INT4 is reserved."""
+
+    FLOAT = 0
+    INT4 = 4
+    INT8 = 8
+
+
+class Access(NamedTuple):
+    """How the ids of some fields become vectors of one width: all of a lookup but its data.
+
+    Attributes:
+        program: int64 [fields, 12], one row per field, see `Column`.
+        storages: one `Storage` per region.
+        dim: width of the vectors.
+        parts: addresses per value: 1, 2 for quotient_remainder, ceil(dim / Z) for blocks. In a call with two parts a
+            field of kind row, hash or mapped leaves its second address null, and its vector is the first part alone.
+        combining: a `Combining`.
+        maps: int64, the maps of all mapped fields one after the other, or None.
+    """
+
+    program: Tensor
+    storages: tuple[int, ...]
+    dim: int
+    parts: int = 1
+    combining: int = Combining.COPY
+    maps: Tensor | None = None
+
+
+_DEFAULTS: Final = {Column.PADDING: -1, Column.P: 1}
+
+
+def program_row(**columns: int) -> list[int]:
+    """One row of a program from the columns that matter, by their names in lower case.
+
+    >>> program_row(column=3, kind=Kind.HASH, start=100, size=50, seed=7)
+    [3, 1, 100, 50, 7, 0, 0, 0, -1, 1, 0, 0]
+    """
+    row = [_DEFAULTS.get(column, 0) for column in Column]
+    known = {column.name.lower(): column for column in Column}
+    for name, number in columns.items():
+        if name not in known:
+            raise OptionError(f"A program has no column {name!r}. Known: {', '.join(known)}.")
+        row[known[name]] = int(number)
+    return row

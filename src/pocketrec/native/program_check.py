@@ -1,0 +1,90 @@
+"""Refuse a program whose numbers do not fit together (reference; csrc/program.cpp has the same rules)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from pocketrec.native.program import LINEAR_MODULUS, Column, Combining, Kind
+
+__all__ = ["check_blocks", "check_program"]
+
+# start + a + (a number below size or n) must stay below 2^63.
+_START_END = 1 << 61
+_SIZE_END = 1 << 62
+_BLOCK_FLAGS_END = 8
+
+
+def check_program(program: Tensor, maps: Tensor | None, parts: int) -> None:
+    """Refuse a program that would divide by zero, overflow, or read outside the maps.
+
+    Addresses beyond the regions are found when they are read.
+
+    Raises:
+        ValueError: names the first bad field and what its kind asks for.
+    """
+    kinds = program[:, Column.KIND]
+    _refuse((kinds < 0) | (kinds > max(Kind)), program, f"kind must lie in 0..{int(max(Kind))}")
+    for column, end in (
+        (Column.START, _START_END),
+        (Column.A, _START_END),
+        (Column.SIZE, _SIZE_END),
+        (Column.N, _SIZE_END),
+    ):
+        least = -1 if column is Column.A else 0
+        numbers = program[:, column]
+        _refuse((numbers < least) | (numbers >= end), program, f"{column.name.lower()} must lie in {least}..{end - 1}")
+    for kind in Kind:
+        of_kind = kinds == kind
+        if bool(of_kind.any()):
+            for wrong, rule in _rules(kind, program, 0 if maps is None else maps.shape[0], parts):
+                _refuse(of_kind & wrong, program, f"{kind.name.lower()} needs {rule}")
+
+
+def check_blocks(program: Tensor, dim: int, parts: int, combining: int) -> None:
+    """Refuse a program whose kinds do not fit the way of combining, or whose blocks do not cover `dim`.
+
+    Raises:
+        ValueError: names the first bad field.
+    """
+    kinds = program[:, Column.KIND]
+    blocks = (kinds == Kind.BLOCK) | (kinds == Kind.LINEAR_BLOCK)
+    if combining != Combining.CONCAT:
+        _refuse(blocks, program, "blocks need combining CONCAT")
+        return
+    _refuse(~blocks, program, "combining CONCAT is for blocks")
+    length = program[:, Column.A]
+    _refuse(length < -(-dim // parts), program, f"{parts} blocks must cover dim {dim}")
+
+
+def _rules(kind: Kind, program: Tensor, map_entries: int, parts: int) -> Iterator[tuple[Tensor, str]]:
+    size, seed, a, b = (program[:, column] for column in (Column.SIZE, Column.SEED, Column.A, Column.B))
+    n, p, q = (program[:, column] for column in (Column.N, Column.P, Column.Q))
+    if kind == Kind.ROW:
+        return
+    if kind == Kind.HASH:
+        yield (size < 1) | (a < 0), "size >= 1 and a >= 0"
+    elif kind == Kind.QUOTIENT_REMAINDER:
+        yield torch.full_like(size, parts) != 2, f"2 parts, not {parts}"
+        yield (size < 1) | (n < 1) | (a < 0) | (p < 1) | (q < 0), "size, n, p >= 1 and a, q >= 0"
+        # (n - 1) p + q < 2^63, without computing what may overflow
+        limit = (torch.iinfo(torch.int64).max - q) // (n - 1).clamp(min=1)
+        yield (n > 1) & (p > limit), "(n - 1) * p + q < 2**63"
+    elif kind == Kind.BLOCK:
+        yield (a < 1) | (size < a), "1 <= a <= size"
+        yield (b < 0) | (b >= _BLOCK_FLAGS_END), "flags b in 0..7"
+    elif kind == Kind.LINEAR_BLOCK:
+        yield (a < 1) | (size < a) | (program[:, Column.GLOBAL] < 0), "1 <= a <= size and global >= 0"
+        for coefficient in (seed, q, p):
+            yield (coefficient < 0) | (coefficient >= LINEAR_MODULUS), f"coefficients in 0..{LINEAR_MODULUS - 1}"
+    else:
+        inside = (b >= 0) & (b <= map_entries - size) & (b < map_entries - a)
+        yield ~inside, f"0 <= b, b + size <= {map_entries} and b + a < {map_entries} (the entries of maps)"
+
+
+def _refuse(wrong: Tensor, program: Tensor, rule: str) -> None:
+    if bool(wrong.any()):
+        field = int(wrong.nonzero()[0])
+        raise ValueError(f"program field {field}: {rule}; its row is {program[field].tolist()}.")

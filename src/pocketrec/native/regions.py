@@ -1,0 +1,125 @@
+"""Read vectors out of regions (reference): from addresses to numbers, whatever the storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from pocketrec.native.addresses import block_hashes
+from pocketrec.native.mix import SIGN_SALT, mix
+from pocketrec.native.program import WEIGHTS_PER_SCALE, BlockFlag, Column, Combining, Kind, Storage
+from pocketrec.native.request import Request, units
+from pocketrec.native.values import Values
+from pocketrec.spec.errors import IdError
+
+__all__ = ["block_weights", "in_regions", "part_vectors", "value_vectors"]
+
+
+def _refuse_beyond(addresses: Tensor, total: int) -> None:
+    beyond = addresses >= total
+    if bool(beyond.any()):
+        raise IdError(f"address {int(addresses[beyond][0])} lies beyond the {total} rows (or weights) of the regions.")
+
+
+def in_regions(addresses: Tensor, sizes: Sequence[int]) -> Iterator[tuple[int, Tensor | None, Tensor]]:
+    """Deal addresses out to the regions that they fall into.
+
+    Args:
+        addresses: int64 [n]; -1 falls into no region.
+        sizes: units of each region.
+
+    Yields:
+        (number of the region, which addresses: indices int64 [m] or None for all of them in order, their units within
+        the region: int64 [m]) for every region that has any.
+
+    Raises:
+        IdError: an address beyond the last region.
+    """
+    _refuse_beyond(addresses, sum(sizes))
+    if len(sizes) == 1 and not bool((addresses < 0).any()):
+        yield 0, None, addresses
+        return
+    first = 0
+    for number, size in enumerate(sizes):
+        chosen = ((addresses >= first) & (addresses < first + size)).nonzero().squeeze(1)
+        if chosen.shape[0]:
+            yield number, chosen, addresses.index_select(0, chosen) - first
+        first += size
+
+
+def _rows(region: Tensor, storage: int, rows: Tensor, dim: int) -> Tensor:
+    found = region.index_select(0, rows)
+    if storage == Storage.FLOAT:
+        return found.float()
+    scale_bias = found[:, dim:].contiguous().view(torch.float32)
+    return found[:, :dim].float() * scale_bias[:, :1] + scale_bias[:, 1:]
+
+
+def part_vectors(request: Request, addresses: Tensor) -> Tensor:
+    """Vectors float32 [n, dim] at addresses int64 [n]; zeros at null addresses."""
+    sizes = [region.shape[0] for region in request.regions]
+    out = torch.zeros((addresses.shape[0], request.dim), dtype=torch.float32, device=addresses.device)
+    for number, chosen, rows in in_regions(addresses, sizes):
+        found = _rows(request.regions[number], request.storages[number], rows, request.dim)
+        out = found if chosen is None else out.index_copy_(0, chosen, found)
+    return out
+
+
+def _weights(region: Tensor, storage: int, addresses: Tensor) -> Tensor:
+    if storage == Storage.FLOAT:
+        return region[addresses].float()
+    row, column = addresses // WEIGHTS_PER_SCALE, addresses % WEIGHTS_PER_SCALE
+    tail = torch.arange(WEIGHTS_PER_SCALE, region.shape[1], device=region.device)
+    scale_bias = region[row[..., None], tail].view(torch.float32)
+    return region[row, column].float() * scale_bias[..., 0] + scale_bias[..., 1]
+
+
+def block_weights(values: Values, starts: Tensor, program: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Addresses int64 [n, dim] and signs float32 [n, dim] of all weights of n values.
+
+    Args:
+        values: the n values.
+        starts: int64 [n, parts], first address of each block; -1 for padding, whose addresses stay -1.
+        program: int64 [fields, 12].
+        dim: width of the vectors; the last block is cut to it.
+    """
+    row = program.index_select(0, values.fields)
+    first, size, length = row[:, Column.START, None], row[:, Column.SIZE, None], row[:, Column.A, None]
+    elements = torch.arange(dim, device=starts.device)
+    block = elements // length
+    within = elements - block * length
+    block_starts = starts.gather(1, block)
+    addresses = torch.where(block_starts >= 0, first + (block_starts - first + within) % size, -1)
+    signed = (row[:, Column.KIND, None] == Kind.BLOCK) & ((row[:, Column.B, None] & BlockFlag.SIGN) != 0)
+    if not bool(signed.any()):
+        return addresses, torch.ones_like(addresses, dtype=torch.float32)
+    hashes = block_hashes(values.ids[:, None], row[:, Column.SEED, None], block) ^ SIGN_SALT
+    words = mix(hashes, 1 + within // 64)
+    negative = signed & ((words >> (within % 64)) & 1).bool()
+    return addresses, torch.where(negative, -1.0, 1.0)
+
+
+def value_vectors(request: Request, values: Values, addresses: Tensor) -> Tensor:
+    """Vectors float32 [n, dim] of n values, their parts combined; zeros for padding.
+
+    Args:
+        request: the call.
+        values: the n values.
+        addresses: int64 [n, parts], of `pocketrec.native.addresses.compute_addresses`.
+    """
+    if request.combining == Combining.CONCAT:
+        region, storage = request.regions[0], request.storages[0]
+        weights, signs = block_weights(values, addresses, request.program, request.dim)
+        _refuse_beyond(weights, units(region, storage, request.combining))
+        found = _weights(region, storage, weights.clamp(min=0)) * signs
+        return torch.where(weights >= 0, found, 0.0)
+    out = part_vectors(request, addresses[:, 0])
+    for part in range(1, request.parts):
+        other = part_vectors(request, addresses[:, part])
+        if request.combining == Combining.SUM:
+            out = out + other
+        else:
+            out = torch.where(addresses[:, part, None] >= 0, out * other, out)
+    return out

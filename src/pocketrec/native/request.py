@@ -1,0 +1,188 @@
+"""The data of one lookup as one value, with the checks of its shapes and dtypes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pocketrec.native.program import PROGRAM_COLUMNS, WEIGHTS_PER_SCALE, Combining, Pooling, Storage
+
+__all__ = ["FLOATS", "SCHEMA", "Request", "bag_shape", "check_ids", "check_request", "check_value", "units"]
+
+FLOATS: Final = (torch.float32, torch.float16, torch.bfloat16)
+
+_SCALE_BYTES: Final = 8  # float32 scale and float32 bias at the end of an int8 row
+
+SCHEMA: Final = (
+    "Tensor[] regions, Tensor ids, Tensor? offsets, Tensor? weights, Tensor program, Tensor? maps, "
+    "int[] storages, int dim, int parts, int combining, int pooling"
+)
+
+
+class Request(NamedTuple):
+    """The arguments that lookup, its gradients and compact share, in the order of their schemas.
+
+    Attributes:
+        regions: float32, float16 or bfloat16 [rows, dim], or uint8 [rows, dim + 8] for storage int8. For combining
+            CONCAT one region: float [weights], or uint8 [ceil(weights / 64), 72].
+        ids: int64 [batch, columns], or int64 [values] with offsets.
+        offsets: None, or int64 [fields * batch + 1]: bag i of field f is ``ids[offsets[k]:offsets[k + 1]]`` with
+            k = f * batch + i; or int64 [fields, batch + 1]: bag i of field f is
+            ``ids[offsets[f, i]:offsets[f, i + 1]]``. The second form picks some features of a larger input without
+            copying ids.
+        weights: float32 [values], a factor per value, or None; with offsets and pooling SUM only.
+        program: int64 [fields, 12].
+        maps: int64, or None when no field is mapped.
+        storages: a `Storage` per region.
+        dim: width of the vectors.
+        parts: addresses per value.
+        combining: a `Combining`.
+        pooling: a `Pooling`.
+    """
+
+    regions: Sequence[Tensor]
+    ids: Tensor
+    offsets: Tensor | None
+    weights: Tensor | None
+    program: Tensor
+    maps: Tensor | None
+    storages: Sequence[int]
+    dim: int
+    parts: int
+    combining: int
+    pooling: int
+
+
+def units(region: Tensor, storage: int, combining: int) -> int:
+    """Addresses of a region: its rows, or its weights when blocks are drawn from it."""
+    if combining == Combining.CONCAT and storage == Storage.INT8:
+        return region.shape[0] * WEIGHTS_PER_SCALE
+    return region.shape[0]
+
+
+def check_value(fits: bool, message: Callable[[], str]) -> None:
+    """Raise ValueError with `message` where `fits` is false; under tracing, keep it as a condition on shapes."""
+    torch._check_value(fits, message)  # type: ignore[no-untyped-call]  # torch has no types here
+
+
+def bag_shape(ids: Tensor, offsets: Tensor | None, program: Tensor) -> tuple[int, int]:
+    """(batch, fields) of a call; batch may be symbolic."""
+    fields = program.shape[0]
+    if offsets is None:
+        return ids.shape[0], fields
+    if offsets.dim() == 2:
+        return offsets.shape[1] - 1, fields
+    return (offsets.shape[0] - 1) // fields, fields
+
+
+def check_ids(ids: Tensor, offsets: Tensor | None, program: Tensor, maps: Tensor | None, parts: int) -> None:
+    """Refuse ids, offsets, programs or maps of a wrong shape or dtype.
+
+    Raises:
+        TypeError: a dtype other than int64.
+        ValueError: a shape that does not fit.
+    """
+    for name, tensor in (("ids", ids), ("offsets", offsets), ("program", program), ("maps", maps)):
+        if tensor is not None and tensor.dtype is not torch.int64:
+            raise TypeError(f"{name} must be int64, got {tensor.dtype}.")
+    if program.dim() != 2 or program.shape[1] != PROGRAM_COLUMNS or program.shape[0] == 0:
+        raise ValueError(f"program must be [fields, {PROGRAM_COLUMNS}] with at least one field, got {_shape(program)}.")
+    if maps is not None and maps.dim() != 1:
+        raise ValueError(f"maps must have one dimension, got {_shape(maps)}.")
+    if parts < 1:
+        raise ValueError(f"parts must be at least 1, got {parts}.")
+    if offsets is None:
+        if ids.dim() != 2:
+            raise ValueError(f"ids without offsets must be [batch, columns], got {_shape(ids)}. Bags need offsets.")
+    elif ids.dim() != 1:
+        raise ValueError(f"ids with offsets must be [values], got {_shape(ids)}.")
+    else:
+        _check_offsets(offsets, program.shape[0])
+
+
+def _check_offsets(offsets: Tensor, fields: int) -> None:
+    if offsets.dim() == 2:
+        check_value(
+            offsets.shape[0] == fields and offsets.shape[1] >= 1,
+            lambda: f"offsets of {fields} fields must be [{fields}, batch + 1], got {_shape(offsets)}.",
+        )
+        return
+    if offsets.dim() != 1:
+        raise ValueError(f"offsets must be [fields * batch + 1] or [fields, batch + 1], got {_shape(offsets)}.")
+    check_value(
+        offsets.shape[0] >= 1 and (offsets.shape[0] - 1) % fields == 0,
+        lambda: (
+            f"offsets of {fields} fields must hold {fields} * batch + 1 numbers (the last one ends the last bag), "
+            f"got {offsets.shape[0]}."
+        ),
+    )
+
+
+def check_request(request: Request) -> None:
+    """Refuse a request whose shapes, dtypes or codes do not fit together.
+
+    Raises:
+        TypeError: a dtype that is not the documented one.
+        ValueError: a shape, a code or a combination that does not fit; NotImplementedError for storage int4.
+    """
+    check_ids(request.ids, request.offsets, request.program, request.maps, request.parts)
+    _check_codes(request)
+    for number, (region, storage) in enumerate(zip(request.regions, request.storages, strict=True)):
+        _check_region(number, region, storage, request.dim, request.combining == Combining.CONCAT)
+    weights = request.weights
+    if weights is None:
+        return
+    if request.offsets is None or request.pooling != Pooling.SUM:
+        raise ValueError("weights (a factor per value) need offsets and pooling SUM.")
+    if weights.dtype is not torch.float32 or weights.dim() != 1:
+        raise TypeError(f"weights must be float32 [values], got {weights.dtype} {_shape(weights)}.")
+    check_value(
+        weights.shape[0] == request.ids.shape[0],
+        lambda: f"{request.ids.shape[0]} ids need as many weights, got {weights.shape[0]}.",
+    )
+
+
+def _check_codes(request: Request) -> None:
+    regions, parts, combining, pooling = len(request.regions), request.parts, request.combining, request.pooling
+    if regions == 0 or regions != len(request.storages):
+        raise ValueError(
+            f"{regions} regions and {len(request.storages)} storages: there must be as many, and at least one."
+        )
+    if request.dim < 1:
+        raise ValueError(f"dim must be at least 1, got {request.dim}.")
+    if not 0 <= combining <= 3 or not 0 <= pooling <= 3:
+        raise ValueError(f"combining and pooling must be codes from 0 to 3, got {combining} and {pooling}.")
+    if (combining == Combining.COPY and parts != 1) or (combining == Combining.PRODUCT and parts != 2):
+        raise ValueError(f"{Combining(combining).name} cannot combine {parts} parts (COPY takes 1, PRODUCT 2).")
+    if combining == Combining.CONCAT and regions != 1:
+        raise ValueError(f"blocks are drawn from one region, got {regions}.")
+    if request.offsets is None and pooling != Pooling.NONE:
+        raise ValueError(f"pooling {Pooling(pooling).name} needs offsets; 2-D ids are one value per bag.")
+
+
+def _check_region(number: int, region: Tensor, storage: int, dim: int, blocks: bool) -> None:
+    if storage == Storage.INT8:
+        width = (WEIGHTS_PER_SCALE if blocks else dim) + _SCALE_BYTES
+        fits, dtype_fits = region.dim() == 2 and region.shape[1] == width, region.dtype is torch.uint8
+        wanted = f"uint8 [rows, {width}]"
+    elif storage == Storage.FLOAT:
+        fits = region.dim() == 1 if blocks else region.dim() == 2 and region.shape[1] == dim
+        dtype_fits = region.dtype in FLOATS
+        wanted = "float32, float16 or bfloat16 " + ("[weights]" if blocks else f"[rows, {dim}]")
+    else:
+        why = "is reserved and not implemented yet" if storage == Storage.INT4 else "is unknown"
+        raise NotImplementedError(
+            f"region {number}: storage code {storage} {why}. Implemented: 0 (float) and 8 (int8)."
+        )
+    if not dtype_fits or not fits:
+        kind = TypeError if fits else ValueError
+        raise kind(f"region {number} must be {wanted}, got {region.dtype} {_shape(region)}.")
+    if not region.is_contiguous():
+        raise ValueError(f"region {number} must be contiguous, got strides {tuple(region.stride())}.")
+
+
+def _shape(tensor: Tensor) -> list[int]:
+    return list(tensor.shape)

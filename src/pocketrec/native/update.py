@@ -1,0 +1,180 @@
+"""Move the rows that a batch touched: op ``pocketrec::update``, one optimizer step from (address, gradient) pairs.
+
+With g' = g + l2 * w and state of touched units only:
+
+* sgd: ``w -= lr * g'``
+* rowwise_adagrad: ``s += mean(g'^2)`` over the unit, ``w -= lr * g' / (sqrt(s) + eps)``
+* adagrad (Duchi, Hazan, Singer, JMLR 2011): ``s += g'^2``, ``w -= lr * g' / (sqrt(s) + eps)``
+* adam (Kingma, Ba, ICLR 2015; lazy as torch.optim.SparseAdam): ``m += (1 - beta1) * (g' - m)``,
+  ``v += (1 - beta2) * (g'^2 - v)``, ``w -= lr * sqrt(1 - beta2^step) / (1 - beta1^step) * m / (sqrt(v) + eps)``;
+  moments of untouched units rest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.graph import increment_version
+
+from pocketrec.native.library import define
+from pocketrec.native.regions import in_regions
+from pocketrec.native.request import check_value
+from pocketrec.spec.errors import IdError
+from pocketrec.spec.optimizer import OptimizerSpec
+
+__all__ = ["ALGORITHMS", "Rule", "update"]
+
+ALGORITHMS: Final = ("sgd", "rowwise_adagrad", "adagrad", "adam")
+_STATES: Final = {"sgd": 0, "rowwise_adagrad": 1, "adagrad": 1, "adam": 2}
+
+
+class Rule(NamedTuple):
+    """The numbers of one step: as `pocketrec.spec.optimizer.OptimizerSpec`, and the 1-based number of the step."""
+
+    algorithm: str
+    lr: float
+    eps: float
+    beta1: float
+    beta2: float
+    l2: float
+    step: int
+
+
+def _step(rule: Rule, weights: Tensor, grads: Tensor, state: Sequence[Tensor], rows: Tensor) -> Tensor:
+    """New weights [n, unit] of the units `rows`, from the old ones; state is changed in place."""
+    if rule.l2:
+        grads = grads + rule.l2 * weights
+    if rule.algorithm == "sgd":
+        return weights - rule.lr * grads
+    if rule.algorithm == "adam":
+        first, second = state[0][rows], state[1][rows]
+        first = first + (1 - rule.beta1) * (grads - first)
+        second = second + (1 - rule.beta2) * (grads * grads - second)
+        state[0][rows], state[1][rows] = first, second
+        rate = rule.lr * math.sqrt(1 - rule.beta2**rule.step) / (1 - rule.beta1**rule.step)
+        return weights - rate * (first / (second.sqrt() + rule.eps))
+    square = grads * grads
+    total = state[0][rows] + (square.mean(dim=1, keepdim=True) if rule.algorithm == "rowwise_adagrad" else square)
+    state[0][rows] = total
+    return weights - rule.lr * (grads / (total.sqrt() + rule.eps))
+
+
+@torch.no_grad()
+def _reference(
+    regions: Sequence[Tensor], state: Sequence[Tensor], addresses: Tensor, grads: Tensor, rule: Rule
+) -> None:
+    unit = grads.shape[1]
+    for number, chosen, rows in in_regions(addresses, [region.numel() // unit for region in regions]):
+        part = grads if chosen is None else grads.index_select(0, chosen)
+        weights = regions[number].view(-1, unit)
+        own = state[number :: len(regions)]
+        width = 1 if rule.algorithm == "rowwise_adagrad" else unit
+        weights[rows] = _step(rule, weights[rows], part, [tensor.view(-1, width) for tensor in own], rows)
+
+
+def _check(regions: Sequence[Tensor], state: Sequence[Tensor], addresses: Tensor, grads: Tensor, rule: Rule) -> None:
+    if rule.algorithm not in ALGORITHMS:
+        raise ValueError(f"No update algorithm called {rule.algorithm!r}. Known: {', '.join(ALGORITHMS)}.")
+    if addresses.dtype is not torch.int64 or addresses.dim() != 1:
+        raise TypeError(f"addresses must be int64 [u], got {addresses.dtype} {list(addresses.shape)}.")
+    if grads.dtype is not torch.float32 or grads.dim() != 2 or grads.shape[1] < 1:
+        raise TypeError(f"grads must be float32 [u, unit], got {grads.dtype} {list(grads.shape)}.")
+    check_value(
+        addresses.shape[0] == grads.shape[0], lambda: f"{addresses.shape[0]} addresses, but {grads.shape[0]} gradients."
+    )
+    if rule.step < 1:
+        raise ValueError(f"step counts from 1, got {rule.step}.")
+    needed = len(regions) * _STATES[rule.algorithm]
+    if not regions or len(state) != needed:
+        raise ValueError(f"{rule.algorithm} of {len(regions)} regions needs {needed} state tensors, got {len(state)}.")
+    for number, region in enumerate(regions):
+        _check_region(number, region, state[number :: len(regions)], grads.shape[1], rule.algorithm)
+
+
+def _check_region(number: int, region: Tensor, state: Sequence[Tensor], unit: int, algorithm: str) -> None:
+    if region.dtype is not torch.float32:
+        raise TypeError(f"region {number} must be float32 to be updated in place, its storage is {region.dtype}.")
+    if unit != 1 and (region.dim() != 2 or region.shape[1] != unit):
+        raise ValueError(f"region {number} must be [rows, {unit}] as the gradients are, got {list(region.shape)}.")
+    shape = [region.numel() // unit] if algorithm == "rowwise_adagrad" else list(region.shape)
+    for tensor in state:
+        if tensor.dtype is not torch.float32 or list(tensor.shape) != shape:
+            raise ValueError(
+                f"{algorithm} state of region {number} must be float32 {shape}, "
+                f"got {tensor.dtype} {list(tensor.shape)}."
+            )
+    if not all(tensor.is_contiguous() for tensor in (region, *state)):
+        raise ValueError(f"region {number} and its state must be contiguous.")
+
+
+def _update(
+    regions: Sequence[Tensor], state: Sequence[Tensor], addresses: Tensor, grads: Tensor, *numbers: float
+) -> None:
+    rule = Rule(*numbers)  # type: ignore[arg-type]  # the dispatcher keeps the order of the schema
+    _check(regions, state, addresses, grads, rule)
+    if bool((addresses < 0).any()):
+        raise IdError("addresses of an update must not be negative.")
+    _reference(regions, state, addresses, grads, rule)
+    # So that autograd notices a region that changed between forward and backward.
+    increment_version([tensor for tensor in (*regions, *state) if not tensor.is_inference()])
+
+
+def _fake(
+    regions: Sequence[Tensor], state: Sequence[Tensor], addresses: Tensor, grads: Tensor, *numbers: float
+) -> None:
+    _check(regions, state, addresses, grads, Rule(*numbers))  # type: ignore[arg-type]  # as above
+
+
+_OP: Final = define(
+    "update",
+    "(Tensor(a!)[] regions, Tensor(b!)[] state, Tensor addresses, Tensor grads, "
+    "str algorithm, float lr, float eps, float beta1, float beta2, float l2, int step) -> ()",
+    _update,
+    _fake,
+)
+
+
+def update(
+    regions: Sequence[Tensor],
+    state: Sequence[Tensor],
+    addresses: Tensor,
+    grads: Tensor,
+    optimizer: OptimizerSpec,
+    *,
+    step: int,
+) -> None:
+    """Apply one optimizer step to the units (rows, or single weights) at `addresses`, in place.
+
+    Only touched units of `regions` and `state` are read or written. Parameters may be given as they are: nothing is
+    recorded for autograd, but their version counters rise.
+
+    Args:
+        regions: float32 [rows, unit] each; with unit 1 of any shape, addressed as flat arrays. Contiguous.
+        state: sgd: none. rowwise_adagrad: float32 [units] per region. adagrad: float32 like each region. adam: all
+            first moments, then all second moments, like the regions. Contiguous.
+        addresses: int64 [u], distinct, over the concatenation of the regions. Duplicates would lose gradients.
+        grads: float32 [u, unit].
+        optimizer: algorithm and rates.
+        step: number of this step, from 1; Adam's bias correction.
+
+    Raises:
+        IdError: an address outside the regions; nothing was changed.
+        TypeError, ValueError: tensors that do not fit, with their shapes.
+    """
+    _OP(
+        regions,
+        state,
+        addresses,
+        grads,
+        optimizer.name,
+        optimizer.lr,
+        optimizer.eps,
+        optimizer.beta1,
+        optimizer.beta2,
+        optimizer.l2,
+        step,
+    )
