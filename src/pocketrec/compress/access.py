@@ -1,0 +1,44 @@
+"""Access: how a group of tables is looked up, as data. The bank makes the call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from pocketrec.compress.addressing._program import Addressing
+
+__all__ = ["Access", "Combine"]
+
+
+class Combine(IntEnum):
+    """What is done with the parts of one id (the numbers are the native ops')."""
+
+    copy = 0
+    sum = 1
+    product = 2
+    concat = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Storage x addressing x combining, for all tables of a group.
+
+    Attributes:
+        regions: names of the tensors that addresses count through, one after the other.
+        addressing: one per table of the group, in its order.
+        width: numbers that one lookup returns per id.
+        parts: addresses per id.
+        combine: what is done with them.
+        maps: name of the int32 tensor that mapped addressing reads, or None.
+        widen: name of a float32 [tables, width, dim] tensor that the looked-up vectors are multiplied by, or None;
+            without it vectors narrower than the tables' dim are filled up with zeros.
+    """
+
+    regions: tuple[str, ...]
+    addressing: Sequence[Addressing]
+    width: int
+    parts: int = 1
+    combine: Combine = Combine.copy
+    maps: str | None = None
+    widen: str | None = None

@@ -1,0 +1,307 @@
+"""Bank: all tables of one model as one module. Ids in, vectors out.
+
+The call is the hot path: one native call per group, never one per table. While training the looked-up vectors are
+leaves of the model's graph: backward leaves their gradient there, :meth:`Bank.collect` turns it into compact pairs, and
+:meth:`Bank.step` applies them. So no gradient of a table ever exists, dense or sparse, and clipping, accumulation,
+skipped steps and gradient exchange act on the pairs between the two. For people who want a torch optimizer instead,
+``bank.gradient = "sparse"`` (or ``"dense"``) gives ordinary gradients.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from pocketrec.compress.group import Form, Group, Pool
+from pocketrec.compress.pairs import Pairs
+from pocketrec.spec.errors import IdError, NotFinite, OptionError
+from pocketrec.spec.sizing import Sizing
+
+__all__ = ["Bank"]
+
+Gradient = Literal["pairs", "sparse", "dense"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tape:
+    """One lookup of one group: its result (a leaf, whose gradient comes later) and what it was called with."""
+
+    group: int
+    vectors: Tensor
+    ids: Tensor
+    offsets: Tensor | None
+    weights: Tensor | None
+    pool: Pool
+
+
+@final
+class Bank(nn.Module):
+    """All tables of a model.
+
+    Args:
+        sizing: the tables, in groups.
+        tensors: one mapping per group, tensor by name.
+        form: ``train`` or ``serve``.
+        padding: padding id by table name; such values are left out of their bag and train nothing.
+
+    Attributes:
+        gradient: ``pairs`` (default: collect and step), ``sparse`` or ``dense`` (gradients for a torch optimizer).
+        steps: int64 scalar tensor, how many steps were made; part of the state.
+    """
+
+    steps: Tensor
+
+    def __init__(
+        self, sizing: Sizing, tensors: Sequence[Mapping[str, Tensor]], *, form: Form,
+        padding: Mapping[str, int] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.sizing, self.form, self.padding = sizing, form, dict(padding or {})
+        self.gradient: Gradient = "pairs"
+        column = {name: i for i, name in enumerate(sizing.order)}
+        self.groups = nn.ModuleList()
+        for group, held in zip(sizing.groups, tensors, strict=True):
+            names = [t.table.name for t in group.tables]
+            padded = [self.padding.get(name, -1) for name in names]
+            self.groups.append(Group(group, held, form=form, columns=[column[n] for n in names], padding=padded))
+        found = [c for g in self._groups() for c in g.columns]
+        self._order = None if found == list(range(len(found))) else torch.tensor(found).argsort()
+        self._limits = _plain_limits(sizing)
+        self._tapes: list[_Tape] = []
+        self.pending: dict[int, Pairs] = {}
+        self._touched: list[tuple[int, Tensor, Tensor, Tensor]] = []
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64), persistent=form == "train")
+
+    # -- looking up --------------------------------------------------------------------------------------------------
+
+    def forward(
+        self, ids: Tensor, offsets: Tensor | None = None, weights: Tensor | None = None, pool: Pool = "sum"
+    ) -> Tensor:
+        """Vectors of the ids of all tables.
+
+        Args:
+            ids: int64 [batch, tables], one id each; or int64 [values] with `offsets`.
+            offsets: int64 [tables x batch + 1]: where each bag begins, all bags of the first table, then of the
+                second, and the number of values at the end. An empty bag gives zeros.
+            weights: float32 [values], factors of a sum, or None.
+            pool: how a bag becomes one vector; ``none`` with offsets returns float32 [values, dim].
+
+        Returns:
+            float32 [batch, tables, dim] in the order of ``sizing.order``.
+
+        Raises:
+            IdError: a plain id at or above the rows of its table. IndexError: a negative id that is not padding.
+        """
+        if self._limits is not None and not torch.compiler.is_compiling():
+            self._check_limits(ids, offsets)
+        parts = [self._vectors(i, group, ids, offsets, weights, pool) for i, group in enumerate(self._groups())]
+        if len(parts) == 1 and self._order is None:
+            return parts[0]
+        if offsets is not None and pool == "none":
+            raise OptionError('pool="none" with offsets needs a bank of one group; look tables up one by one instead.')
+        together = torch.cat(parts, dim=1)
+        return together if self._order is None else together.index_select(1, self._order)
+
+    def pooled(self, ids: Tensor, offsets: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
+        """One vector per row of the batch, summed over all tables: float32 [batch, dim]."""
+        vectors: Tensor = self(ids, offsets, weights)
+        return vectors.sum(dim=1)
+
+    def rows(self, table: str, start: int, stop: int) -> Tensor:
+        """Vectors of the ids start..stop-1 of one table: float32 [stop - start, dim]. For scoring whole catalogues.
+
+        The ids are those of the table's id space in the sizing; a table that takes hashes has no ids to count through
+        (look its hashes up instead).
+        """
+        sized = self.sizing.of(table)
+        rows = sized.table.rows
+        if sized.ids == "hash63" or rows is None:
+            raise OptionError(f"Table {table!r} takes hashed ids; it has no rows {start}..{stop} to go through.")
+        if not 0 <= start <= stop <= rows:
+            raise IdError(f"Rows {start}..{stop} are not within table {table!r} of {rows} rows.")
+        ids = torch.arange(start, stop)[:, None]
+        group, place = self._find(table)
+        program = group.program[place : place + 1].clone()
+        program[0, 0] = 0
+        with torch.no_grad():
+            low = group.lookup(ids, None, None, "sum", program=program)[:, 0]
+            return group.widened(low, torch.full((stop - start,), place))
+
+    def addresses(self, ids: Tensor) -> list[Tensor]:
+        """Addresses per group: int64 [batch, tables of the group, parts]. -1 is the null address."""
+        return [g.addresses(ids).view(ids.shape[0], len(g.columns), -1) for g in self._groups()]
+
+    def _vectors(
+        self, index: int, group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
+    ) -> Tensor:
+        if offsets is not None and len(self.groups) > 1:
+            offsets = _offsets_of(group, offsets, len(self.sizing.order))
+        taped = self.form == "train" and self.training and self.gradient == "pairs" and torch.is_grad_enabled()
+        if taped:
+            with torch.no_grad():
+                vectors = group.lookup(ids, offsets, weights, pool)
+            self._tapes.append(_Tape(index, vectors.requires_grad_(), ids, offsets, weights, pool))
+        else:
+            vectors = group.lookup(ids, offsets, weights, pool, sparse=self.gradient == "sparse")
+        if offsets is not None and pool == "none":
+            return group.widened(vectors, _tables_of_values(offsets, len(group.columns)))
+        return group.widened(vectors)
+
+    def _check_limits(self, ids: Tensor, offsets: Tensor | None) -> None:
+        assert self._limits is not None
+        limits = self._limits
+        if offsets is None:
+            bad = (ids >= limits).nonzero()
+            column = int(bad[0, 1]) if len(bad) else 0
+        else:
+            tables = _tables_of_values(offsets, len(limits))
+            bad = (ids >= limits[tables]).nonzero()
+            column = int(tables[bad[0, 0]]) if len(bad) else 0
+        if len(bad):
+            raise IdError(
+                f"Id {int(ids[tuple(bad[0])])} is not in table {self.sizing.order[column]!r} of {int(limits[column])} rows."
+            )
+
+    # -- learning ----------------------------------------------------------------------------------------------------
+
+    def collect(self) -> None:
+        """Turn the gradients that backward left into compact pairs, added to those that are pending."""
+        for tape in self._tapes:
+            if tape.vectors.grad is None:
+                continue
+            group = self._group(tape.group)
+            pairs = group.compact(tape.vectors.grad, tape.ids, tape.offsets, tape.weights, tape.pool)
+            before = self.pending.get(tape.group)
+            self.pending[tape.group] = pairs if before is None else before.plus(pairs)
+            if group.method.traits.adaptive:
+                self._touched.append((tape.group, *_touched(group, tape)))
+        self._tapes.clear()
+
+    def gradient_norm(self) -> float:
+        """L2 norm of all pending gradients together; NaN or inf if one of them is."""
+        return math.sqrt(sum((float(p.squared_norm()) for p in self.pending.values()), 0.0))
+
+    def scale(self, factor: float) -> None:
+        """Multiply all pending gradients (clipping, averaging over accumulated batches)."""
+        self.pending = {i: pairs.scaled(factor) for i, pairs in self.pending.items()}
+
+    def discard(self) -> None:
+        """Forget what backward left and what is pending; nothing changes."""
+        self._tapes.clear()
+        self.pending.clear()
+        self._touched.clear()
+
+    def step(self, *, lr: float | None = None) -> None:
+        """Apply everything pending with the sizing's optimizer, in one native call per group.
+
+        Args:
+            lr: step size, in place of the optimizer's own (a schedule).
+
+        Raises:
+            NotFinite: a pending gradient is NaN or infinite. Nothing was changed; the pairs are discarded.
+        """
+        self.collect()
+        if not math.isfinite(self.gradient_norm()):
+            self.discard()
+            raise NotFinite("A gradient of looked-up rows is NaN or infinite; no row was changed.")
+        self.steps += 1
+        step, optimizer = int(self.steps), self.sizing.optimizer
+        for index, pairs in self.pending.items():
+            self._group(index).update(pairs, optimizer, lr=optimizer.lr if lr is None else lr, step=step)
+        for index, ids, tables, importance in self._touched:
+            group = self._group(index)
+            group.method.after_step(group, step=step, ids=ids, tables=tables, importance=importance)
+        self.discard()
+
+    def matrices(self) -> list[nn.Parameter]:
+        """Small parameters that train with the dense nets (widening matrices)."""
+        found = []
+        for group in self._groups():
+            names = [s.name for s in group.specs() if s.role == "matrix"]
+            found += [t for t in map(group.tensor, names) if isinstance(t, nn.Parameter)]
+        return found
+
+    # -- what is held ------------------------------------------------------------------------------------------------
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor by its name in the layout ("0.rows"), sharing memory; the step counter too while training."""
+        found = {f"{i}.{name}": t for i, group in enumerate(self._groups()) for name, t in group.tensors().items()}
+        if self.form == "train":
+            found["steps"] = self.steps
+        return found
+
+    def held_bytes(self) -> int:
+        """Bytes of the tensors that the layout names, memory shared between them counted once."""
+        seen = {}
+        for group in self._groups():
+            for tensor in group.tensors().values():
+                storage = tensor.untyped_storage()
+                seen[storage.data_ptr() if tensor.device.type != "meta" else id(tensor), tensor.data_ptr()] = (
+                    tensor.numel() * tensor.element_size()
+                )
+        return sum(seen.values())
+
+    def id_spaces(self) -> tuple[str, ...]:
+        """The id space that each column of ids must be in, in the order of the columns."""
+        return tuple(self.sizing.of(name).ids for name in self.sizing.order)
+
+    def group_of(self, table: str) -> Group:
+        """The group that holds this table."""
+        return self._find(table)[0]
+
+    def _find(self, table: str) -> tuple[Group, int]:
+        for group in self._groups():
+            for place, sized in enumerate(group.sizing.tables):
+                if sized.table.name == table:
+                    return group, place
+        raise OptionError(f"No table called {table!r} in this bank. Tables: {', '.join(self.sizing.order)}.")
+
+    def _group(self, index: int) -> Group:
+        group = self.groups[index]
+        assert isinstance(group, Group)
+        return group
+
+    def _groups(self) -> Iterator[Group]:
+        return (self._group(i) for i in range(len(self.groups)))
+
+
+def _plain_limits(sizing: Sizing) -> Tensor | None:
+    """Rows per column where ids are the user's own and must be in range, else 2^62; None when no column is plain."""
+    sized = [sizing.of(name) for name in sizing.order]
+    if all(s.table.ids != "plain" for s in sized):
+        return None
+    return torch.tensor([s.table.closed_rows if s.table.ids == "plain" else 2**62 for s in sized])
+
+
+def _offsets_of(group: Group, offsets: Tensor, tables: int) -> Tensor:
+    """The bags of a group's tables only: int64 [tables of the group, batch + 1], each row with its own end."""
+    starts, ends = offsets[:-1].view(tables, -1), offsets[1:].view(tables, -1)
+    return torch.cat([starts, ends[:, -1:]], dim=1)[group.columns]
+
+
+def _touched(group: Group, tape: _Tape) -> tuple[Tensor, Tensor, Tensor]:
+    """What one lookup touched and how strongly: ids, tables of the group and gradient norms, one per value."""
+    assert tape.vectors.grad is not None
+    tables = len(group.columns)
+    if tape.offsets is None:
+        ids = tape.ids[:, group.columns]
+        return ids.reshape(-1), torch.arange(tables).repeat(len(ids)), tape.vectors.grad.norm(dim=2).reshape(-1)
+    if tape.offsets.dim() == 2 or tape.pool in ("none", "max"):
+        raise OptionError("An adaptive method takes bags pooled by sum or mean, in a bank of one method.")
+    lengths = tape.offsets.diff()
+    importance = tape.vectors.grad.norm(dim=2).t().reshape(-1).repeat_interleave(lengths)
+    if tape.weights is not None:
+        importance = importance * tape.weights.abs()
+    return tape.ids, _tables_of_values(tape.offsets, tables), importance
+
+
+def _tables_of_values(offsets: Tensor, tables: int) -> Tensor:
+    """Which table each value is of: int64 [values], for key-major offsets [tables x batch + 1]."""
+    lengths = offsets.diff()
+    of_bag = torch.arange(tables).repeat_interleave(lengths.numel() // tables)
+    return of_bag.repeat_interleave(lengths)

@@ -1,0 +1,131 @@
+"""From a sizing to tensors: layout, allocate, initialise, attach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pocketrec.compress.bank import Bank
+from pocketrec.compress.group import Form, Group
+from pocketrec.compress.method import of
+from pocketrec.compress.parts.init import stream
+from pocketrec.spec.errors import ArtifactError
+from pocketrec.spec.sizing import GroupSizing, Sizing, TensorSpec
+from pocketrec.spec.stage import Stage
+
+__all__ = ["ALIGNMENT", "Placed", "attach", "build", "layout", "stages"]
+
+# Cache lines and AVX-512 loads: every tensor starts at a multiple of this.
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """One tensor of a layout.
+
+    Attributes:
+        name: "<group>.<tensor>", as :meth:`Bank.tensors` and files call it.
+        spec: shape, dtype and role.
+        offset_bytes: where it begins in one contiguous memory, a multiple of 64.
+    """
+
+    name: str
+    spec: TensorSpec
+    offset_bytes: int
+
+
+def layout(sizing: Sizing, form: Form = "serve") -> tuple[Placed, ...]:
+    """Name, shape, dtype and offset of every tensor, before any memory is taken.
+
+    The sum of ``spec.nbytes`` over the serving layout is exactly ``sizing.serve_bytes``; over the training layout it
+    is exactly ``sizing.train_bytes``. Padding between tensors is not counted in either.
+    """
+    placed, offset = [], 0
+    for index, group in enumerate(sizing.groups):
+        for spec in _specs(group, form):
+            placed.append(Placed(name=f"{index}.{spec.name}", spec=spec, offset_bytes=offset))
+            offset += -(-spec.nbytes // ALIGNMENT) * ALIGNMENT
+    return tuple(placed)
+
+
+def attach(
+    sizing: Sizing, tensors: Mapping[str, Tensor], *, form: Form = "serve", padding: Mapping[str, int] | None = None
+) -> Bank:
+    """A bank over memory that it need not own: a read-only memory map, shared memory, another tenant's.
+
+    Args:
+        sizing: what the tensors are.
+        tensors: by the names of :func:`layout`; wrong shapes, dtypes and missing names raise ArtifactError.
+        form: which layout.
+        padding: padding id by table name.
+    """
+    parts: list[dict[str, Tensor]] = [{} for _ in sizing.groups]
+    for place in layout(sizing, form):
+        if place.name not in tensors:
+            raise ArtifactError(
+                f"Tensor {place.name!r} is missing; there are {len(tensors)}: {sorted(tensors)[:8]} ..."
+            )
+        parts[int(place.name.split(".", 1)[0])][place.spec.name] = tensors[place.name]
+    bank = Bank(sizing, parts, form=form, padding=padding)
+    if form == "train" and "steps" in tensors:
+        bank.steps.copy_(tensors["steps"])
+    return bank
+
+
+def build(
+    sizing: Sizing, *, seed: int, data: Mapping[str, Any] | None = None, previous: Bank | None = None,
+    padding: Mapping[str, int] | None = None, device: str | torch.device = "cpu",
+) -> Bank:  # fmt: skip
+    """Allocate, initialise and attach the training form.
+
+    Args:
+        sizing: what to build.
+        seed: equal seeds give equal values.
+        data: what methods may need (counts per table, value sets ...).
+        previous: the bank of the stage before, or yesterday's: its values are taken over.
+        padding: padding id by table name.
+        device: ``meta`` builds a bank without memory.
+    """
+    made = {
+        p.name: torch.zeros(p.spec.shape, dtype=getattr(torch, p.spec.dtype), device=device)
+        for p in layout(sizing, "train")
+    }
+    bank = attach(sizing, made, form="train", padding=padding)
+    if str(device) == "meta":
+        return bank
+    for index, group in enumerate(bank.groups):
+        assert isinstance(group, Group)
+        with torch.no_grad():
+            group.method.initialise(group, seed=stream(seed, index), data=data)
+    # seeds that live in tensors were written only now: attach again over the same memory
+    bank = attach(sizing, made, form="train", padding=padding)
+    if previous is not None:
+        _warm(bank, previous)
+    return bank
+
+
+def stages(sizing: Sizing) -> tuple[tuple[Stage, Sizing], ...]:
+    """The stages of training of a whole sizing. Groups with fewer stages stay in their last one."""
+    plans = [of(g.method, g.options).stages(g) for g in sizing.groups]
+    longest = max(plans, key=len)
+    return tuple(
+        (stage, replace(sizing, groups=tuple(plan[min(i, len(plan) - 1)][1] for plan in plans)))
+        for i, (stage, _) in enumerate(longest)
+    )
+
+
+def _warm(bank: Bank, previous: Bank) -> None:
+    for new, old in zip(bank.groups, previous.groups, strict=True):
+        assert isinstance(new, Group)
+        assert isinstance(old, Group)
+        with torch.no_grad():
+            new.method.warm(new, old)
+    bank.steps.copy_(previous.steps)
+
+
+def _specs(group: GroupSizing, form: Form) -> tuple[TensorSpec, ...]:
+    return group.serve if form == "serve" else (*group.train, *group.state)

@@ -1,0 +1,60 @@
+"""From the training form to the serving form."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from pocketrec.compress.bank import Bank
+from pocketrec.compress.build import attach
+from pocketrec.compress.group import Group
+from pocketrec.compress.holdings import Array, Rows
+from pocketrec.compress.storage import STORAGES, Storage
+
+__all__ = ["encoded", "freeze"]
+
+# Rows that are converted at a time, so that freezing needs no second copy of a large table in float32.
+_CHUNK_ROWS = 65_536
+
+
+def freeze(bank: Bank) -> Bank:
+    """The serving form of a trained bank: exactly the promised tensors, converted to their storage.
+
+    The training bank is left as it is; tensors that need no conversion are copied, so the two share nothing.
+    """
+    assert bank.form == "train", "a serving bank is frozen already"
+    groups, tensors = [], {}
+    for index, group in enumerate(bank.groups):
+        assert isinstance(group, Group)
+        with torch.no_grad():
+            frozen, held = group.method.frozen(group)
+        groups.append(frozen)
+        tensors.update({f"{index}.{name}": tensor for name, tensor in held.items()})
+    sizing = replace(bank.sizing, groups=tuple(groups))
+    served = attach(sizing, tensors, form="serve", padding=bank.padding).eval()
+    assert served.held_bytes() == sizing.serve_bytes, f"{served.held_bytes()} held, {sizing.serve_bytes} promised"
+    return served
+
+
+def encoded(group: Group) -> dict[str, Tensor]:
+    """The group's serving tensors: weights encoded in the method's storage, matrices and fixed tensors copied."""
+    storage, settings = STORAGES.get(group.method.storage), group.sizing
+    found: dict[str, Tensor] = {}
+    for holding in group.method.holdings(settings.tables, settings.settings):
+        if isinstance(holding, Rows):
+            found[holding.name] = _encode_rows(group.tensor(holding.name).detach(), storage)
+        elif isinstance(holding, Array):
+            found[holding.name] = storage.encode_array(group.tensor(holding.name).detach()).clone()
+        elif any(spec.name == holding.name for spec in settings.serve):
+            found[holding.name] = group.tensor(holding.name).detach().clone()
+    return found
+
+
+def _encode_rows(rows: Tensor, storage: Storage) -> Tensor:
+    shape = storage.rows_shape(rows.shape[0], rows.shape[1])
+    target = torch.empty(shape, dtype=getattr(torch, storage.dtype))
+    for start in range(0, rows.shape[0], _CHUNK_ROWS):
+        target[start : start + _CHUNK_ROWS] = storage.encode(rows[start : start + _CHUNK_ROWS])
+    return target

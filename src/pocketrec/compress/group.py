@@ -1,0 +1,158 @@
+"""Group: the tensors that one method holds together, and the one native call that looks them up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, final
+
+import torch
+from torch import Tensor, nn
+
+import pocketrec.native  # noqa: F401  registers torch.ops.pocketrec
+from pocketrec.compress.access import Access, Combine
+from pocketrec.compress.method import Method, of
+from pocketrec.compress.pairs import Pairs
+from pocketrec.compress.storage import STORAGES
+from pocketrec.spec.errors import ArtifactError
+from pocketrec.spec.optimizer import OptimizerSpec
+from pocketrec.spec.sizing import GroupSizing, TensorSpec
+
+__all__ = ["POOLING", "Form", "Group", "Pool"]
+
+Form = Literal["train", "serve"]
+Pool = Literal["none", "sum", "mean", "max"]
+POOLING: dict[str, int] = {"none": 0, "sum": 1, "mean": 2, "max": 3}
+
+
+@final
+class Group(nn.Module):
+    """Tables of one method, attached to tensors that it need not own.
+
+    Args:
+        sizing: what is held.
+        tensors: one per tensor of the form, by name, of exactly that shape and dtype (a memory map, shared memory ...).
+        form: ``train`` (weights in the dtype they are trained in, optimizer state) or ``serve``.
+        columns: for each table of the group, the column of the bank's ids that is its.
+        padding: for each table of the group, the padding id or -1.
+    """
+
+    def __init__(
+        self, sizing: GroupSizing, tensors: Mapping[str, Tensor], *, form: Form, columns: list[int], padding: list[int]
+    ) -> None:
+        super().__init__()
+        self.sizing, self.form, self.columns = sizing, form, columns
+        self.method: Method = of(sizing.method, sizing.options)
+        self._attributes: dict[str, str] = {}
+        for spec in self.specs():
+            self._hold(spec, tensors)
+        self.access: Access = self.method.access(sizing, tensors)
+        kept = STORAGES.get(self.method.storage)
+        self._storage_code = (kept if form == "serve" else STORAGES.get(kept.trained_as)).code
+        rows = [
+            a.program(column=c, padding=p) for a, c, p in zip(self.access.addressing, columns, padding, strict=True)
+        ]
+        self.program: Tensor
+        self.register_buffer("program", torch.tensor(rows, dtype=torch.int64), persistent=False)
+
+    def specs(self) -> tuple[TensorSpec, ...]:
+        """The tensors of this form, optimizer state included while training."""
+        return self.sizing.serve if self.form == "serve" else (*self.sizing.train, *self.sizing.state)
+
+    def _hold(self, spec: TensorSpec, tensors: Mapping[str, Tensor]) -> None:
+        if spec.name not in tensors:
+            raise ArtifactError(f"{self.sizing.method}: tensor {spec.name!r} is missing; there are {sorted(tensors)}.")
+        tensor = tensors[spec.name]
+        if tuple(tensor.shape) != spec.shape or tensor.dtype != getattr(torch, spec.dtype):
+            raise ArtifactError(
+                f"{self.sizing.method}: tensor {spec.name!r} is {tuple(tensor.shape)} {tensor.dtype}, "
+                f"the sizing says {spec.shape} {spec.dtype}."
+            )
+        attribute = "t_" + spec.name.replace(".", "_")
+        self._attributes[spec.name] = attribute
+        if self.form == "train" and spec.role in ("weights", "matrix"):
+            self.register_parameter(attribute, nn.Parameter(tensor))
+        else:
+            self.register_buffer(attribute, tensor)
+
+    def tensor(self, name: str) -> Tensor:
+        """The tensor of this name (parameters as they are: use ``.data`` to write)."""
+        found: Tensor = getattr(self, self._attributes[name])
+        return found
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors of this form by name, detached, sharing memory."""
+        return {spec.name: self.tensor(spec.name).detach() for spec in self.specs()}
+
+    @property
+    def dim(self) -> int:
+        """Numbers per vector that the bank returns."""
+        return self.sizing.tables[0].table.dim
+
+    @property
+    def unit(self) -> int:
+        """Numbers per address: a row, or a single weight of a shared array."""
+        return 1 if self.access.combine is Combine.concat else self.access.width
+
+    def regions(self) -> list[Tensor]:
+        """The tensors that addresses count through."""
+        return [self.tensor(name) for name in self.access.regions]
+
+    def _maps(self) -> Tensor | None:
+        return None if self.access.maps is None else self.tensor(self.access.maps)
+
+    def addresses(self, ids: Tensor, offsets: Tensor | None = None) -> Tensor:
+        """Addresses of all values: int64 [values, parts], row-major over [batch, tables] for ids of two axes."""
+        found: Tensor = torch.ops.pocketrec.addresses(ids, offsets, self.program, self._maps(), self.access.parts)
+        return found
+
+    def lookup(
+        self, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool, *,
+        sparse: bool = False, program: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Vectors before widening: float32 [batch, tables, width], or [values, width] for pool "none" with offsets."""
+        found: Tensor = torch.ops.pocketrec.lookup(
+            self.regions(), ids, offsets, weights, self.program if program is None else program, self._maps(),
+            [self._storage_code] * len(self.access.regions), self.access.width, self.access.parts,
+            int(self.access.combine), POOLING["none" if offsets is None else pool], sparse,
+        )  # fmt: skip
+        return found
+
+    def widened(self, vectors: Tensor, tables: Tensor | None = None) -> Tensor:
+        """Vectors of width `width` brought to the tables' dim.
+
+        Args:
+            vectors: float32 [batch, tables, width] or [values, width].
+            tables: for [values, width]: int64 [values], which table of the group each value is of.
+        """
+        if self.access.widen is not None:
+            matrix = self.tensor(self.access.widen)
+            if tables is None:
+                return torch.einsum("btw,twd->btd", vectors, matrix)
+            return torch.einsum("vw,vwd->vd", vectors, matrix[tables])
+        if self.access.width < self.dim:
+            return nn.functional.pad(vectors, (0, self.dim - self.access.width))
+        return vectors
+
+    def compact(self, grad: Tensor, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool) -> Pairs:
+        """Distinct addresses and summed gradients of one lookup, given the gradient of its result."""
+        addresses, grads = torch.ops.pocketrec.compact(
+            grad, [r.detach() for r in self.regions()], ids, offsets, weights, self.program, self._maps(),
+            [self._storage_code] * len(self.access.regions), self.access.width, self.access.parts,
+            int(self.access.combine), POOLING["none" if offsets is None else pool],
+        )  # fmt: skip
+        return Pairs(addresses, grads)
+
+    def state(self) -> list[Tensor]:
+        """The optimizer's tensors, in the order that the update op takes them."""
+        return [self.tensor(spec.name) for spec in self.sizing.state]
+
+    def update(self, pairs: Pairs, optimizer: OptimizerSpec, *, lr: float, step: int) -> None:
+        """Apply compact pairs. Rows and state that no address names are neither read nor written."""
+        torch.ops.pocketrec.update(
+            [r.detach() for r in self.regions()], self.state(), pairs.addresses, pairs.grads, optimizer.name, lr,
+            optimizer.eps, optimizer.beta1, optimizer.beta2, optimizer.l2, step,
+        )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        names = ", ".join(t.table.name for t in self.sizing.tables[:4])
+        return f"{self.sizing.method}, {len(self.sizing.tables)} tables ({names} ...), {self.form}"

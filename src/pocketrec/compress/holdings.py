@@ -1,0 +1,112 @@
+"""What a method holds, in its own words, before a storage turned it into tensors.
+
+A method says "a table of so many rows" or "a shared array of so many weights"; the storage decides shape and dtype of
+the serving form, and the training form follows from what the storage is trained as. So a method works under every
+storage without knowing any of them, and bytes are counted in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pocketrec.compress.storage import STORAGES, Storage
+from pocketrec.spec.optimizer import OptimizerSpec
+from pocketrec.spec.sizing import Role, TensorSpec
+
+__all__ = ["Array", "Fixed", "Holding", "Matrix", "Rows", "Scratch", "serve_tensors", "state_tensors", "train_tensors"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A table of rows x width weights, looked up and updated by the row."""
+
+    name: str
+    rows: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """One flat array of weights, looked up in blocks and updated by the weight."""
+
+    name: str
+    weights: int
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A small float32 tensor that every lookup uses whole, trained with the dense nets."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """What serving needs besides weights and nothing trains by gradient: seeds, maps."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """What only training needs: scores, sketches, free lists."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+Holding = Rows | Array | Matrix | Fixed | Scratch
+
+
+def serve_tensors(holdings: Sequence[Holding], storage: str) -> tuple[TensorSpec, ...]:
+    """The tensors of the serving form."""
+    kept = STORAGES.get(storage)
+    return tuple(_serve(h, kept) for h in holdings if not isinstance(h, Scratch))
+
+
+def train_tensors(holdings: Sequence[Holding], storage: str) -> tuple[TensorSpec, ...]:
+    """The tensors of the training form: weights in the dtype that the storage is trained as."""
+    trained = STORAGES.get(STORAGES.get(storage).trained_as)
+    return tuple(_serve(h, trained) for h in holdings)
+
+
+def state_tensors(holdings: Sequence[Holding], optimizer: OptimizerSpec) -> tuple[TensorSpec, ...]:
+    """The optimizer's state for all rows and arrays: float32, grouped by kind of state, then by holding.
+
+    Row-wise Adagrad keeps one number per unit: a row of a table, a weight of an array.
+    """
+    touched = [h for h in holdings if isinstance(h, (Rows, Array))]
+    if optimizer.name == "rowwise_adagrad":
+        return tuple(_state(f"{h.name}.sum", (h.rows if isinstance(h, Rows) else h.weights,)) for h in touched)
+    if optimizer.name == "adagrad":
+        return tuple(_state(f"{h.name}.sum", _full_shape(h)) for h in touched)
+    if optimizer.name == "adam":
+        return tuple(_state(f"{h.name}.{moment}", _full_shape(h)) for moment in ("first", "second") for h in touched)
+    return ()
+
+
+def _serve(holding: Holding, storage: Storage) -> TensorSpec:
+    if isinstance(holding, Rows):
+        shape = storage.rows_shape(holding.rows, holding.width)
+        return TensorSpec(name=holding.name, shape=shape, dtype=storage.dtype, role="weights")
+    if isinstance(holding, Array):
+        return TensorSpec(
+            name=holding.name, shape=storage.array_shape(holding.weights), dtype=storage.dtype, role="weights"
+        )
+    if isinstance(holding, Matrix):
+        return TensorSpec(name=holding.name, shape=holding.shape, dtype="float32", role="matrix")
+    role: Role = "fixed" if isinstance(holding, Fixed) else "training"
+    return TensorSpec(name=holding.name, shape=holding.shape, dtype=holding.dtype, role=role)
+
+
+def _full_shape(holding: Rows | Array) -> tuple[int, ...]:
+    return (holding.rows, holding.width) if isinstance(holding, Rows) else (holding.weights,)
+
+
+def _state(name: str, shape: tuple[int, ...]) -> TensorSpec:
+    return TensorSpec(name=name, shape=shape, dtype="float32", role="training")

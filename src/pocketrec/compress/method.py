@@ -1,0 +1,250 @@
+"""Method: the contract. A named way to store tables in fewer bytes.
+
+A method decides (:meth:`Method.size`, arithmetic only), says what it holds (:meth:`Method.holdings`), fills it
+(:meth:`Method.initialise`) and says how it is looked up (:meth:`Method.access`). The bank makes the calls, the trainer
+drives the loop, the storage counts and converts. What a method does beyond that, it declares in its traits.
+
+A method's options are the fields of its frozen dataclass; two methods with equal options are equal. All that is
+decided survives JSON in a :class:`~pocketrec.spec.sizing.Sizing`, from which :func:`of` gives the method back.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from torch import Tensor
+
+from pocketrec.compress.access import Access
+from pocketrec.compress.holdings import Holding, serve_tensors, state_tensors, train_tensors
+from pocketrec.compress.storage import STORAGES
+from pocketrec.spec.budget import Budget
+from pocketrec.spec.errors import BudgetTooSmall, OptionError
+from pocketrec.spec.optimizer import OptimizerSpec
+from pocketrec.spec.registry import Folder
+from pocketrec.spec.sizing import GroupSizing, Sizing, TableSizing
+from pocketrec.spec.stage import Stage
+from pocketrec.spec.stats import TableStats
+from pocketrec.spec.table import IdSpace, TableSpec
+
+if TYPE_CHECKING:
+    from pocketrec.compress.group import Group
+
+__all__ = ["METHODS", "Decision", "Method", "Traits", "of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What callers and tests must know of a method. Data, never discovered.
+
+    Attributes:
+        ids: id spaces that it accepts.
+        needs_counts: whether sizing looks at frequencies (without measured ones Zipf 1.05 is assumed, and said).
+        adaptive: whether it is told after each step what was touched (:meth:`Method.after_step`).
+        staged: whether it trains in more than one stage (:meth:`Method.stages`).
+        from_dense: whether it can start from a dense table (:meth:`Method.from_dense`).
+    """
+
+    ids: tuple[IdSpace, ...] = ("rank", "plain")
+    needs_counts: bool = False
+    adaptive: bool = False
+    staged: bool = False
+    from_dense: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a method decided, before it is written down as tensors.
+
+    Attributes:
+        tables: what was decided per table.
+        settings: numbers of the whole group, JSON only.
+        notes: sentences to print.
+    """
+
+    tables: tuple[TableSizing, ...]
+    settings: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method(ABC):
+    """A way to store tables. Subclasses are final, one per file, named after the file.
+
+    Attributes:
+        storage: in what numbers weights are kept, a name of ``compress/storage``.
+        init: half-width of the uniform distribution that looked-up vectors start from; None means sqrt(1 / rows) of
+            each table, as DLRM does.
+    """
+
+    name: ClassVar[str]
+    traits: ClassVar[Traits]
+
+    storage: str = "float32"
+    init: float | None = None
+
+    def __post_init__(self) -> None:
+        STORAGES.get(self.storage)
+        if self.init is not None and not self.init > 0:
+            raise OptionError(f"{self.name}: init must be above 0, got {self.init}.")
+
+    # -- what a method says ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def least_bytes(self, tables: Sequence[TableSpec]) -> int:
+        """The floor: the fewest serving bytes in which these tables can be held."""
+
+    @abstractmethod
+    def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
+        """Settings whose serving bytes are at most `budget_bytes`, which is at least the floor.
+
+        `stats` has an entry for every table if the method's traits say that it needs counts, else it may be empty.
+        """
+
+    @abstractmethod
+    def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Holding, ...]:
+        """What is held for this decision."""
+
+    @abstractmethod
+    def initialise(self, group: Group, *, seed: int, data: Mapping[str, Any] | None = None) -> None:
+        """Fill the group's tensors (training form). Equal seeds give equal values on every machine."""
+
+    @abstractmethod
+    def access(self, sizing: GroupSizing, tensors: Mapping[str, Tensor]) -> Access:
+        """How the group is looked up. `tensors` are given for seeds that live in them; they may be on meta."""
+
+    # -- what a method may say besides -------------------------------------------------------------------------------
+
+    def warm(self, group: Group, previous: Group) -> None:
+        """Take over the values of the bank before (an earlier stage, or yesterday's model with fewer rows).
+
+        The default copies every tensor of equal name: whole when the shape is equal, else table by table when the
+        tensor stacks the rows of all tables. A method whose tensors mean something else overrides it.
+        """
+        from pocketrec.compress.warm import copy_tables
+
+        copy_tables(group, previous)
+
+    def from_dense(self, group: Group, weights: Mapping[str, Tensor]) -> None:
+        """Fill the group's tensors so that they approximate these dense float32 [rows, dim] tables."""
+        raise OptionError(
+            f"{self.name} cannot start from a dense table; methods that can say from_dense in their traits."
+        )
+
+    def stages(self, sizing: GroupSizing) -> tuple[tuple[Stage, GroupSizing], ...]:
+        """The stages of training, each with what is held in it. The last one freezes to the promise."""
+        return ((Stage(name="train"), sizing),)
+
+    def after_step(self, group: Group, *, step: int, ids: Tensor, tables: Tensor, importance: Tensor) -> None:
+        """Told after an update, if the traits say adaptive.
+
+        Args:
+            group: the tensors, which may be changed in place (maps, rows, state).
+            step: number of this update, from 1.
+            ids: int64 [values], all ids that were looked up since the step before, duplicates included.
+            tables: int64 [values], which table of the group each is of.
+            importance: float32 [values], L2 norm of the gradient of each looked-up vector (of its bag's, for bags).
+        """
+        raise NotImplementedError(f"{self.name} says it is adaptive but has no after_step.")
+
+    def frozen(self, group: Group) -> tuple[GroupSizing, dict[str, Tensor]]:
+        """The serving form. The default encodes every weight tensor in the storage and keeps the rest."""
+        from pocketrec.compress.freeze import encoded
+
+        return group.sizing, encoded(group)
+
+    # -- what is the same for all ------------------------------------------------------------------------------------
+
+    def options(self) -> dict[str, Any]:
+        """The options, JSON only; ``type(method)(**method.options())`` is equal to the method."""
+        return asdict(self)
+
+    def size(
+        self,
+        tables: Sequence[TableSpec],
+        budget: Budget | str | int,
+        *,
+        stats: Mapping[str, TableStats] | None = None,
+        optimizer: OptimizerSpec | None = None,
+    ) -> Sizing:
+        """Decide for a budget. Arithmetic only: no tensor is made.
+
+        Args:
+            tables: distinct names, one dim.
+            budget: a ceiling, such as ``"64MiB"``, ``"16x"`` or an int of bytes.
+            stats: frequencies by table name, for methods that need them.
+            optimizer: whose state counts as training bytes; row-wise Adagrad when not given.
+
+        Raises:
+            BudgetTooSmall: the floor is above the serving or the training ceiling; it names the floor.
+            OptionError: tables that this method cannot hold.
+        """
+        budget, optimizer = Budget.parse(budget), optimizer or OptimizerSpec()
+        _check_tables(self, tables)
+        budget_bytes, floor = budget.resolve(tables), self.least_bytes(tables)
+        if floor > budget_bytes:
+            raise BudgetTooSmall(self.name, budget_bytes, floor)
+        known, notes = _stats_or_zipf(self, tables, stats or {})
+        decision = self.decide(tables, budget_bytes, known)
+        group = self.group_sizing(decision.tables, decision.settings, optimizer)
+        assert group.serve_bytes <= budget_bytes, f"{self.name} promised {group.serve_bytes} of {budget_bytes} bytes"
+        sizing = Sizing(
+            groups=(group,), order=tuple(t.name for t in tables), budget_bytes=budget_bytes, optimizer=optimizer,
+            notes=notes + decision.notes,
+        )  # fmt: skip
+        largest = max(s.train_bytes for _, s in self.stages(group))
+        if budget.train_bytes is not None and largest > budget.train_bytes:
+            raise BudgetTooSmall(self.name, budget.train_bytes, largest, "train")
+        return sizing
+
+    def group_sizing(
+        self, tables: Sequence[TableSizing], settings: Mapping[str, Any], optimizer: OptimizerSpec
+    ) -> GroupSizing:
+        """A decision written down as tensors, exactly."""
+        held = self.holdings(tables, settings)
+        return GroupSizing(
+            method=self.name, options=self.options(), tables=tuple(tables), settings=dict(settings),
+            serve=serve_tensors(held, self.storage), train=train_tensors(held, self.storage),
+            state=state_tensors(held, optimizer),
+        )  # fmt: skip
+
+
+METHODS: Folder[type[Method]] = Folder("pocketrec.compress.methods", "method", "METHOD")
+
+
+def of(name: str, options: Mapping[str, Any] | None = None) -> Method:
+    """The method of this name with these options. Unknown names and options say what there is."""
+    kind, options = METHODS.get(name), options or {}
+    known = {f.name for f in fields(kind)}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise OptionError(f"{name} has no option {', '.join(map(repr, unknown))}. Options: {', '.join(sorted(known))}.")
+    return kind(**options)
+
+
+def _check_tables(method: Method, tables: Sequence[TableSpec]) -> None:
+    if not tables:
+        raise OptionError("There are no tables to size.")
+    names = [t.name for t in tables]
+    if len(set(names)) != len(names):
+        raise OptionError(f"Table names must be distinct, got {names}.")
+    if len({t.dim for t in tables}) > 1:
+        raise OptionError(f"All tables of a bank have one dim, got {sorted({t.dim for t in tables})}.")
+    for table in tables:
+        if table.ids not in method.traits.ids:
+            accepted = ", ".join(method.traits.ids)
+            raise OptionError(f"{method.name} takes ids of space {accepted}; table {table.name!r} has {table.ids} ids.")
+
+
+def _stats_or_zipf(
+    method: Method, tables: Sequence[TableSpec], stats: Mapping[str, TableStats]
+) -> tuple[Mapping[str, TableStats], tuple[str, ...]]:
+    if not method.traits.needs_counts:
+        return stats, ()
+    missing = [t for t in tables if t.name not in stats]
+    if not missing:
+        return stats, tuple({f"{s.assumed}." for s in stats.values() if s.assumed})
+    assumed = {t.name: TableStats.zipf(t.name, max(1, t.closed_rows - 1)) for t in missing}
+    return {**assumed, **stats}, (f"No counts were given for {len(missing)} tables: Zipf 1.05 assumed.",)

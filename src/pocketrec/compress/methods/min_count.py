@@ -1,0 +1,113 @@
+"""Keep the frequent ids, fold the rare ones of each table into one row.
+
+Paper: none claims it; the usual vocabulary threshold (BARS folds Criteo ids seen fewer than 10 times). Papers on
+    compressed tables leave this baseline out, and on Criteo it beats many of them.
+Bytes: (ids kept + 1 per table) x stored row. The threshold is found from the budget: the smallest count at which all
+    tables fit; rows left over go to ids just below it, smallest tables first.
+Use when: ids come as frequency ranks and most of them are rare. The first thing to try.
+Did not help when: rare ids matter one by one (item tables of a catalogue), or popularity drifts: a folded id stays
+    folded until the next sizing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+from torch import Tensor
+
+from pocketrec.compress.access import Access
+from pocketrec.compress.addressing.row import Row
+from pocketrec.compress.holdings import Rows
+from pocketrec.compress.method import Decision, Method, Traits
+from pocketrec.compress.parts.row_tables import per_table, starts, total_rows, uniform_rows
+from pocketrec.compress.storage import STORAGES
+from pocketrec.spec.sizing import GroupSizing, TableSizing
+from pocketrec.spec.stats import TableStats
+from pocketrec.spec.table import TableSpec
+
+if TYPE_CHECKING:
+    from pocketrec.compress.group import Group
+
+__all__ = ["METHOD", "MinCount"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class MinCount(Method):
+    """Rows for frequent ids, one fold row per table (id 0) for all others."""
+
+    name = "min_count"
+    traits = Traits(ids=("rank",), needs_counts=True, from_dense=True)
+
+    def least_bytes(self, tables: Sequence[TableSpec]) -> int:
+        return len(tables) * STORAGES.get(self.storage).row_bytes(tables[0].dim)
+
+    def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
+        spare = budget_bytes // STORAGES.get(self.storage).row_bytes(tables[0].dim) - len(tables)
+        known = [stats[t.name] for t in tables]
+        threshold = _threshold(known, spare)
+        kept = [min(s.ids_at_least(threshold), t.closed_rows - 1) for s, t in zip(known, tables, strict=True)]
+        kept = _with_leftover([t.closed_rows - 1 for t in tables], known, kept, threshold, spare)
+        sized = tuple(
+            TableSizing(table=t, ids="rank", told_apart=k, settings={"rows": k + 1})
+            for t, k in zip(tables, kept, strict=True)
+        )
+        return Decision(tables=sized, settings={"min_count": threshold})
+
+    def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Rows]:
+        return (Rows("rows", total_rows(tables), tables[0].table.dim),)
+
+    def initialise(self, group: Group, *, seed: int, data: Mapping[str, Any] | None = None) -> None:
+        uniform_rows(group, "rows", self.init, seed=seed)
+
+    def from_dense(self, group: Group, weights: Mapping[str, Tensor]) -> None:
+        tables = group.sizing.tables
+        for rows, sized in zip(per_table(group.tensor("rows").data, tables), tables, strict=True):
+            dense, kept = weights[sized.table.name], rows.shape[0]
+            rows.copy_(dense[:kept])
+            if kept < dense.shape[0]:  # the fold row speaks for unknown and for every id that lost its row
+                rows[0] = (dense[:1].sum(0) + dense[kept:].sum(0)) / (1 + dense.shape[0] - kept)
+
+    def access(self, sizing: GroupSizing, tensors: Mapping[str, Tensor]) -> Access:
+        addressing = [
+            Row(start=start, rows=int(t.settings["rows"]))
+            for start, t in zip(starts(sizing.tables), sizing.tables, strict=True)
+        ]
+        return Access(regions=("rows",), addressing=addressing, width=sizing.tables[0].table.dim)
+
+
+def _threshold(stats: Sequence[TableStats], spare: int) -> int:
+    """The smallest count such that the ids that occur at least so often are at most `spare`.
+
+    Counts are walked from the top, merging the histograms of all tables; the answer is one above the count at which
+    the rows run out, or 1 when everything fits.
+    """
+    tally: dict[int, int] = {}
+    for table in stats:
+        for count, ids in table.histogram:
+            tally[count] = tally.get(count, 0) + ids
+    left = spare
+    for count in sorted(tally, reverse=True):
+        left -= tally[count]
+        if left < 0:
+            return count + 1
+    return 1
+
+
+def _with_leftover(
+    most: Sequence[int], stats: Sequence[TableStats], kept: list[int], threshold: int, spare: int
+) -> list[int]:
+    """Give rows that are left to ids one class of counts below the threshold, smallest tables first."""
+    left = spare - sum(kept)
+    for index in sorted(range(len(kept)), key=lambda i: (most[i], i)):
+        below = max((c for c, _ in stats[index].histogram if c < threshold), default=0)
+        wanted = min(stats[index].ids_at_least(below), most[index]) - kept[index] if below else 0
+        given = max(0, min(left, wanted))
+        kept[index] += given
+        left -= given
+    return kept
+
+
+METHOD = MinCount

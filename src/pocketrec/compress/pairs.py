@@ -1,0 +1,50 @@
+"""Pairs: what backward leaves behind, compact (address, gradient) pairs with duplicates summed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Pairs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Distinct addresses of a group and their gradients.
+
+    Attributes:
+        addresses: int64 [pairs], distinct.
+        grads: float32 [pairs, unit].
+    """
+
+    addresses: Tensor
+    grads: Tensor
+
+    def plus(self, other: Pairs) -> Pairs:
+        """Both together, duplicates summed; the order of first occurrence is kept."""
+        everything = torch.cat([self.addresses, other.addresses])
+        distinct, place = torch.unique(everything, return_inverse=True)
+        first = torch.full_like(distinct, everything.numel())
+        first.scatter_reduce_(0, place, torch.arange(everything.numel()), "amin")
+        order = torch.argsort(first)
+        rank = torch.empty_like(order)
+        rank[order] = torch.arange(order.numel())
+        grads = self.grads.new_zeros(distinct.numel(), self.grads.shape[1])
+        grads.index_add_(0, rank[place], torch.cat([self.grads, other.grads]))
+        return Pairs(distinct[order], grads)
+
+    def scaled(self, factor: float) -> Pairs:
+        """The same addresses, gradients times a factor."""
+        return Pairs(self.addresses, self.grads * factor)
+
+    def squared_norm(self) -> Tensor:
+        """Sum of squares of all gradients, float64 scalar; NaN or infinite if one of them is."""
+        return self.grads.double().square().sum()
+
+    def as_sparse(self, rows: int) -> Tensor:
+        """A sparse gradient [rows, unit] that any torch optimizer for sparse gradients takes."""
+        return torch.sparse_coo_tensor(
+            self.addresses[None], self.grads, (rows, self.grads.shape[1]), is_coalesced=False, check_invariants=False
+        )

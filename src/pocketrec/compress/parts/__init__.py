@@ -1,0 +1,1 @@
+"""Functions that two methods need. Methods never import each other."""

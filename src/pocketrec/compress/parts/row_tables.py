@@ -1,0 +1,37 @@
+"""Tables that are stacked into one tensor of rows: starts, values, dense rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from pocketrec.compress.group import Group
+from pocketrec.compress.parts.init import bound, stream, uniform_
+from pocketrec.spec.sizing import TableSizing
+
+__all__ = ["per_table", "starts", "total_rows", "uniform_rows"]
+
+
+def starts(tables: Sequence[TableSizing]) -> list[int]:
+    """First row of every table in the stacked tensor; settings["rows"] says how many each has."""
+    return [0, *accumulate(int(t.settings["rows"]) for t in tables)][:-1]
+
+
+def total_rows(tables: Sequence[TableSizing]) -> int:
+    """Rows of the stacked tensor."""
+    return sum(int(t.settings["rows"]) for t in tables)
+
+
+def per_table(tensor: Tensor, tables: Sequence[TableSizing]) -> list[Tensor]:
+    """Views of the stacked tensor, one per table."""
+    return list(torch.split(tensor, [int(t.settings["rows"]) for t in tables]))
+
+
+def uniform_rows(group: Group, name: str, init: float | None, *, seed: int) -> None:
+    """Fill every table's rows with its own starting values."""
+    tables = group.sizing.tables
+    for index, (rows, sized) in enumerate(zip(per_table(group.tensor(name).data, tables), tables, strict=True)):
+        uniform_(rows, bound(sized.table, init), seed=stream(seed, index))

@@ -1,0 +1,1 @@
+"""Nouns: frozen value objects without tensors and without torch. Everyone may import them."""

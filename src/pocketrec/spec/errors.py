@@ -1,0 +1,161 @@
+"""Every deliberate error of pocketrec.
+
+::
+
+    PocketrecError
+    |-- BudgetError (ValueError)
+    |   |-- BudgetTooSmall          the floor of a method is above the budget
+    |   `-- BudgetTextError         "64MiB", "16x", "5%" could not be read
+    |-- UnknownName (LookupError)   no method, storage, model, reader ... of that name
+    |-- OptionError (ValueError)    an option of a method, a config or the command line
+    |-- DataError (ValueError)
+    |   |-- BadRow                  a row that cannot be read: file, row, column
+    |   |-- BadFile                 a file that cannot be read: truncated, empty, wrong form
+    |   `-- SchemaError             a schema that does not add up, or does not fit the file
+    |-- IdError (IndexError)        ids out of the range of their table
+    |-- ArtifactError (ValueError)
+    |   |-- ArtifactCorrupt         bytes that do not match what the manifest says
+    |   `-- ArtifactVersion         written by a newer pocketrec
+    |-- TrainingError (RuntimeError)
+    |   `-- NotFinite               a loss or gradient is NaN or infinite: nothing was changed
+    `-- NativeError (RuntimeError)  the compiled part does not fit this package
+
+Each inherits the builtin that a stranger would catch, and carries numbers and the next step in its text.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "ArtifactCorrupt",
+    "ArtifactError",
+    "ArtifactVersion",
+    "BadFile",
+    "BadRow",
+    "BudgetError",
+    "BudgetTextError",
+    "BudgetTooSmall",
+    "DataError",
+    "IdError",
+    "NativeError",
+    "NotFinite",
+    "OptionError",
+    "PocketrecError",
+    "SchemaError",
+    "TrainingError",
+    "UnknownName",
+]
+
+
+class PocketrecError(Exception):
+    """Whatever pocketrec raises on purpose."""
+
+
+class BudgetError(PocketrecError, ValueError):
+    """Something about a number of bytes."""
+
+
+class BudgetTooSmall(BudgetError):
+    """A method cannot fit these tables into the budget.
+
+    Args:
+        method: name of the method.
+        budget_bytes: what was allowed.
+        least_bytes: what the method needs at least (its floor).
+        what: which bytes, "serve" or "train".
+    """
+
+    def __init__(self, method: str, budget_bytes: int, least_bytes: int, what: str = "serve") -> None:
+        self.method, self.budget_bytes, self.least_bytes, self.what = method, budget_bytes, least_bytes, what
+        super().__init__(
+            f"{method} needs at least {least_bytes:,} {what} bytes for these tables, the budget is {budget_bytes:,}. "
+            "Raise the budget or choose another method."
+        )
+
+
+class BudgetTextError(BudgetError):
+    """A budget that could not be read."""
+
+
+class UnknownName(PocketrecError, LookupError):
+    """No thing of this kind is called so; the nearest names are offered.
+
+    >>> raise UnknownName("method", "rob", ["full", "robe"])
+    Traceback (most recent call last):
+        ...
+    pocketrec.spec.errors.UnknownName: No method called 'rob'. Did you mean 'robe'? Known: full, robe.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, tuple(sorted(known))
+        near = difflib.get_close_matches(name, self.known, n=1)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
+        super().__init__(f"No {kind} called {name!r}. {hint}Known: {', '.join(self.known)}.")
+
+
+class OptionError(PocketrecError, ValueError):
+    """A setting that is unknown, of the wrong kind, or out of range."""
+
+
+class DataError(PocketrecError, ValueError):
+    """Something about the input data."""
+
+
+class BadRow(DataError):
+    """A row that cannot be read.
+
+    Args:
+        file: path of the file.
+        row: number of the row, counted from 1 (a header line is not counted).
+        column: name of the column, or None when the row as a whole is wrong.
+        why: what is wrong, with the offending text.
+    """
+
+    def __init__(self, file: str, row: int, column: str | None, why: str) -> None:
+        self.file, self.row, self.column, self.why = file, row, column, why
+        where = f", column {column}" if column is not None else ""
+        super().__init__(
+            f"{file}, row {row}{where}: {why}. Mend the row, or pass --bad-rows skip (bad_rows='skip') to count and skip such rows."
+        )
+
+
+class BadFile(DataError):
+    """A file that cannot be read at all (truncated, empty, wrong form)."""
+
+    def __init__(self, file: str, why: str) -> None:
+        self.file, self.why = file, why
+        super().__init__(f"{file}: {why}")
+
+
+class SchemaError(DataError):
+    """A schema that does not add up, or does not fit the file."""
+
+
+class IdError(PocketrecError, IndexError):
+    """Ids out of the range of their table."""
+
+
+class ArtifactError(PocketrecError, ValueError):
+    """Something about an artifact or a checkpoint on disk."""
+
+
+class ArtifactCorrupt(ArtifactError):
+    """Bytes on disk that do not match what the manifest says: nothing of them was used."""
+
+
+class ArtifactVersion(ArtifactError):
+    """An artifact written by a newer pocketrec than this one."""
+
+
+class TrainingError(PocketrecError, RuntimeError):
+    """Training cannot go on."""
+
+
+class NotFinite(TrainingError):
+    """A loss or a gradient is NaN or infinite. No row and no weight was changed by that batch."""
+
+
+class NativeError(PocketrecError, RuntimeError):
+    """The compiled part is there but does not fit this package."""

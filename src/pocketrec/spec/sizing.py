@@ -1,0 +1,221 @@
+"""Sizing: what a method decided for a budget. No tensor exists yet.
+
+The promise in bytes is never computed beside the layout: it *is* the sum over the tensors that the layout names, and
+the bank and the file hold exactly those tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from pocketrec.spec.errors import OptionError
+from pocketrec.spec.optimizer import OptimizerSpec
+from pocketrec.spec.table import IdSpace, TableSpec
+
+__all__ = ["DTYPE_BYTES", "VOCABULARY_ENTRY_BYTES", "GroupSizing", "Role", "Sizing", "TableSizing", "TensorSpec"]
+
+DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "uint8": 1, "int8": 1, "int32": 4, "int64": 8}
+
+# One entry of a vocabulary: the token's 63-bit hash (int64) and its rank (int32), as the artifact holds them.
+VOCABULARY_ENTRY_BYTES = 12
+
+Role = Literal["weights", "matrix", "fixed", "training"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """One tensor, described before it is taken.
+
+    Attributes:
+        name: unique within its group.
+        shape: numbers of elements per axis.
+        dtype: a key of :data:`DTYPE_BYTES`.
+        role: ``weights`` are rows or arrays that lookups touch; ``matrix`` is small, trained densely and used whole (a
+            widening matrix); ``fixed`` is what serving needs besides (maps, seeds); ``training`` is needed only while
+            training (sketches, scores) and never served.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    role: Role = "weights"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPE_BYTES or self.role not in get_args(Role):
+            raise OptionError(f"Tensor {self.name!r} has dtype {self.dtype!r} and role {self.role!r}; one is unknown.")
+        if not all(isinstance(n, int) for n in self.shape) or min(self.shape, default=0) < 0:
+            raise OptionError(f"Tensor {self.name!r} has shape {self.shape}; every axis must be an int of 0 or more.")
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements, without padding."""
+        return math.prod(self.shape) * DTYPE_BYTES[self.dtype]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableSizing:
+    """What was decided for one table.
+
+    Attributes:
+        table: the table.
+        ids: the id space that the method wants for this table: a vocabulary rank, the user's own id, or a hash.
+        told_apart: how many ranks the method must tell apart from "unknown" (0 when it hashes); they need a vocabulary.
+        settings: the method's own numbers for this table, JSON only (rows, remainders, width, ...).
+    """
+
+    table: TableSpec
+    ids: IdSpace
+    told_apart: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.ids not in get_args(IdSpace) or self.told_apart < 0:
+            raise OptionError(
+                f"Table {self.table.name!r} wants ids {self.ids!r} and {self.told_apart} told apart; "
+                f"ids must be one of {', '.join(get_args(IdSpace))}, the number 0 or more."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSizing:
+    """The tables that one method holds together in the same tensors.
+
+    Attributes:
+        method: its name in the registry.
+        options: the method's options (storage included), JSON only.
+        tables: what was decided per table.
+        settings: numbers of the whole group, JSON only (the size of a shared array, ...).
+        serve: the tensors of the serving form.
+        train: the tensors of the training form (float32 shadows of stored weights, maps, sketches).
+        state: the optimizer's tensors.
+    """
+
+    method: str
+    options: Mapping[str, Any]
+    tables: tuple[TableSizing, ...]
+    settings: Mapping[str, Any]
+    serve: tuple[TensorSpec, ...]
+    train: tuple[TensorSpec, ...]
+    state: tuple[TensorSpec, ...] = ()
+
+    @property
+    def serve_bytes(self) -> int:
+        """Bytes of the serving form: everything that turns an encoded id into its vector."""
+        return sum(t.nbytes for t in self.serve)
+
+    @property
+    def train_bytes(self) -> int:
+        """Bytes while training: parameters, shadows, sketches, maps and optimizer state."""
+        return sum(t.nbytes for t in (*self.train, *self.state))
+
+    @property
+    def vocabulary_bytes(self) -> int:
+        """Bytes of raw token to rank, for the tokens that must be told apart."""
+        return VOCABULARY_ENTRY_BYTES * sum(t.told_apart for t in self.tables if t.ids == "rank")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizing:
+    """A method and settings for every table, with exact bytes.
+
+    Attributes:
+        groups: disjoint groups of tables.
+        order: names of all tables, in the order in which the bank takes its columns of ids.
+        budget_bytes: the ceiling that was asked for.
+        optimizer: whose state is counted in `train_bytes`.
+        notes: sentences to print (assumed statistics, bytes left over and why).
+    """
+
+    groups: tuple[GroupSizing, ...]
+    order: tuple[str, ...]
+    budget_bytes: int
+    optimizer: OptimizerSpec
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [t.table.name for g in self.groups for t in g.tables]
+        if sorted(names) != sorted(self.order) or len(set(names)) != len(names):
+            raise OptionError(f"A sizing must name every table once: {sorted(names)} against {sorted(self.order)}.")
+
+    @property
+    def serve_bytes(self) -> int:
+        """The promise: bytes of all serving tensors."""
+        return sum(g.serve_bytes for g in self.groups)
+
+    @property
+    def train_bytes(self) -> int:
+        """Bytes of all training tensors and the optimizer's state."""
+        return sum(g.train_bytes for g in self.groups)
+
+    @property
+    def vocabulary_bytes(self) -> int:
+        """Bytes of the vocabulary that this sizing needs."""
+        return sum(g.vocabulary_bytes for g in self.groups)
+
+    @property
+    def unused_bytes(self) -> int:
+        """Budget that no tensor uses."""
+        return self.budget_bytes - self.serve_bytes
+
+    @property
+    def method(self) -> str:
+        """The method's name, or several joined by '+' for a mixed bank."""
+        return "+".join(dict.fromkeys(g.method for g in self.groups))
+
+    def of(self, table: str) -> TableSizing:
+        """What was decided for this table."""
+        for group in self.groups:
+            for sized in group.tables:
+                if sized.table.name == table:
+                    return sized
+        raise OptionError(f"No table called {table!r} in this sizing. Tables: {', '.join(self.order)}.")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; :meth:`from_json` gives an equal sizing back."""
+        return _plain(asdict(self))  # type: ignore[no-any-return]
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Sizing:
+        """The inverse of :meth:`to_json`. Wrong or missing keys raise OptionError."""
+        try:
+            return Sizing(
+                groups=tuple(_group(g) for g in data["groups"]),
+                order=tuple(data["order"]),
+                budget_bytes=int(data["budget_bytes"]),
+                optimizer=OptimizerSpec(**data["optimizer"]),
+                notes=tuple(data.get("notes", ())),
+            )
+        except (KeyError, TypeError, ValueError) as wrong:
+            raise OptionError(f"This is not a sizing: {wrong!r}.") from wrong
+
+
+def _group(data: Mapping[str, Any]) -> GroupSizing:
+    return GroupSizing(
+        method=data["method"],
+        options=dict(data["options"]),
+        tables=tuple(
+            TableSizing(
+                table=TableSpec(**t["table"]), ids=t["ids"], told_apart=t["told_apart"], settings=dict(t["settings"])
+            )
+            for t in data["tables"]
+        ),
+        settings=dict(data["settings"]),
+        serve=_tensors(data["serve"]),
+        train=_tensors(data["train"]),
+        state=_tensors(data["state"]),
+    )
+
+
+def _tensors(data: Any) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(name=t["name"], shape=tuple(t["shape"]), dtype=t["dtype"], role=t["role"]) for t in data)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value

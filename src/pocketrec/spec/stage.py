@@ -1,0 +1,35 @@
+"""Stage: one part of a method's own training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pocketrec.spec.errors import OptionError
+
+__all__ = ["Stage"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What the trainer does in one stage of a method. A method names stages; the loop stays the trainer's.
+
+    Attributes:
+        name: shown in progress and logs, unique within a method.
+        epochs: how long, 1 or more; None means as many epochs as the run's configuration says.
+        split: the rows that train in this stage.
+        tables: whether the tables train.
+        dense: whether the dense nets train.
+        optimizer: ``keep`` carries state of dense nets and tables over from the stage before, ``reset`` starts anew.
+    """
+
+    name: str
+    epochs: int | None = None
+    split: Literal["train", "validation"] = "train"
+    tables: bool = True
+    dense: bool = True
+    optimizer: Literal["keep", "reset"] = "reset"
+
+    def __post_init__(self) -> None:
+        if self.epochs is not None and self.epochs < 1:
+            raise OptionError(f"Stage {self.name!r} has {self.epochs} epochs; at least 1 is needed.")

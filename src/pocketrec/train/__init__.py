@@ -1,0 +1,10 @@
+"""The loop. One trainer; stages and hooks of methods are driven from here."""
+
+from __future__ import annotations
+
+from pocketrec.train.config import TrainConfig
+from pocketrec.train.evaluate import logits_of
+from pocketrec.train.source import Batch, BatchSource, TrainingData
+from pocketrec.train.trainer import Outcome, Trainer
+
+__all__ = ["Batch", "BatchSource", "Outcome", "TrainConfig", "Trainer", "TrainingData", "logits_of"]

@@ -1,0 +1,54 @@
+"""What the trainer asks of data: batches as a pure function of (seed, epoch, number)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+__all__ = ["Batch", "BatchSource", "Part", "TrainingData"]
+
+Part = Literal["train", "validation"]
+
+
+class Batch(Protocol):
+    """Rows that are learned together.
+
+    Attributes:
+        dense: float32 [rows, dense features].
+        ids: int64 [rows, tables], in the id spaces that were asked for.
+        label: float32 [rows], 0 or 1.
+        weight: float32 [rows], or None.
+    """
+
+    @property
+    def dense(self) -> Tensor: ...
+    @property
+    def ids(self) -> Tensor: ...
+    @property
+    def label(self) -> Tensor: ...
+    @property
+    def weight(self) -> Tensor | None: ...
+
+
+class BatchSource(Protocol):
+    """The batches of one part of the data."""
+
+    def batch_count(self, batch_size: int) -> int:
+        """Batches per epoch."""
+        ...
+
+    def batches(
+        self, *, batch_size: int, order: Literal["shuffle", "time"], seed: int, epoch: int, start: int
+    ) -> Iterator[Batch]:
+        """The batches of one epoch from number `start` on."""
+        ...
+
+
+class TrainingData(Protocol):
+    """Training and validation rows."""
+
+    def source(self, part: Part, id_spaces: Sequence[str]) -> BatchSource | None:
+        """One part, with ids in these spaces (one per table); None if there are no such rows."""
+        ...

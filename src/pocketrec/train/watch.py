@@ -1,0 +1,80 @@
+"""Watchers: who is told how training goes. They see, they never steer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol, final
+
+__all__ = ["Silent", "TensorBoard", "Watcher"]
+
+
+class Watcher(Protocol):
+    """Told about every step and epoch."""
+
+    def begin(self, *, stage: str, epochs: int, batches: int, batch_size: int, epoch: int, batch: int) -> None:
+        """A stage begins, or goes on at this epoch and batch."""
+        ...
+
+    def step(self, *, step: int, batch: int, loss: float) -> None:
+        """A step was made."""
+        ...
+
+    def epoch(self, entry: dict[str, Any]) -> None:
+        """An epoch ended; `entry` has stage, epoch, train_loss, rows_per_s and validation figures."""
+        ...
+
+    def end(self) -> None:
+        """Training ended, one way or the other."""
+        ...
+
+
+@final
+class Silent:
+    """Tells nobody."""
+
+    def begin(self, *, stage: str, epochs: int, batches: int, batch_size: int, epoch: int, batch: int) -> None:
+        pass
+
+    def step(self, *, step: int, batch: int, loss: float) -> None:
+        pass
+
+    def epoch(self, entry: dict[str, Any]) -> None:
+        pass
+
+    def end(self) -> None:
+        pass
+
+
+@final
+class TensorBoard:
+    """Writes scalars for TensorBoard (the extra ``tensorboard``).
+
+    Args:
+        folder: where the event files go.
+        every: steps between two points of the training loss.
+    """
+
+    def __init__(self, folder: Path, *, every: int = 50) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as missing:
+            raise ImportError("TensorBoard is not installed. Run: pip install 'pocketrec[tensorboard]'") from missing
+        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self._every = every
+        self._steps_of_epochs = 0
+
+    def begin(self, *, stage: str, epochs: int, batches: int, batch_size: int, epoch: int, batch: int) -> None:
+        pass
+
+    def step(self, *, step: int, batch: int, loss: float) -> None:
+        self._steps_of_epochs = step
+        if step % self._every == 0:
+            self._writer.add_scalar("train/loss", loss, step)  # type: ignore[no-untyped-call]
+
+    def epoch(self, entry: dict[str, Any]) -> None:
+        for name, value in entry.items():
+            if isinstance(value, float):
+                self._writer.add_scalar(f"epoch/{name}", value, self._steps_of_epochs)  # type: ignore[no-untyped-call]
+
+    def end(self) -> None:
+        self._writer.close()  # type: ignore[no-untyped-call]
