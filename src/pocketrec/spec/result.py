@@ -114,10 +114,10 @@ class Result:
         try:
             return _adapter().validate_json(line, strict=True)
         except ValidationError as wrong:
-            faults = [
-                f"{'.'.join(map(str, fault['loc'])) or 'the line'}: {fault['msg'].removeprefix('Value error, ').removesuffix('.')}"
-                for fault in wrong.errors(include_url=False, include_input=False)
-            ]
+            faults = []
+            for fault in wrong.errors(include_url=False, include_input=False):
+                where = ".".join(map(str, fault["loc"])) or "the line"
+                faults.append(f"{where}: {fault['msg'].removeprefix('Value error, ').removesuffix('.')}")
             raise DataError(f"This is not a result: {'; '.join(faults)}.") from wrong
 
 

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+
+from pocketrec.spec import errors
+from pocketrec.spec.errors import BadFile, BadRow, BudgetTooSmall, PocketrecError, UnknownName
+
+CAUGHT_AS = {
+    "ArtifactCorrupt": ValueError,
+    "ArtifactError": ValueError,
+    "ArtifactVersion": ValueError,
+    "BadFile": ValueError,
+    "BadRow": ValueError,
+    "BudgetError": ValueError,
+    "BudgetTextError": ValueError,
+    "BudgetTooSmall": ValueError,
+    "DataError": ValueError,
+    "IdError": IndexError,
+    "NativeError": RuntimeError,
+    "NotFinite": RuntimeError,
+    "OptionError": ValueError,
+    "PocketrecError": Exception,
+    "SchemaError": ValueError,
+    "TrainingError": RuntimeError,
+    "UnknownName": LookupError,
+}
+
+
+def test_public_names_are_all_the_errors() -> None:
+    assert sorted(errors.__all__) == sorted(CAUGHT_AS)
+    defined = {name for name, thing in vars(errors).items() if getattr(thing, "__module__", "") == errors.__name__}
+    assert defined == set(CAUGHT_AS)
+
+
+@pytest.mark.parametrize("name", errors.__all__)
+def test_each_is_caught_as_ours_and_as_the_builtin(name: str) -> None:
+    kind = getattr(errors, name)
+    assert issubclass(kind, PocketrecError)
+    assert issubclass(kind, CAUGHT_AS[name])
+    assert kind.__doc__
+
+
+@pytest.mark.parametrize("name", [n for n in errors.__all__ if n != "PocketrecError"])
+def test_the_tree_at_the_top_of_the_file_names_each(name: str) -> None:
+    assert name in (errors.__doc__ or "")
+
+
+def test_a_budget_too_small_names_the_floor() -> None:
+    error = BudgetTooSmall("full", 100, 160_000)
+    assert (error.method, error.budget_bytes, error.least_bytes, error.what) == ("full", 100, 160_000, "serve")
+    assert str(error).startswith("full needs at least 160,000 serve bytes for these tables, the budget is 100.")
+    assert "Raise the budget" in str(error)
+    assert "9 train bytes" in str(BudgetTooSmall("full", 1, 9, "train"))
+
+
+def test_an_unknown_name_offers_the_nearest_and_all() -> None:
+    error = UnknownName("method", "rob", iter(["robe", "full"]))
+    assert str(error) == "No method called 'rob'. Did you mean 'robe'? Known: full, robe."
+    assert error.known == ("full", "robe")
+    assert str(UnknownName("model", "zzz", ["dlrm"])) == "No model called 'zzz'. Known: dlrm."
+
+
+def test_a_bad_row_names_file_row_column_and_what_to_do() -> None:
+    error = BadRow("day_0", 17, "C3", "'xyz' is not hexadecimal")
+    assert str(error).startswith("day_0, row 17, column C3: 'xyz' is not hexadecimal.")
+    assert "--bad-rows skip" in str(error)
+    assert (error.file, error.row, error.column, error.why) == ("day_0", 17, "C3", "'xyz' is not hexadecimal")
+    assert str(BadRow("day_0", 17, None, "39 columns, 40 expected")).startswith("day_0, row 17: 39 columns")
+
+
+def test_a_bad_file_names_the_file() -> None:
+    error = BadFile("day_0.gz", "ends in the middle")
+    assert (str(error), error.file, error.why) == ("day_0.gz: ends in the middle", "day_0.gz", "ends in the middle")

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from pocketrec.spec.errors import OptionError
+from pocketrec.spec.stage import Stage
+
+
+def test_a_plain_stage_trains_everything_on_the_training_rows() -> None:
+    stage = Stage(name="train")
+    assert (stage.epochs, stage.split, stage.tables, stage.dense, stage.optimizer) == (
+        None,
+        "train",
+        True,
+        True,
+        "reset",
+    )
+
+
+def test_a_stage_survives_json() -> None:
+    stage = Stage(name="search", epochs=2, split="validation", tables=False, optimizer="keep")
+    assert Stage(**json.loads(json.dumps(dataclasses.asdict(stage)))) == stage
+    assert hash(stage) == hash(dataclasses.replace(stage))
+
+
+@pytest.mark.parametrize("epochs", [0, -1])
+def test_a_stage_of_no_epochs_is_refused(epochs: int) -> None:
+    with pytest.raises(OptionError, match=f"'search' has {epochs} epochs"):
+        Stage(name="search", epochs=epochs)
