@@ -63,12 +63,17 @@ class Bank(nn.Module):
         super().__init__()
         self.sizing, self.form, self.padding = sizing, form, dict(padding or {})
         self.gradient: Gradient = "pairs"
-        column = {name: i for i, name in enumerate(sizing.order)}
         self.groups = nn.ModuleList()
         for group, held in zip(sizing.groups, tensors, strict=True):
-            names = [t.table.name for t in group.tables]
-            padded = [self.padding.get(name, -1) for name in names]
-            self.groups.append(Group(group, held, form=form, columns=[column[n] for n in names], padding=padded))
+            place = {t.table.name: i for i, t in enumerate(group.tables)}
+            columns = [c for c, name in enumerate(sizing.order) if name in place]
+            names = [sizing.order[c] for c in columns]
+            self.groups.append(
+                Group(
+                    group, held, form=form, columns=columns, places=[place[n] for n in names],
+                    padding=[self.padding.get(n, -1) for n in names],
+                )
+            )  # fmt: skip
         found = [c for g in self._groups() for c in g.columns]
         self._order = None if found == list(range(len(found))) else torch.tensor(found).argsort()
         self._limits = _plain_limits(sizing)
@@ -85,14 +90,14 @@ class Bank(nn.Module):
         """Vectors of the ids of all tables.
 
         Args:
-            ids: int64 [batch, tables], one id each; or int64 [values] with `offsets`.
-            offsets: int64 [tables x batch + 1]: where each bag begins, all bags of the first table, then of the
+            ids: int64 [batch, columns], one id each; or int64 [values] with `offsets`.
+            offsets: int64 [columns x batch + 1]: where each bag begins, all bags of the first column, then of the
                 second, and the number of values at the end. An empty bag gives zeros.
             weights: float32 [values], factors of a sum, or None.
             pool: how a bag becomes one vector; ``none`` with offsets returns float32 [values, dim].
 
         Returns:
-            float32 [batch, tables, dim] in the order of ``sizing.order``.
+            float32 [batch, columns, dim] in the order of ``sizing.order``.
 
         Raises:
             IdError: a plain id at or above the rows of its table. IndexError: a negative id that is not padding.
@@ -126,14 +131,12 @@ class Bank(nn.Module):
             raise IdError(f"Rows {start}..{stop} are not within table {table!r} of {rows} rows.")
         ids = torch.arange(start, stop)[:, None]
         group, place = self._find(table)
-        program = group.program[place : place + 1].clone()
-        program[0, 0] = 0
         with torch.no_grad():
-            low = group.lookup(ids, None, None, "sum", program=program)[:, 0]
+            low = group.lookup(ids, None, None, "sum", program=group.program_of(place))[:, 0]
             return group.widened(low, torch.full((stop - start,), place))
 
     def addresses(self, ids: Tensor) -> list[Tensor]:
-        """Addresses per group: int64 [batch, tables of the group, parts]. -1 is the null address."""
+        """Addresses per group: int64 [batch, columns of the group, parts]. -1 is the null address."""
         return [g.addresses(ids).view(ids.shape[0], len(g.columns), -1) for g in self._groups()]
 
     def _vectors(
@@ -149,7 +152,7 @@ class Bank(nn.Module):
         else:
             vectors = group.lookup(ids, offsets, weights, pool, sparse=self.gradient == "sparse")
         if offsets is not None and pool == "none":
-            return group.widened(vectors, _tables_of_values(offsets, len(group.columns)))
+            return group.widened(vectors, group.tables_of(_columns_of_values(offsets, len(group.columns))))
         return group.widened(vectors)
 
     def _check_limits(self, ids: Tensor, offsets: Tensor | None) -> None:
@@ -159,9 +162,9 @@ class Bank(nn.Module):
             bad = (ids >= limits).nonzero()
             column = int(bad[0, 1]) if len(bad) else 0
         else:
-            tables = _tables_of_values(offsets, len(limits))
-            bad = (ids >= limits[tables]).nonzero()
-            column = int(tables[bad[0, 0]]) if len(bad) else 0
+            columns = _columns_of_values(offsets, len(limits))
+            bad = (ids >= limits[columns]).nonzero()
+            column = int(columns[bad[0, 0]]) if len(bad) else 0
         if len(bad):
             raise IdError(
                 f"Id {int(ids[tuple(bad[0])])} is not in table {self.sizing.order[column]!r} of {int(limits[column])} rows."
@@ -278,30 +281,31 @@ def _plain_limits(sizing: Sizing) -> Tensor | None:
     return torch.tensor([s.table.closed_rows if s.table.ids == "plain" else 2**62 for s in sized])
 
 
-def _offsets_of(group: Group, offsets: Tensor, tables: int) -> Tensor:
-    """The bags of a group's tables only: int64 [tables of the group, batch + 1], each row with its own end."""
-    starts, ends = offsets[:-1].view(tables, -1), offsets[1:].view(tables, -1)
+def _offsets_of(group: Group, offsets: Tensor, columns: int) -> Tensor:
+    """The bags of a group's columns only: int64 [columns of the group, batch + 1], each row with its own end."""
+    starts, ends = offsets[:-1].view(columns, -1), offsets[1:].view(columns, -1)
     return torch.cat([starts, ends[:, -1:]], dim=1)[group.columns]
 
 
 def _touched(group: Group, tape: _Tape) -> tuple[Tensor, Tensor, Tensor]:
     """What one lookup touched and how strongly: ids, tables of the group and gradient norms, one per value."""
     assert tape.vectors.grad is not None
-    tables = len(group.columns)
+    columns = len(group.columns)
     if tape.offsets is None:
         ids = tape.ids[:, group.columns]
-        return ids.reshape(-1), torch.arange(tables).repeat(len(ids)), tape.vectors.grad.norm(dim=2).reshape(-1)
+        tables = group.tables_of(torch.arange(columns).repeat(len(ids)))
+        return ids.reshape(-1), tables, tape.vectors.grad.norm(dim=2).reshape(-1)
     if tape.offsets.dim() == 2 or tape.pool in ("none", "max"):
         raise OptionError("An adaptive method takes bags pooled by sum or mean, in a bank of one method.")
     lengths = tape.offsets.diff()
     importance = tape.vectors.grad.norm(dim=2).t().reshape(-1).repeat_interleave(lengths)
     if tape.weights is not None:
         importance = importance * tape.weights.abs()
-    return tape.ids, _tables_of_values(tape.offsets, tables), importance
+    return tape.ids, group.tables_of(_columns_of_values(tape.offsets, columns)), importance
 
 
-def _tables_of_values(offsets: Tensor, tables: int) -> Tensor:
-    """Which table each value is of: int64 [values], for key-major offsets [tables x batch + 1]."""
+def _columns_of_values(offsets: Tensor, columns: int) -> Tensor:
+    """Which column each value is of: int64 [values], for key-major offsets [columns x batch + 1]."""
     lengths = offsets.diff()
-    of_bag = torch.arange(tables).repeat_interleave(lengths.numel() // tables)
+    of_bag = torch.arange(columns).repeat_interleave(lengths.numel() // columns)
     return of_bag.repeat_interleave(lengths)

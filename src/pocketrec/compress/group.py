@@ -32,15 +32,17 @@ class Group(nn.Module):
         sizing: what is held.
         tensors: one per tensor of the form, by name, of exactly that shape and dtype (a memory map, shared memory ...).
         form: ``train`` (weights in the dtype they are trained in, optimizer state) or ``serve``.
-        columns: for each table of the group, the column of the bank's ids that is its.
-        padding: for each table of the group, the padding id or -1.
+        columns: the columns of the bank's ids that are of this group's tables, rising.
+        places: for each of these columns, which table of the group it is of; columns may share a table.
+        padding: for each of these columns, the padding id or -1.
     """
 
     def __init__(
-        self, sizing: GroupSizing, tensors: Mapping[str, Tensor], *, form: Form, columns: list[int], padding: list[int]
+        self, sizing: GroupSizing, tensors: Mapping[str, Tensor], *, form: Form, columns: list[int], places: list[int],
+        padding: list[int],
     ) -> None:
         super().__init__()
-        self.sizing, self.form, self.columns = sizing, form, columns
+        self.sizing, self.form, self.columns, self.places = sizing, form, columns, places
         self.method: Method = of(sizing.method, sizing.options)
         self._attributes: dict[str, str] = {}
         for spec in self.specs():
@@ -49,7 +51,8 @@ class Group(nn.Module):
         kept = STORAGES.get(self.method.storage)
         self._storage_code = (kept if form == "serve" else STORAGES.get(kept.trained_as)).code
         rows = [
-            a.program(column=c, padding=p) for a, c, p in zip(self.access.addressing, columns, padding, strict=True)
+            self.access.addressing[place].program(column=column, padding=pad)
+            for column, place, pad in zip(columns, places, padding, strict=True)
         ]
         self.program: Tensor
         self.register_buffer("program", torch.tensor(rows, dtype=torch.int64), persistent=False)
@@ -97,11 +100,20 @@ class Group(nn.Module):
         """The tensors that addresses count through."""
         return [self.tensor(name) for name in self.access.regions]
 
+    def program_of(self, place: int) -> Tensor:
+        """The program for ids [batch, 1] of one table alone: int64 [1, 12]."""
+        row = self.access.addressing[place].program(column=0, padding=-1)
+        return torch.tensor([row], dtype=torch.int64)
+
+    def tables_of(self, columns: Tensor) -> Tensor:
+        """From numbers of this group's columns (0, 1, ...) to numbers of its tables, int64 of the same shape."""
+        return torch.tensor(self.places)[columns]
+
     def _maps(self) -> Tensor | None:
         return None if self.access.maps is None else self.tensor(self.access.maps)
 
     def addresses(self, ids: Tensor, offsets: Tensor | None = None) -> Tensor:
-        """Addresses of all values: int64 [values, parts], row-major over [batch, tables] for ids of two axes."""
+        """Addresses of all values: int64 [values, parts], row-major over [batch, columns] for ids of two axes."""
         found: Tensor = torch.ops.pocketrec.addresses(ids, offsets, self.program, self._maps(), self.access.parts)
         return found
 
@@ -109,7 +121,7 @@ class Group(nn.Module):
         self, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool, *,
         sparse: bool = False, program: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
-        """Vectors before widening: float32 [batch, tables, width], or [values, width] for pool "none" with offsets."""
+        """Vectors before widening: float32 [batch, columns, width], or [values, width] for pool "none" with offsets."""
         found: Tensor = torch.ops.pocketrec.lookup(
             self.regions(), ids, offsets, weights, self.program if program is None else program, self._maps(),
             [self._storage_code] * len(self.access.regions), self.access.width, self.access.parts,
@@ -121,13 +133,13 @@ class Group(nn.Module):
         """Vectors of width `width` brought to the tables' dim.
 
         Args:
-            vectors: float32 [batch, tables, width] or [values, width].
+            vectors: float32 [batch, columns, width] or [values, width].
             tables: for [values, width]: int64 [values], which table of the group each value is of.
         """
         if self.access.widen is not None:
             matrix = self.tensor(self.access.widen)
             if tables is None:
-                return torch.einsum("btw,twd->btd", vectors, matrix)
+                return torch.einsum("btw,twd->btd", vectors, matrix[self.places])
             return torch.einsum("vw,vwd->vd", vectors, matrix[tables])
         if self.access.width < self.dim:
             return nn.functional.pad(vectors, (0, self.dim - self.access.width))

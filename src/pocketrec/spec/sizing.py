@@ -123,7 +123,8 @@ class Sizing:
 
     Attributes:
         groups: disjoint groups of tables.
-        order: names of all tables, in the order in which the bank takes its columns of ids.
+        order: for each column of ids that the bank takes, the name of its table. Every table is named, and one that
+            several columns share (a history and its candidate) is named for each of them.
         budget_bytes: the ceiling that was asked for.
         optimizer: whose state is counted in `train_bytes`.
         notes: sentences to print (assumed statistics, bytes left over and why).
@@ -137,8 +138,8 @@ class Sizing:
 
     def __post_init__(self) -> None:
         names = [t.table.name for g in self.groups for t in g.tables]
-        if sorted(names) != sorted(self.order) or len(set(names)) != len(names):
-            raise OptionError(f"A sizing must name every table once: {sorted(names)} against {sorted(self.order)}.")
+        if set(names) != set(self.order) or len(set(names)) != len(names):
+            raise OptionError(f"A sizing must hold every table once: {sorted(names)} against {sorted(self.order)}.")
 
     @property
     def serve_bytes(self) -> int:

@@ -88,9 +88,8 @@ class HashRows(Method):
         shared = torch.zeros(rows.shape[0], 1)
         for index, sized in enumerate(group.sizing.tables):
             dense = weights[sized.table.name]
-            program = group.program[index : index + 1].clone()
-            program[0, 0] = 0
-            address = torch.ops.pocketrec.addresses(torch.arange(dense.shape[0])[:, None], None, program, None, 1)[:, 0]
+            ids, program = torch.arange(dense.shape[0])[:, None], group.program_of(index)
+            address = torch.ops.pocketrec.addresses(ids, None, program, None, 1)[:, 0]
             rows.index_add_(0, address, dense)
             shared.index_add_(0, address, torch.ones(dense.shape[0], 1))
         rows /= shared.clamp(min=1)
