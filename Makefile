@@ -16,6 +16,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PIN := -c constraints.txt
 
+# Nothing falls back in silence: after each install, say which code will compute.
+SAY := $(BIN)/python -c "from pocketrec.native import backend; print('kernels:', backend())"
+
 # An editable install follows the Python files by itself; it must be made anew only when one of these changes.
 NATIVE := pyproject.toml $(wildcard CMakeLists.txt) $(shell find csrc -type f -not -path '*/build/*' 2>/dev/null)
 
@@ -64,8 +67,10 @@ $(VENV)/.torch: constraints.txt
 
 $(VENV)/.installed: $(VENV)/.torch $(NATIVE)
 	$(PIP) install -q $(PIN) --no-build-isolation -e .
+	@$(SAY)
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.torch $(NATIVE)
 	$(PIP) install -q $(PIN) --no-build-isolation -e '.[dev]'
+	@$(SAY)
 	@touch $(VENV)/.installed $@
