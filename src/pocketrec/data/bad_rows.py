@@ -1,0 +1,68 @@
+"""What happens to input that cannot be read: the first fault is an error, or all are counted and left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pocketrec.spec.errors import BadFile, BadRow, OptionError
+
+__all__ = ["BadRows", "BadRowsMode"]
+
+BadRowsMode = Literal["fail", "skip"]
+
+
+class BadRows:
+    """Collects faults.
+
+    Args:
+        mode: ``fail`` raises at the first fault, ``skip`` counts.
+        counts: faults counted before, when work is resumed.
+    """
+
+    def __init__(self, mode: BadRowsMode, counts: Mapping[str, int] | None = None) -> None:
+        if mode not in ("fail", "skip"):
+            raise OptionError(f"bad_rows must be 'fail' or 'skip', got {mode!r}.")
+        self.mode = mode
+        self.counts: dict[str, int] = dict(counts or {})
+
+    def row(self, file: str, row: int, column: str | None, reason: str, text: object = None) -> None:
+        """One bad row: raise BadRow, or count it under its column and reason.
+
+        Args:
+            file: path of the file.
+            row: counted from 1, a header line not counted.
+            column: name of the column; None when the whole row is wrong.
+            reason: what is wrong, a few words without the value.
+            text: the offending value.
+        """
+        if self.mode == "fail":
+            shown = "" if text is None else f": {_short(text)}"
+            raise BadRow(file, row, column, f"{reason}{shown}")
+        self._count(reason if column is None else f"column {column}: {reason}")
+
+    def file(self, file: str, reason: str, row: int, detail: str = "") -> None:
+        """A file that cannot be read, or not to its end: raise BadFile, or count it.
+
+        Args:
+            file: path of the file.
+            reason: what is wrong, a few words ("empty file", "truncated gzip").
+            row: rows that could be read before, 0 or more.
+            detail: what the library said, if anything.
+        """
+        if self.mode == "fail":
+            said = f" ({detail})" if detail else ""
+            raise BadFile(
+                file,
+                f"{reason} after row {row}{said}. Get the file again, or pass --bad-rows skip (bad_rows='skip') "
+                "to use the rows before it.",
+            )
+        self._count(f"file: {reason}")
+
+    def _count(self, key: str) -> None:
+        self.counts[key] = self.counts.get(key, 0) + 1
+
+
+def _short(value: object) -> str:
+    said = repr(value)
+    return said if len(said) <= 60 else f"{said[:56]} ..."

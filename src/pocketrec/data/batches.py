@@ -1,0 +1,204 @@
+"""Batches of encoded rows: batch k of epoch e is a pure function of (seed, e, k), whatever was read before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+
+from pocketrec.data.shuffle import Shuffle
+from pocketrec.spec.errors import OptionError
+from pocketrec.spec.table import IdSpace
+
+__all__ = ["Batch", "Order", "Rows", "Stored", "batches", "order_of"]
+
+Order = Literal["time", "shuffle"]
+
+# Rows taken from the cache at a time when they are taken in order.
+_READ_ROWS = 16_384
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Batch:
+    """Rows that are ready for a model.
+
+    Attributes:
+        dense: float32 [b, D].
+        ids: int64 [b, F].
+        label: float32 [b] of 0 and 1; empty where the data has no labels.
+        weight: float32 [b], or None.
+        index: k, the batch's number within its epoch, from 0.
+        rows: its first and last + 1 place in the epoch's order.
+    """
+
+    dense: torch.Tensor
+    ids: torch.Tensor
+    label: torch.Tensor
+    weight: torch.Tensor | None
+    index: int
+    rows: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Stored:
+    """The arrays of a cache, mapped; see `pocketrec.data.cache`.
+
+    Attributes:
+        dense: float32 [n, D].
+        ranks: int32 [n, fields of ranks].
+        ids: int64 [n, other fields].
+        label: float32 [n], or None.
+        weight: float32 [n], or None.
+        columns: per categorical field, whether it is in `ranks` and in which column.
+        tokens: per categorical field, hash63 by rank, for fields in `ranks`.
+    """
+
+    dense: np.ndarray
+    ranks: np.ndarray
+    ids: np.ndarray
+    label: np.ndarray | None
+    weight: np.ndarray | None
+    columns: Sequence[tuple[bool, int]]
+    tokens: Sequence[np.ndarray | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """Some consecutive rows of an epoch's order, as tensors of their own (not views of the cache)."""
+
+    dense: torch.Tensor
+    ids: torch.Tensor
+    label: torch.Tensor
+    weight: torch.Tensor | None
+
+    def cut(self, start: int, stop: int) -> Rows:
+        """Views of some of them."""
+        weight = None if self.weight is None else self.weight[start:stop]
+        return Rows(dense=self.dense[start:stop], ids=self.ids[start:stop], label=self.label[start:stop], weight=weight)
+
+    @staticmethod
+    def joined(parts: Sequence[Rows]) -> Rows:
+        """One after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        weights = [part.weight for part in parts if part.weight is not None]
+        return Rows(
+            dense=torch.cat([part.dense for part in parts]),
+            ids=torch.cat([part.ids for part in parts]),
+            label=torch.cat([part.label for part in parts]),
+            weight=torch.cat(weights) if weights else None,
+        )
+
+
+class _Window(Protocol):
+    """Cuts an epoch's order into windows that are taken from the cache at once."""
+
+    def find(self, place: int) -> tuple[int, int, int]:
+        """The window that holds a place of the order, where it begins and where it ends."""
+        ...
+
+    def rows(self, index: int) -> np.ndarray | slice:
+        """The rows of a window, in order, counted from the first of the wanted parts."""
+        ...
+
+
+class _InTime:
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+
+    def find(self, place: int) -> tuple[int, int, int]:
+        index = place // _READ_ROWS
+        return index, index * _READ_ROWS, min(self._rows, (index + 1) * _READ_ROWS)
+
+    def rows(self, index: int) -> slice:
+        return slice(index * _READ_ROWS, min(self._rows, (index + 1) * _READ_ROWS))
+
+
+class _Shuffled:
+    def __init__(self, shuffle: Shuffle) -> None:
+        self._shuffle = shuffle
+        self._blocks = shuffle.block_order()
+        self._starts = shuffle.starts(self._blocks)
+
+    def find(self, place: int) -> tuple[int, int, int]:
+        index = int(np.searchsorted(self._starts, place, side="right")) - 1
+        return index, int(self._starts[index]), int(self._starts[index + 1])
+
+    def rows(self, index: int) -> np.ndarray:
+        return self._shuffle.window(self._blocks, index)
+
+
+def batches(
+    stored: Stored, span: tuple[int, int], spaces: Sequence[IdSpace], *, batch_size: int, windows: _Window, start: int
+) -> Iterator[Batch]:
+    """Batches `start`, `start` + 1, ... of an epoch; the last one may be shorter.
+
+    Args:
+        stored: the cache.
+        span: first and last + 1 row of the wanted parts.
+        spaces: per categorical field, in which id space its ids are wanted.
+        batch_size: rows per batch, 1 or more.
+        windows: the order of the epoch, from :func:`order_of`.
+        start: number of the first batch.
+    """
+    total = span[1] - span[0]
+    held, rows = (-1, 0, 0), Rows(dense=torch.empty(0), ids=torch.empty(0), label=torch.empty(0), weight=None)
+    for index in range(start, -(-total // batch_size)):
+        begin = place = index * batch_size
+        end, parts = min(total, place + batch_size), []
+        while place < end:
+            if not held[1] <= place < held[2]:
+                held = windows.find(place)
+                rows = _take(stored, span[0], windows.rows(held[0]), spaces)
+            until = min(end, held[2])
+            parts.append(rows.cut(place - held[1], until - held[1]))
+            place = until
+        whole = Rows.joined(parts)
+        yield Batch(
+            dense=whole.dense, ids=whole.ids, label=whole.label, weight=whole.weight, index=index, rows=(begin, end)
+        )
+
+
+def order_of(order: Order, rows: int, *, seed: int, epoch: int) -> _Window:
+    """The order of an epoch over so many rows: ``time``, or ``shuffle`` by seed and epoch."""
+    if order == "time":
+        return _InTime(rows)
+    if order == "shuffle":
+        return _Shuffled(Shuffle(rows=rows, seed=seed, epoch=epoch))
+    raise OptionError(f"order must be 'time' or 'shuffle', got {order!r}.")
+
+
+def _take(stored: Stored, first: int, rows: np.ndarray | slice, spaces: Sequence[IdSpace]) -> Rows:
+    """Copy rows out of the cache: one gather per array, then one widening of the ids."""
+    at: np.ndarray | slice
+    at = slice(rows.start + first, rows.stop + first) if isinstance(rows, slice) else rows + first
+    return Rows(
+        dense=torch.from_numpy(_rows(stored.dense, at)),
+        ids=torch.from_numpy(_ids(stored, at, spaces)),
+        label=torch.from_numpy(_rows(stored.label, at)) if stored.label is not None else torch.empty(0),
+        weight=torch.from_numpy(_rows(stored.weight, at)) if stored.weight is not None else None,
+    )
+
+
+def _rows(array: np.ndarray, at: np.ndarray | slice) -> np.ndarray:
+    return np.array(array[at]) if isinstance(at, slice) else np.take(array, at, axis=0)
+
+
+def _ids(stored: Stored, at: np.ndarray | slice, spaces: Sequence[IdSpace]) -> np.ndarray:
+    ranks, others = _rows(stored.ranks, at), _rows(stored.ids, at)
+    if all(ranked for ranked, _ in stored.columns) and all(space == "rank" for space in spaces):
+        return ranks.astype(np.int64)
+    out = np.empty((len(ranks), len(spaces)), dtype=np.int64)
+    for j, (space, (ranked, column)) in enumerate(zip(spaces, stored.columns, strict=True)):
+        tokens = stored.tokens[j]
+        if not ranked:
+            out[:, j] = others[:, column]
+        elif space == "rank":
+            out[:, j] = ranks[:, column]
+        else:
+            assert tokens is not None
+            out[:, j] = tokens[ranks[:, column]]
+    return out

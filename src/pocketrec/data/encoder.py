@@ -1,0 +1,156 @@
+"""Encoder: from raw rows to numbers and ids, exactly as the cache was encoded. It is kept in the artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pocketrec.data.bad_rows import BadRows
+from pocketrec.data.columns import Columns, read_columns
+from pocketrec.data.dense import standardise, transformed
+from pocketrec.data.frames import as_table
+from pocketrec.data.id_spaces import resolve_spaces
+from pocketrec.data.vocabulary import Vocabulary
+from pocketrec.spec.errors import OptionError
+from pocketrec.spec.schema import Schema
+from pocketrec.spec.table import IdSpace
+
+__all__ = ["Encoded", "Encoder", "standardise_columns"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Encoded:
+    """Some rows, encoded.
+
+    Attributes:
+        dense: float32 [n, D], in the order of `Schema.dense_columns`.
+        ids: int64 [n, F], in the order of `Schema.categorical`.
+        label: float32 [n] of 0 and 1, or None where the rows have none.
+        weight: float32 [n], or None.
+    """
+
+    dense: np.ndarray
+    ids: np.ndarray
+    label: np.ndarray | None
+    weight: np.ndarray | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Encoder:
+    """A schema with all that was learned from training rows to read it.
+
+    Attributes:
+        schema: of the raw rows.
+        fitted: mean and standard deviation of each dense field that is standardised.
+        vocabularies: per table of ranks, which tokens it knows.
+    """
+
+    schema: Schema
+    fitted: Mapping[str, tuple[float, float]]
+    vocabularies: Mapping[str, Vocabulary]
+
+    def encode(self, frame: Any, *, id_spaces: Mapping[str, IdSpace] | None = None) -> Encoded:
+        """Encode raw rows.
+
+        Args:
+            frame: pyarrow table, pandas or polars frame, or dict of lists, with the schema's columns. Label, weight and
+                time may be absent; other columns are left alone.
+            id_spaces: per table, in which id space the ids are wanted; what is not named stays as the schema has it.
+
+        Raises:
+            SchemaError: for a missing column.
+            BadRow: for a value that cannot be read, naming row and column.
+        """
+        table = as_table(frame)
+        present = set(table.column_names)
+        fields = (f for f in self.schema.fields if f.kind != "time")
+        schema = replace(
+            self.schema, fields=tuple(f for f in fields if f.kind in ("dense", "categorical") or f.name in present)
+        )
+        rows = np.arange(1, len(table) + 1, dtype=np.int64)
+        columns = read_columns(table, schema, file="the frame", rows=rows, bad=BadRows("fail"))
+        return self.encode_columns(columns, id_spaces=id_spaces)
+
+    def encode_columns(self, columns: Columns, *, id_spaces: Mapping[str, IdSpace] | None = None) -> Encoded:
+        """Encode rows that have been checked already."""
+        ids = np.empty((columns.n, len(self.schema.categorical)), dtype=np.int64)
+        for j, (field, space) in enumerate(zip(self.schema.categorical, self._spaces(id_spaces), strict=True)):
+            if space == "plain":
+                ids[:, j] = columns.plain[field.name]
+                continue
+            tokens = columns.tokens[field.name]
+            known = self.vocabularies[field.table_name].ranks_of(tokens.hashes) if space == "rank" else tokens.hashes
+            ids[:, j] = known[tokens.codes]
+        dense = transformed(columns.dense, self.schema, columns.n)
+        standardise_columns(dense, self.schema, self.fitted)
+        return Encoded(dense=dense, ids=ids, label=columns.label, weight=columns.weight)
+
+    def _spaces(self, wanted: Mapping[str, IdSpace] | None) -> tuple[IdSpace, ...]:
+        return resolve_spaces(self.schema, wanted)
+
+    def cut(self, told_apart: Mapping[str, int]) -> Encoder:
+        """Keep only so many tokens per table, by rank; the others become unknown. Tables not named keep all."""
+        unknown = sorted(set(told_apart) - set(self.vocabularies))
+        if unknown:
+            raise OptionError(f"No vocabulary for {', '.join(unknown)}. Tables: {', '.join(self.vocabularies)}.")
+        kept = {t: v.cut(told_apart[t]) if t in told_apart else v for t, v in self.vocabularies.items()}
+        return replace(self, vocabularies=kept)
+
+    def extend(self, tokens: Mapping[str, np.ndarray]) -> Encoder:
+        """Append tokens; no id moves and the dense numbers stay.
+
+        Args:
+            tokens: per table, int64 [m] hash63 of tokens in the order in which they get ids; known ones keep theirs.
+        """
+        grown = {t: v.extended(tokens[t]) if t in tokens else v for t, v in self.vocabularies.items()}
+        return replace(self, vocabularies=grown)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The vocabularies: ``<t>.keys`` int64 [n] rising and ``<t>.ranks`` int32 [n], for rank table number t."""
+        out = {}
+        for t, vocabulary in enumerate(self.vocabularies.values()):
+            out[f"{t}.keys"], out[f"{t}.ranks"] = vocabulary.keys, vocabulary.ranks
+        return out
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything else, as plain JSON values."""
+        return {
+            "schema": self.schema.to_json(),
+            "fitted": {name: list(numbers) for name, numbers in self.fitted.items()},
+            "tables": list(self.vocabularies),
+        }
+
+    @staticmethod
+    def from_parts(data: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Encoder:
+        """The inverse of :meth:`to_json` and :meth:`to_arrays`. Arrays are used in place, not copied.
+
+        Raises:
+            OptionError: when the parts do not fit each other.
+        """
+        try:
+            vocabularies = {
+                table: Vocabulary.checked(np.asarray(arrays[f"{t}.keys"]), np.asarray(arrays[f"{t}.ranks"]))
+                for t, table in enumerate(data["tables"])
+            }
+            fitted = {name: (float(mean), float(std)) for name, (mean, std) in data["fitted"].items()}
+            schema = Schema.from_json(data["schema"], source="the encoder's schema")
+        except (KeyError, TypeError, AttributeError) as wrong:
+            raise OptionError(f"This is not an encoder: {wrong!r}.") from wrong
+        needed = {f.table_name for f in schema.tables if f.ids == "rank"}
+        if set(vocabularies) != needed or set(fitted) != {f.name for f in schema.dense if f.transform.standardise}:
+            raise OptionError(
+                f"This encoder lacks parts: vocabularies for {sorted(vocabularies)}, {sorted(needed)} are needed."
+            )
+        return Encoder(schema=schema, fitted=fitted, vocabularies=vocabularies)
+
+
+def standardise_columns(dense: np.ndarray, schema: Schema, fitted: Mapping[str, tuple[float, float]]) -> None:
+    """Standardise float32 [n, D] in place, where the schema says so."""
+    columns = schema.dense_columns
+    for field in schema.dense:
+        if field.transform.standardise:
+            at = columns.index(field.name)
+            dense[:, at] = standardise(dense[:, at], *fitted[field.name])

@@ -1,0 +1,71 @@
+"""Read one kind of file each: one file per reader, named after it, defining ``READER``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from pocketrec.data.bad_rows import BadRows
+from pocketrec.spec.registry import Folder
+from pocketrec.spec.schema import Schema
+
+__all__ = ["READERS", "Block", "Place", "Reader"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in a file reading goes on.
+
+    Attributes:
+        offset: the reader's own measure of what it has read (bytes of text, row groups), 0 at the start.
+        row: rows read, good and bad, a header line not counted.
+    """
+
+    offset: int = 0
+    row: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Some consecutive rows of a file, not yet checked.
+
+    Attributes:
+        table: one column per field of the schema (others are left out), strings, bytes or numbers.
+        rows: int64 [n], the number of each row in its file, from 1.
+        after: where the next block begins.
+    """
+
+    table: pa.Table
+    rows: np.ndarray
+    after: Place
+
+
+class Reader(Protocol):
+    """The contract of a reader: whole blocks, bounded memory, the same blocks again from any place it named."""
+
+    def accepts(self, name: str) -> bool:
+        """Whether a file of this name inside a folder belongs to the log."""
+        ...
+
+    def blocks(self, file: Path, schema: Schema, bad: BadRows, start: Place) -> Iterator[Block]:
+        """The rows of a file from a place on.
+
+        Args:
+            file: an existing file.
+            schema: which columns to give.
+            bad: takes rows that cannot even be split into columns.
+            start: `Place()` or the `after` of an earlier block.
+
+        Raises:
+            BadRow, BadFile: through `bad`.
+            SchemaError: when the file lacks a column of the schema.
+        """
+        ...
+
+
+READERS: Folder[Reader] = Folder("pocketrec.data.readers", "reader", "READER")

@@ -1,0 +1,33 @@
+"""Criteo logs: tab-separated lines without header and quotes; `.gz`; a folder of parts; Terabyte day files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import final
+
+from pocketrec.data.bad_rows import BadRows
+from pocketrec.data.delimited import Form, delimited_blocks
+from pocketrec.data.readers import Block, Place
+from pocketrec.spec.schema import Schema
+
+__all__ = ["READER"]
+
+# day_0 ... day_23 of Criteo Terabyte, part-00000 of Hadoop, and ordinary names.
+_NAMES = re.compile(r"(day_\d+|part[-_]\d+\S*|.+\.(tsv|txt|csv))(\.gz)?")
+
+
+@final
+class CriteoReader:
+    """Reads what `pocketrec.spec.schema.criteo` describes; the fields of the schema are all columns of the file."""
+
+    def accepts(self, name: str) -> bool:
+        return _NAMES.fullmatch(name) is not None
+
+    def blocks(self, file: Path, schema: Schema, bad: BadRows, start: Place) -> Iterator[Block]:
+        form = Form(names=tuple(f.name for f in schema.fields), delimiter="\t", quotes=False)
+        return delimited_blocks(file, schema, form, bad, start)
+
+
+READER = CriteoReader()

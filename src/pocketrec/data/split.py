@@ -1,0 +1,130 @@
+"""Split: which rows train, which choose, which judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+
+from pocketrec.data.mixing import mix64
+from pocketrec.spec.errors import OptionError
+
+__all__ = ["PARTS", "Part", "Split", "Through", "parts_through"]
+
+Part = Literal["train", "validation", "test"]
+PARTS: tuple[Part, Part, Part] = ("train", "validation", "test")
+
+Through = Literal["train", "validation"]
+"""The last part whose rows count as training rows: ``validation`` for a refit on all but the test rows."""
+
+LEFT_OUT = len(PARTS)
+_Number = TypeVar("_Number", int, Fraction)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """How rows are divided.
+
+    Attributes:
+        by: ``time`` takes consecutive rows (in file order, or by the schema's time column, rows of equal time in file
+            order); ``hash`` draws them by the hash of a key, so that all rows of one key fall into one part.
+        train: share of the rows for training, a fraction or a text such as "27/35"; exact.
+        validation: share for choosing epochs and settings.
+        test: share for the last judgement. Shares that add up to less than 1 leave the last rows out.
+        key: by hash only: the categorical field whose token decides; None: the number of the row.
+        seed: by hash only: another seed, another draw.
+        row_counts: by time only: numbers of rows in place of shares, see :meth:`rows`.
+    """
+
+    by: Literal["time", "hash"] = "time"
+    train: Fraction | str | int = Fraction(8, 10)
+    validation: Fraction | str | int = Fraction(1, 10)
+    test: Fraction | str | int = Fraction(1, 10)
+    key: str | None = None
+    seed: int = 0
+    row_counts: tuple[int, int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if self.by not in ("time", "hash"):
+            raise OptionError(f"A split is by 'time' or by 'hash', not by {self.by!r}.")
+        for part in PARTS:
+            object.__setattr__(self, part, _fraction(getattr(self, part), part))
+        if any(share < 0 for share in self.shares) or sum(self.shares) > 1:
+            raise OptionError(f"The shares of a split must not be negative nor add up to more than 1: {self}.")
+        if self.by == "time" and (self.key is not None or self.seed):
+            raise OptionError("key and seed belong to a split by hash.")
+        if self.row_counts is not None and (self.by == "hash" or min(self.row_counts) < 0):
+            raise OptionError(f"Numbers of rows belong to a split by time and are not negative, got {self.row_counts}.")
+
+    @staticmethod
+    def rows(*, train: int, validation: int = 0, test: int = 0) -> Split:
+        """A split by time with numbers of rows; rows beyond their sum are left out."""
+        return Split(row_counts=(train, validation, test))
+
+    @property
+    def shares(self) -> tuple[Fraction, Fraction, Fraction]:
+        """The shares of the three parts."""
+        return Fraction(self.train), Fraction(self.validation), Fraction(self.test)
+
+    def ends(self, rows: int) -> tuple[int, int, int]:
+        """For a split by time: the position after the last row of each part, of so many rows in order of time.
+
+        Raises:
+            OptionError: when numbers of rows were asked for and there are fewer.
+
+        >>> Split(train="27/35", validation="3/35", test="1/7").ends(137139)
+        (105792, 117547, 137139)
+        """
+        if self.row_counts is None:
+            train, validation, test = (int(rows * share) for share in _running(self.shares))
+            return train, validation, test
+        train, validation, test = _running(self.row_counts)
+        if test > rows:
+            raise OptionError(f"The split wants {test:,} rows, there are {rows:,}.")
+        return train, validation, test
+
+    def parts_of(self, hashes: np.ndarray) -> np.ndarray:
+        """For a split by hash: int8 [n] of 0 train, 1 validation, 2 test, 3 left out.
+
+        Args:
+            hashes: int64 [n], hash63 of the key's token, or the number of the row.
+        """
+        # Mixed again: methods hash the same ids, and a bucket of a table must not mean a part of the data.
+        drawn = mix64(hashes.astype(np.uint64) ^ mix64(np.array([self.seed + 1], dtype=np.uint64)))
+        edges = np.array([min(int(share * 2**64), 2**64 - 1) for share in _running(self.shares)], dtype=np.uint64)
+        return np.searchsorted(edges, drawn, side="right").astype(np.int8)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; :meth:`from_json` gives an equal split back."""
+        shares: dict[str, str] = {part: str(share) for part, share in zip(PARTS, self.shares, strict=True)}
+        counts = None if self.row_counts is None else list(self.row_counts)
+        return {"by": self.by, **shares, "key": self.key, "seed": self.seed, "row_counts": counts}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Split:
+        """The inverse of :meth:`to_json`."""
+        counts = data.get("row_counts")
+        return Split(**{**data, "row_counts": None if counts is None else tuple(counts)})
+
+
+def parts_through(through: Through) -> tuple[Part, ...]:
+    """The parts that count as training rows."""
+    if through not in ("train", "validation"):
+        raise OptionError(f"through must be 'train' or 'validation', got {through!r}.")
+    return PARTS[: PARTS.index(through) + 1]
+
+
+def _fraction(value: Fraction | str | int, part: str) -> Fraction:
+    if isinstance(value, float):
+        raise OptionError(f'{part} must be exact: write "{value}" or a fraction such as "1/7", not the float {value}.')
+    try:
+        return Fraction(value)
+    except (ValueError, ZeroDivisionError, TypeError):
+        raise OptionError(f'{part} must be a fraction such as "1/7" or "0.1", got {value!r}.') from None
+
+
+def _running(numbers: tuple[_Number, _Number, _Number]) -> list[_Number]:
+    return list(accumulate(numbers))
