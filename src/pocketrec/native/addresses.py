@@ -17,16 +17,18 @@ With the columns of the program called by their names, and ``mix`` and ``bucket`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
+from pocketrec.native.binding import kernels_for
 from pocketrec.native.library import define
 from pocketrec.native.mix import bucket, mix
+from pocketrec.native.packing import contiguous, pack_ids, require_cpu
 from pocketrec.native.program import LINEAR_MODULUS, BlockFlag, Column, Kind
 from pocketrec.native.program_check import check_program
-from pocketrec.native.request import check_ids
+from pocketrec.native.request import Request, check_ids
 from pocketrec.native.values import Values, values_of
 
 __all__ = ["addresses", "block_hashes", "compute_addresses"]
@@ -115,8 +117,23 @@ def compute_addresses(values: Values, program: Tensor, maps: Tensor | None, part
     return out
 
 
+def _compiled(
+    kernels: Any, ids: Tensor, offsets: Tensor | None, program: Tensor, maps: Tensor | None, parts: int
+) -> Tensor:
+    request = contiguous(Request((), ids, offsets, None, program, maps, (), 0, parts, 0, 0))
+    require_cpu((offsets, program, maps))
+    numbers = pack_ids(request.ids, request.offsets, request.program, request.maps)
+    values = ids.shape[0] * program.shape[0] if offsets is None else ids.shape[0]
+    out = ids.new_empty((values, parts))
+    kernels.addresses([*numbers, 0, parts, 0, 0], out.data_ptr())
+    return out
+
+
 def _addresses(ids: Tensor, offsets: Tensor | None, program: Tensor, maps: Tensor | None, parts: int) -> Tensor:
     check_ids(ids, offsets, program, maps, parts)
+    kernels = kernels_for(ids)
+    if kernels is not None:
+        return _compiled(kernels, ids, offsets, program, maps, parts)
     check_program(program, maps, parts)
     values = values_of(ids, offsets, program)
     found = compute_addresses(values, program, maps, parts)

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.addresses import compute_addresses
+from pocketrec.native.binding import kernels_for
 from pocketrec.native.library import define
+from pocketrec.native.packing import contiguous, pack
 from pocketrec.native.pooling import value_gradients
 from pocketrec.native.program import Access, Combining, Pooling
 from pocketrec.native.program_check import check_blocks, check_program
@@ -79,11 +81,34 @@ def check_gradient(grad: Tensor, request: Request) -> None:
     check_value(fits, lambda: f"grad must be {list(wanted)}, the shape of the lookup's output, got {list(grad.shape)}.")
 
 
+def _room(request: Request) -> int:
+    """Gradients that a call can have at most."""
+    ids, offsets, program = request.ids, request.offsets, request.program
+    if offsets is None:
+        values = ids.shape[0] * program.shape[0]
+    elif offsets.dim() == 1:
+        values = ids.shape[0]
+    else:  # bags of several fields may share ids
+        values = max(0, int((offsets[:, -1] - offsets[:, 0]).sum()))
+    return values * (request.dim if request.combining == Combining.CONCAT else request.parts)
+
+
+def _compiled(kernels: Any, grad: Tensor, request: Request) -> tuple[Tensor, Tensor]:
+    request, grad = contiguous(request), grad.contiguous()
+    room = _room(request)
+    unit = 1 if request.combining == Combining.CONCAT else request.dim
+    addresses, grads = request.ids.new_empty(room), grad.new_empty((room, unit))
+    count = kernels.compact(*pack(request), grad.data_ptr(), room, addresses.data_ptr(), grads.data_ptr())
+    # Of what was reserved, only pages that were written take memory.
+    return addresses[:count], grads[:count]
+
+
 def _compact(grad: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
     request = Request(*arguments)
     check_request(request)
     check_gradient(grad, request)
-    return _reference(grad, request)
+    kernels = kernels_for(request.ids)
+    return _reference(grad, request) if kernels is None else _compiled(kernels, grad, request)
 
 
 def _fake(grad: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:

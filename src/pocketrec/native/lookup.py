@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.addresses import compute_addresses
+from pocketrec.native.binding import kernels_for
 from pocketrec.native.compact import compact_pairs
 from pocketrec.native.gradient import region_gradients, sparse_gradients, weight_gradients
 from pocketrec.native.library import LIBRARY, define
+from pocketrec.native.packing import contiguous, pack
 from pocketrec.native.pooling import pool
 from pocketrec.native.program import Access, Combining, Pooling
 from pocketrec.native.program_check import check_blocks, check_program
@@ -30,19 +32,31 @@ def _reference(request: Request) -> Tensor:
     return pool(request, values, value_vectors(request, values, addresses))
 
 
+def _empty_output(request: Request) -> Tensor:
+    if request.offsets is not None and request.pooling == Pooling.NONE:
+        return request.ids.new_empty((request.ids.shape[0], request.dim), dtype=torch.float32)
+    batch, fields = bag_shape(request.ids, request.offsets, request.program)
+    return torch.empty((batch, fields, request.dim), dtype=torch.float32, device=request.ids.device)
+
+
+def _compiled(kernels: Any, request: Request) -> Tensor:
+    request = contiguous(request)
+    out = _empty_output(request)
+    kernels.lookup(*pack(request), out.data_ptr())
+    return out
+
+
 def _lookup(*arguments: Any) -> Tensor:
     request = Request(*arguments[:11])
     check_request(request)
-    return _reference(request)
+    kernels = kernels_for(request.ids)
+    return _reference(request) if kernels is None else _compiled(kernels, request)
 
 
 def _fake(*arguments: Any) -> Tensor:
     request = Request(*arguments[:11])
     check_request(request)
-    if request.offsets is not None and request.pooling == Pooling.NONE:
-        return request.ids.new_empty((request.ids.shape[0], request.dim), dtype=torch.float32)
-    batch, fields = bag_shape(request.ids, request.offsets, request.program)
-    return request.ids.new_empty((batch, fields, request.dim), dtype=torch.float32)
+    return _empty_output(request)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -66,6 +80,9 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
 
 
 _OP: Final = define("lookup", f"({SCHEMA}, bool sparse) -> Tensor", _lookup, _fake, differentiable=True)
+_FROZEN_OP: Final = define("lookup_frozen", f"({SCHEMA}, bool sparse) -> Tensor", _lookup, _fake)
+"""The same without autograd, whose Python layer would cost more than a small lookup."""
+
 torch.library.register_autograd("pocketrec::lookup", _backward, setup_context=_save, lib=LIBRARY)
 
 
@@ -102,7 +119,10 @@ def lookup(
         TypeError, ValueError, NotImplementedError: arguments that do not fit, with their shapes.
     """
     program, storages, dim, parts, combining, maps = access
-    result: Tensor = _OP(
+    learns = torch.is_grad_enabled() and (
+        any(region.requires_grad for region in regions) or (weights is not None and weights.requires_grad)
+    )
+    result: Tensor = (_OP if learns else _FROZEN_OP)(
         regions, ids, offsets, weights, program, maps, storages, dim, parts, combining, pooling, sparse
     )
     return result

@@ -32,7 +32,8 @@ def pool(request: Request, values: Values, vectors: Tensor) -> Tensor:
     if request.pooling == Pooling.MAX:
         return _maxima(values, vectors, batch * fields).reshape(batch, fields, dim)
     if request.weights is not None:
-        vectors = vectors * request.weights.index_select(0, values.positions)[:, None]
+        weights = request.weights.index_select(0, values.positions).masked_fill(values.padding, 0)
+        vectors = vectors * weights[:, None]
     out = vectors.new_zeros((batch * fields, dim)).index_add_(0, values.bags, vectors)
     if request.pooling == Pooling.MEAN:
         out = out / _counts(values, batch * fields)[:, None]

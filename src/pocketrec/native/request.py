@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
@@ -65,7 +65,8 @@ def units(region: Tensor, storage: int, combining: int) -> int:
 
 def check_value(fits: bool, message: Callable[[], str]) -> None:
     """Raise ValueError with `message` where `fits` is false; under tracing, keep it as a condition on shapes."""
-    torch._check_value(fits, message)  # type: ignore[no-untyped-call]  # torch has no types here
+    if fits is not True:  # most calls end here
+        torch._check_value(fits, message)  # type: ignore[no-untyped-call]  # torch has no types here
 
 
 def bag_shape(ids: Tensor, offsets: Tensor | None, program: Tensor) -> tuple[int, int]:
@@ -85,9 +86,9 @@ def check_ids(ids: Tensor, offsets: Tensor | None, program: Tensor, maps: Tensor
         TypeError: a dtype other than int64.
         ValueError: a shape that does not fit.
     """
-    for name, tensor in (("ids", ids), ("offsets", offsets), ("program", program), ("maps", maps)):
+    for tensor in (ids, offsets, program, maps):
         if tensor is not None and tensor.dtype is not torch.int64:
-            raise TypeError(f"{name} must be int64, got {tensor.dtype}.")
+            raise TypeError(f"ids, offsets, program and maps must be int64, got {tensor.dtype} {_shape(tensor)}.")
     if program.dim() != 2 or program.shape[1] != PROGRAM_COLUMNS or program.shape[0] == 0:
         raise ValueError(f"program must be [fields, {PROGRAM_COLUMNS}] with at least one field, got {_shape(program)}.")
     if maps is not None and maps.dim() != 1:
@@ -130,11 +131,15 @@ def check_request(request: Request) -> None:
     """
     check_ids(request.ids, request.offsets, request.program, request.maps, request.parts)
     _check_codes(request)
+    dim, blocks = request.dim, request.combining == Combining.CONCAT
     for number, (region, storage) in enumerate(zip(request.regions, request.storages, strict=True)):
-        _check_region(number, region, storage, request.dim, request.combining == Combining.CONCAT)
-    weights = request.weights
-    if weights is None:
-        return
+        if not _region_fits(region, storage, dim, blocks):
+            _refuse_region(number, region, storage, dim, blocks)
+    if request.weights is not None:
+        _check_weights(request, request.weights)
+
+
+def _check_weights(request: Request, weights: Tensor) -> None:
     if request.offsets is None or request.pooling != Pooling.SUM:
         raise ValueError("weights (a factor per value) need offsets and pooling SUM.")
     if weights.dtype is not torch.float32 or weights.dim() != 1:
@@ -163,25 +168,36 @@ def _check_codes(request: Request) -> None:
         raise ValueError(f"pooling {Pooling(pooling).name} needs offsets; 2-D ids are one value per bag.")
 
 
-def _check_region(number: int, region: Tensor, storage: int, dim: int, blocks: bool) -> None:
-    if storage == Storage.INT8:
-        width = (WEIGHTS_PER_SCALE if blocks else dim) + _SCALE_BYTES
-        fits, dtype_fits = region.dim() == 2 and region.shape[1] == width, region.dtype is torch.uint8
-        wanted = f"uint8 [rows, {width}]"
-    elif storage == Storage.FLOAT:
-        fits = region.dim() == 1 if blocks else region.dim() == 2 and region.shape[1] == dim
-        dtype_fits = region.dtype in FLOATS
-        wanted = "float32, float16 or bfloat16 " + ("[weights]" if blocks else f"[rows, {dim}]")
+def _region_fits(region: Tensor, storage: int, dim: int, blocks: bool) -> bool:
+    if storage == Storage.FLOAT:
+        if region.dtype not in FLOATS:
+            return False
+        shaped = region.dim() == 1 if blocks else region.dim() == 2 and region.shape[1] == dim
     else:
+        width = (WEIGHTS_PER_SCALE if blocks else dim) + _SCALE_BYTES
+        shaped = (
+            storage == Storage.INT8 and region.dtype is torch.uint8 and region.dim() == 2 and region.shape[1] == width
+        )
+    return shaped and region.is_contiguous()
+
+
+def _refuse_region(number: int, region: Tensor, storage: int, dim: int, blocks: bool) -> NoReturn:
+    if storage not in (Storage.FLOAT, Storage.INT8):
         why = "is reserved and not implemented yet" if storage == Storage.INT4 else "is unknown"
         raise NotImplementedError(
             f"region {number}: storage code {storage} {why}. Implemented: 0 (float) and 8 (int8)."
         )
-    if not dtype_fits or not fits:
-        kind = TypeError if fits else ValueError
-        raise kind(f"region {number} must be {wanted}, got {region.dtype} {_shape(region)}.")
-    if not region.is_contiguous():
-        raise ValueError(f"region {number} must be contiguous, got strides {tuple(region.stride())}.")
+    if storage == Storage.INT8:
+        dtypes: tuple[torch.dtype, ...] = (torch.uint8,)
+        wanted = f"uint8 [rows, {(WEIGHTS_PER_SCALE if blocks else dim) + _SCALE_BYTES}]"
+    else:
+        dtypes = FLOATS
+        wanted = "float32, float16 or bfloat16 " + ("[weights]" if blocks else f"[rows, {dim}]")
+    kind = ValueError if region.dtype in dtypes else TypeError
+    raise kind(
+        f"region {number} must be {wanted} and contiguous, got {region.dtype} {_shape(region)} "
+        f"with strides {list(region.stride())}."
+    )
 
 
 def _shape(tensor: Tensor) -> list[int]:

@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
+from pocketrec.native.binding import kernels_for
 from pocketrec.native.library import define
+from pocketrec.native.packing import require_cpu
 from pocketrec.native.regions import in_regions
 from pocketrec.native.request import check_value
 from pocketrec.spec.errors import IdError
@@ -68,12 +70,32 @@ def _reference(
     regions: Sequence[Tensor], state: Sequence[Tensor], addresses: Tensor, grads: Tensor, rule: Rule
 ) -> None:
     unit = grads.shape[1]
+    if bool((addresses < 0).any()):
+        raise IdError(f"address {int(addresses.min())} of an update is negative.")
     for number, chosen, rows in in_regions(addresses, [region.numel() // unit for region in regions]):
         part = grads if chosen is None else grads.index_select(0, chosen)
         weights = regions[number].view(-1, unit)
         own = state[number :: len(regions)]
         width = 1 if rule.algorithm == "rowwise_adagrad" else unit
         weights[rows] = _step(rule, weights[rows], part, [tensor.view(-1, width) for tensor in own], rows)
+
+
+def _compiled(
+    kernels: Any, regions: Sequence[Tensor], state: Sequence[Tensor], addresses: Tensor, grads: Tensor, rule: Rule
+) -> None:
+    unit = grads.shape[1]
+    require_cpu((*regions, *state, grads))
+    kernels.update(
+        [region.data_ptr() for region in regions],
+        [region.numel() // unit for region in regions],
+        [tensor.data_ptr() for tensor in state],
+        unit,
+        addresses.data_ptr(),
+        grads.data_ptr(),
+        addresses.shape[0],
+        ALGORITHMS.index(rule.algorithm),
+        *rule[1:],
+    )
 
 
 def _check(regions: Sequence[Tensor], state: Sequence[Tensor], addresses: Tensor, grads: Tensor, rule: Rule) -> None:
@@ -116,9 +138,11 @@ def _update(
 ) -> None:
     rule = Rule(*numbers)  # type: ignore[arg-type]  # the dispatcher keeps the order of the schema
     _check(regions, state, addresses, grads, rule)
-    if bool((addresses < 0).any()):
-        raise IdError("addresses of an update must not be negative.")
-    _reference(regions, state, addresses, grads, rule)
+    kernels = kernels_for(addresses)
+    if kernels is None:
+        _reference(regions, state, addresses, grads, rule)
+    else:
+        _compiled(kernels, regions, state, addresses.contiguous(), grads.contiguous(), rule)
     # So that autograd notices a region that changed between forward and backward.
     increment_version([tensor for tensor in (*regions, *state) if not tensor.is_inference()])
 

@@ -1,0 +1,126 @@
+// The module pocketrec._native: the C kernels for Python. Tensors arrive as addresses of their data (ints), so that
+// this needs no torch, and one build works with every version of it. Shapes and dtypes were checked in Python
+// (src/pocketrec/native/request.py); numbers inside the tensors are checked by the kernels. The GIL is released while
+// they run.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "pocketrec.h"
+
+namespace nb = nanobind;
+
+namespace {
+
+using Numbers = std::vector<int64_t>;
+
+template <class T>
+T* pointer(int64_t address) {
+    return reinterpret_cast<T*>(static_cast<uintptr_t>(address));
+}
+
+// The exceptions of pocketrec.spec.errors carry the kernel's message.
+void raise_for(int status, const pr_error& error) {
+    if (status == PR_OK) return;
+    if (status == PR_MEMORY_ERROR) throw std::bad_alloc();
+    const nb::object kind = status == PR_ID_ERROR ? nb::module_::import_("pocketrec.spec.errors").attr("IdError")
+                                                  : nb::module_::import_("builtins").attr("ValueError");
+    PyErr_SetString(kind.ptr(), error.message);
+    throw nb::python_error();
+}
+
+// Runs a kernel without the GIL and raises what it reports.
+template <class Kernel>
+void run(Kernel kernel) {
+    pr_error error;
+    int status;
+    {
+        nb::gil_scoped_release released;
+        status = kernel(&error);
+    }
+    raise_for(status, error);
+}
+
+// What src/pocketrec/native/packing.py packs, in its order.
+class Request {
+  public:
+    Request(const Numbers& data, const Numbers& rows, const Numbers& storages, const Numbers& numbers) {
+        for (size_t i = 0; i < data.size(); ++i)
+            regions_.push_back({pointer<const void>(data[i]), rows.at(i), storages.at(i)});
+        view_.regions = regions_.data();
+        view_.region_count = static_cast<int64_t>(regions_.size());
+        view_.ids = pointer<const int64_t>(numbers.at(0));
+        view_.batch = numbers.at(1);
+        view_.columns = numbers.at(2);
+        view_.offsets = pointer<const int64_t>(numbers.at(3));
+        view_.offsets_stride = numbers.at(4);
+        view_.weights = pointer<const float>(numbers.at(5));
+        view_.program = pointer<const int64_t>(numbers.at(6));
+        view_.fields = numbers.at(7);
+        view_.maps = pointer<const int64_t>(numbers.at(8));
+        view_.map_entries = numbers.at(9);
+        view_.dim = numbers.at(10);
+        view_.parts = numbers.at(11);
+        view_.combining = numbers.at(12);
+        view_.pooling = numbers.at(13);
+    }
+
+    const pr_request* view() const { return &view_; }
+
+  private:
+    std::vector<pr_region> regions_;
+    pr_request view_{};
+};
+
+void addresses(const Numbers& numbers, int64_t out) {
+    const Request request({}, {}, {}, numbers);
+    run([&](pr_error* error) { return pr_addresses(request.view(), pointer<int64_t>(out), error); });
+}
+
+void lookup(const Numbers& data, const Numbers& rows, const Numbers& storages, const Numbers& numbers, int64_t out) {
+    const Request request(data, rows, storages, numbers);
+    run([&](pr_error* error) { return pr_lookup(request.view(), pointer<float>(out), error); });
+}
+
+int64_t compact(const Numbers& data, const Numbers& rows, const Numbers& storages, const Numbers& numbers, int64_t grad,
+                int64_t capacity, int64_t addresses, int64_t grads) {
+    const Request request(data, rows, storages, numbers);
+    int64_t count = 0;
+    run([&](pr_error* error) {
+        return pr_compact(request.view(), pointer<const float>(grad), capacity, pointer<int64_t>(addresses),
+                          pointer<float>(grads), &count, error);
+    });
+    return count;
+}
+
+void update(const Numbers& regions, const Numbers& units, const Numbers& state, int64_t unit, int64_t addresses,
+            int64_t grads, int64_t count, int64_t algorithm, double lr, double eps, double beta1, double beta2,
+            double l2, int64_t step) {
+    std::vector<float*> region_data, state_data;
+    for (int64_t address : regions) region_data.push_back(pointer<float>(address));
+    for (int64_t address : state) state_data.push_back(pointer<float>(address));
+    const pr_rule rule{algorithm, lr, eps, beta1, beta2, l2, step};
+    run([&](pr_error* error) {
+        return pr_update(region_data.data(), units.data(), static_cast<int64_t>(regions.size()), state_data.data(),
+                         unit, pointer<const int64_t>(addresses), pointer<const float>(grads), count, &rule, error);
+    });
+}
+
+void hash63(int64_t offsets, int64_t count, int64_t data, int64_t out) {
+    nb::gil_scoped_release released;
+    pr_hash63(pointer<const int64_t>(offsets), count, pointer<const uint8_t>(data), pointer<int64_t>(out));
+}
+
+}  // namespace
+
+NB_MODULE(_native, module) {
+    module.doc() = "Kernels of pocketrec over raw pointers. Call them through pocketrec.native.";
+    module.attr("ABI") = POCKETREC_ABI;
+    module.def("addresses", &addresses);
+    module.def("lookup", &lookup);
+    module.def("compact", &compact);
+    module.def("update", &update);
+    module.def("hash63", &hash63);
+}

@@ -1,0 +1,99 @@
+/* The kernels of pocketrec as plain C: raw pointers and sizes in, a status out.
+ *
+ * Words (docs/words.md, src/pocketrec/native/program.py): a region is an array of rows; an address is an index into the
+ * concatenation of the regions of one call, in rows, or in single weights when the program draws blocks; -1 is the null
+ * address. A program has one row of PR_PROGRAM_COLUMNS numbers per field. The definition of every kernel is the
+ * plain-torch reference of the same name in src/pocketrec/native.
+ *
+ * All arrays are contiguous, of the machine's byte order, and owned by the caller. Floats are aligned to 4 bytes and
+ * int64 to 8; rows of storage int8 need no alignment. No kernel keeps a pointer, starts a thread, or touches state of
+ * the process; two may run at once on different outputs.
+ */
+#ifndef POCKETREC_H
+#define POCKETREC_H
+
+#include <stdint.h>
+
+/* Raised whenever arguments or meaning change; src/pocketrec/native/binding.py carries the same number. */
+#define POCKETREC_ABI 1
+
+#define PR_PROGRAM_COLUMNS 12
+#define PR_LINEAR_MODULUS INT64_C(2038074743)
+#define PR_WEIGHTS_PER_SCALE 64
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum pr_status { PR_OK = 0, PR_ID_ERROR = 1, PR_VALUE_ERROR = 2, PR_MEMORY_ERROR = 3 };
+enum pr_storage { PR_FLOAT32 = 0, PR_FLOAT16 = 1, PR_BFLOAT16 = 2, PR_INT8 = 8 };
+enum pr_kind { PR_ROW = 0, PR_HASH = 1, PR_QUOTIENT_REMAINDER = 2, PR_BLOCK = 3, PR_LINEAR_BLOCK = 4, PR_MAPPED = 5 };
+enum pr_flag { PR_SIGN = 1, PR_ALIGNED = 2, PR_NO_WRAP = 4 };
+enum pr_combining { PR_COPY = 0, PR_SUM = 1, PR_PRODUCT = 2, PR_CONCAT = 3 };
+enum pr_pooling { PR_POOL_NONE = 0, PR_POOL_SUM = 1, PR_POOL_MEAN = 2, PR_POOL_MAX = 3 };
+enum pr_algorithm { PR_SGD = 0, PR_ROWWISE_ADAGRAD = 1, PR_ADAGRAD = 2, PR_ADAM = 3 };
+
+/* What went wrong, in words with numbers; empty after PR_OK. */
+typedef struct {
+    char message[512];
+} pr_error;
+
+typedef struct {
+    const void* data;
+    int64_t rows; /* of dim numbers; for blocks: weights, or rows of 64 codes for storage int8 */
+    int64_t storage;
+} pr_region;
+
+/* The arguments that kernels share. `regions`, `dim`, `combining` and `pooling` are not read by pr_addresses. */
+typedef struct {
+    const pr_region* regions;
+    int64_t region_count;
+    const int64_t* ids; /* [batch, columns], or [columns] in all when there are offsets */
+    int64_t batch;
+    int64_t columns;
+    const int64_t* offsets; /* NULL, or bag i of field f runs from offsets[f * stride + i] to the next number */
+    int64_t offsets_stride;
+    const float* weights; /* NULL, or one factor per id */
+    const int64_t* program;
+    int64_t fields;
+    const int64_t* maps;
+    int64_t map_entries;
+    int64_t dim;
+    int64_t parts;
+    int64_t combining;
+    int64_t pooling;
+} pr_request;
+
+/* out: int64 [values, parts], values = batch * fields, or as many as ids when there are offsets. */
+int pr_addresses(const pr_request* request, int64_t* out, pr_error* error);
+
+/* out: float [batch, fields, dim], or [ids, dim] when there are offsets and no pooling. */
+int pr_lookup(const pr_request* request, float* out, pr_error* error);
+
+/* grad: of the shape of pr_lookup's out. addresses: room for `capacity` numbers, grads: for capacity * unit, where unit
+ * is dim, or 1 for blocks. *count: how many were written. Enough room is always values * parts, for blocks values *
+ * dim; less is refused before anything is written. */
+int pr_compact(const pr_request* request, const float* grad, int64_t capacity, int64_t* addresses, float* grads,
+               int64_t* count, pr_error* error);
+
+typedef struct {
+    int64_t algorithm;
+    double lr, eps, beta1, beta2, l2;
+    int64_t step; /* from 1 */
+} pr_rule;
+
+/* regions: float32, region_units[r] units of `unit` floats each. state: as many arrays per region as the algorithm has
+ * (sgd 0; rowwise_adagrad 1 of one float per unit; adagrad 1 and adam 2 of the region's shape), all first ones first.
+ * addresses: `count` distinct ones; nothing is changed when one lies outside. grads: [count, unit]. */
+int pr_update(float* const* regions, const int64_t* region_units, int64_t region_count, float* const* state,
+              int64_t unit, const int64_t* addresses, const float* grads, int64_t count, const pr_rule* rule,
+              pr_error* error);
+
+/* Token i is data[offsets[i]] to data[offsets[i + 1]], which the caller has checked. out: int64 [count], from 0. */
+void pr_hash63(const int64_t* offsets, int64_t count, const uint8_t* data, int64_t* out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,90 @@
+// A program row by the names of its columns, and how an id becomes addresses under it.
+//
+// Definition: src/pocketrec/native/addresses.py. Fields that passed read_program divide by nothing that is zero, do not
+// overflow, and read maps inside their bounds only; an address may lie beyond the regions, which whoever reads it
+// finds.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "mix.hpp"
+#include "pocketrec.h"
+
+namespace pocketrec {
+
+struct Field {
+    int64_t column, kind, start, size, seed, a, b, n, padding, p, q, global;
+
+    bool is_padding(int64_t id) const { return id == padding && padding != -1; }
+    bool is_block() const { return kind == PR_BLOCK || kind == PR_LINEAR_BLOCK; }
+};
+
+static_assert(sizeof(Field) == PR_PROGRAM_COLUMNS * sizeof(int64_t), "a Field is one row of a program");
+
+// The fields of a program. Throws PR_VALUE_ERROR naming the first bad field; the rules of program_check.py.
+std::vector<Field> read_program(const pr_request& request);
+
+// Refuses kinds that do not fit the way of combining, and blocks that do not cover dim. Throws PR_VALUE_ERROR.
+void check_blocks(const std::vector<Field>& fields, const pr_request& request);
+
+inline uint64_t block_hash(const Field& field, int64_t id, int64_t block) {
+    return mix(mix(static_cast<uint64_t>(id), static_cast<uint64_t>(field.seed)), static_cast<uint64_t>(block));
+}
+
+inline int64_t block_start(const Field& field, uint64_t hash) {
+    if (field.b & PR_ALIGNED) return bucket(hash, field.size / field.a) * field.a;
+    return bucket(hash, field.b & PR_NO_WRAP ? field.size - field.a + 1 : field.size);
+}
+
+inline int64_t linear_block_start(const Field& field, int64_t id, int64_t block) {
+    constexpr int64_t kModulus = PR_LINEAR_MODULUS;
+    // Reduced first, so that x * r3 stays below 2^62 for any id; the residue is the same.
+    const int64_t x = (id % kModulus + field.global % kModulus) % kModulus;
+    return (x * field.p + block * field.q + field.seed) % kModulus % (field.size - field.a + 1);
+}
+
+inline int64_t mapped_address(const Field& field, int64_t id, const int64_t* maps) {
+    const int64_t entry = id < field.size ? id : field.a;
+    if (entry < 0) return -1;
+    const int64_t target = maps[field.b + entry];
+    // Clamped, so that a wild entry is found beyond the regions instead of wrapping around.
+    return target < 0 ? -1 : field.start + std::min(target, int64_t{1} << 62);
+}
+
+// Writes the `parts` addresses of an id that is not negative and not padding.
+inline void find_addresses(const Field& field, int64_t id, const pr_request& request, int64_t* out) {
+    int64_t used = 1;
+    switch (field.kind) {
+        case PR_ROW:
+            out[0] = id < field.size ? field.start + id : field.a < 0 ? -1 : field.start + field.a;
+            break;
+        case PR_HASH:
+            out[0] = field.start +
+                     (id < field.a ? id
+                                   : field.a + bucket(mix(static_cast<uint64_t>(id), static_cast<uint64_t>(field.seed)),
+                                                      field.size));
+            break;
+        case PR_QUOTIENT_REMAINDER: {
+            const int64_t permuted = ((id < field.n ? id : 0) * field.p + field.q) % field.n;
+            out[0] = field.start + permuted / field.size;
+            out[1] = field.a + permuted % field.size;
+            used = 2;
+            break;
+        }
+        case PR_BLOCK:
+            for (int64_t block = 0; block < request.parts; ++block)
+                out[block] = field.start + block_start(field, block_hash(field, id, block));
+            return;
+        case PR_LINEAR_BLOCK:
+            for (int64_t block = 0; block < request.parts; ++block)
+                out[block] = field.start + linear_block_start(field, id, block);
+            return;
+        default:
+            out[0] = mapped_address(field, id, request.maps);
+    }
+    std::fill(out + used, out + request.parts, int64_t{-1});
+}
+
+}  // namespace pocketrec

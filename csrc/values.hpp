@@ -1,0 +1,50 @@
+// Walking over the values of a call, in the order of src/pocketrec/native/values.py.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "failure.hpp"
+#include "program.hpp"
+
+namespace pocketrec {
+
+// Throws PR_ID_ERROR for a negative id; padding was dealt with before.
+inline void refuse_negative(int64_t id, int64_t value, int64_t field) {
+    if (id < 0)
+        fail(PR_ID_ERROR,
+             "id %lld (value %lld, field %lld) is negative and not the padding id of its field. Ids are 0 or above; "
+             "negative values are reserved.",
+             say(id), say(value), say(field));
+}
+
+// Calls visit(field number, field, bag, begin, end) for every bag of a jagged call; ids[begin] to ids[end - 1] are its
+// values, `bag` its place in an output [batch, fields]. Throws PR_VALUE_ERROR before the first visit for bad offsets.
+template <class Visit>
+void for_each_bag(const pr_request& request, const std::vector<Field>& fields, Visit visit) {
+    for (int64_t f = 0; f < request.fields; ++f) {
+        const int64_t* starts = request.offsets + f * request.offsets_stride;
+        for (int64_t b = 0; b < request.batch; ++b)
+            if (starts[b] < 0 || starts[b + 1] < starts[b] || starts[b + 1] > request.columns)
+                fail(PR_VALUE_ERROR,
+                     "offsets must not fall and lie in 0..%lld (the number of ids); bag %lld runs from %lld to %lld.",
+                     say(request.columns), say(f * request.batch + b), say(starts[b]), say(starts[b + 1]));
+    }
+    for (int64_t f = 0; f < request.fields; ++f) {
+        const int64_t* starts = request.offsets + f * request.offsets_stride;
+        for (int64_t b = 0; b < request.batch; ++b)
+            visit(f, fields[static_cast<size_t>(f)], b * request.fields + f, starts[b], starts[b + 1]);
+    }
+}
+
+// Calls visit(field number, field, value, id) for every id that a call without offsets reads; padding included.
+template <class Visit>
+void for_each_cell(const pr_request& request, const std::vector<Field>& fields, Visit visit) {
+    for (int64_t b = 0; b < request.batch; ++b)
+        for (int64_t f = 0; f < request.fields; ++f) {
+            const Field& field = fields[static_cast<size_t>(f)];
+            visit(f, field, b * request.fields + f, request.ids[b * request.columns + field.column]);
+        }
+}
+
+}  // namespace pocketrec
