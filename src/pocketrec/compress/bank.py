@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, final
 
 import torch
@@ -19,24 +18,13 @@ from torch import Tensor, nn
 
 from pocketrec.compress.group import Form, Group, Pool
 from pocketrec.compress.pairs import Pairs
+from pocketrec.compress.tape import Tape, Touched, columns_of_values, touched
 from pocketrec.spec.errors import IdError, NotFinite, OptionError
 from pocketrec.spec.sizing import Sizing
 
 __all__ = ["Bank"]
 
 Gradient = Literal["pairs", "sparse", "dense"]
-
-
-@dataclass(frozen=True, slots=True)
-class _Tape:
-    """One lookup of one group: its result (a leaf, whose gradient comes later) and what it was called with."""
-
-    group: int
-    vectors: Tensor
-    ids: Tensor
-    offsets: Tensor | None
-    weights: Tensor | None
-    pool: Pool
 
 
 @final
@@ -77,9 +65,9 @@ class Bank(nn.Module):
         found = [c for g in self._groups() for c in g.columns]
         self._order = None if found == list(range(len(found))) else torch.tensor(found).argsort()
         self._limits = _plain_limits(sizing)
-        self._tapes: list[_Tape] = []
+        self._tapes: list[Tape] = []
         self.pending: dict[int, Pairs] = {}
-        self._touched: list[tuple[int, Tensor, Tensor, Tensor]] = []
+        self._touched: list[tuple[int, Touched]] = []
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64), persistent=form == "train")
 
     # -- looking up --------------------------------------------------------------------------------------------------
@@ -146,29 +134,30 @@ class Bank(nn.Module):
             offsets = _offsets_of(group, offsets, len(self.sizing.order))
         taped = self.form == "train" and self.training and self.gradient == "pairs" and torch.is_grad_enabled()
         if taped:
+            if weights is not None and weights.requires_grad:
+                raise OptionError('Weights of values that train need bank.gradient = "sparse" or "dense", not "pairs".')
             with torch.no_grad():
                 vectors = group.lookup(ids, offsets, weights, pool)
-            self._tapes.append(_Tape(index, vectors.requires_grad_(), ids, offsets, weights, pool))
+            self._tapes.append(Tape(index, vectors.requires_grad_(), ids, offsets, weights, pool))
         else:
             vectors = group.lookup(ids, offsets, weights, pool, sparse=self.gradient == "sparse")
         if offsets is not None and pool == "none":
-            return group.widened(vectors, group.tables_of(_columns_of_values(offsets, len(group.columns))))
+            return group.widened(vectors, group.tables_of(columns_of_values(offsets, len(group.columns))))
         return group.widened(vectors)
 
     def _check_limits(self, ids: Tensor, offsets: Tensor | None) -> None:
         assert self._limits is not None
         limits = self._limits
         if offsets is None:
-            bad = (ids >= limits).nonzero()
+            bad = (ids > limits).nonzero()
             column = int(bad[0, 1]) if len(bad) else 0
         else:
-            columns = _columns_of_values(offsets, len(limits))
-            bad = (ids >= limits[columns]).nonzero()
+            columns = columns_of_values(offsets, len(limits))
+            bad = (ids > limits[columns]).nonzero()
             column = int(columns[bad[0, 0]]) if len(bad) else 0
         if len(bad):
-            raise IdError(
-                f"Id {int(ids[tuple(bad[0])])} is not in table {self.sizing.order[column]!r} of {int(limits[column])} rows."
-            )
+            found, table = int(ids[tuple(bad[0])]), self.sizing.order[column]
+            raise IdError(f"Id {found} is not in table {table!r} of {int(limits[column]) + 1} rows.")
 
     # -- learning ----------------------------------------------------------------------------------------------------
 
@@ -182,7 +171,7 @@ class Bank(nn.Module):
             before = self.pending.get(tape.group)
             self.pending[tape.group] = pairs if before is None else before.plus(pairs)
             if group.method.traits.adaptive:
-                self._touched.append((tape.group, *_touched(group, tape)))
+                self._touched.append((tape.group, touched(group, tape)))
         self._tapes.clear()
 
     def gradient_norm(self) -> float:
@@ -216,10 +205,26 @@ class Bank(nn.Module):
         step, optimizer = int(self.steps), self.sizing.optimizer
         for index, pairs in self.pending.items():
             self._group(index).update(pairs, optimizer, lr=optimizer.lr if lr is None else lr, step=step)
-        for index, ids, tables, importance in self._touched:
-            group = self._group(index)
-            group.method.after_step(group, step=step, ids=ids, tables=tables, importance=importance)
+        self._tell(step)
         self.discard()
+
+    def _tell(self, step: int) -> None:
+        """Tell adaptive methods what was touched, once per group however often it was looked up."""
+        for index in dict.fromkeys(index for index, _ in self._touched):
+            all_of = Touched.joined([part for i, part in self._touched if i == index])
+            group = self._group(index)
+            with torch.no_grad():
+                group.method.after_step(
+                    group, step=step, ids=all_of.ids, tables=all_of.tables, importance=all_of.importance
+                )
+
+    def reset_state(self) -> None:
+        """Let the optimizer begin anew: its tensors and the step counter become 0 (a stage that says ``reset``)."""
+        with torch.no_grad():
+            for group in self._groups():
+                for tensor in group.state():
+                    tensor.zero_()
+            self.steps.zero_()
 
     def matrices(self) -> list[nn.Parameter]:
         """Small parameters that train with the dense nets (widening matrices)."""
@@ -242,11 +247,10 @@ class Bank(nn.Module):
         """Bytes of the tensors that the layout names, memory shared between them counted once."""
         seen = {}
         for group in self._groups():
-            for tensor in group.tensors().values():
-                storage = tensor.untyped_storage()
-                seen[storage.data_ptr() if tensor.device.type != "meta" else id(tensor), tensor.data_ptr()] = (
-                    tensor.numel() * tensor.element_size()
-                )
+            for tensor in map(group.tensor, (spec.name for spec in group.specs())):
+                # on meta nothing has an address; the modules keep the tensors alive, so their ids differ
+                owner = id(tensor) if tensor.device.type == "meta" else tensor.untyped_storage().data_ptr()
+                seen[owner, tensor.data_ptr()] = tensor.numel() * tensor.element_size()
         return sum(seen.values())
 
     def id_spaces(self) -> tuple[str, ...]:
@@ -274,38 +278,14 @@ class Bank(nn.Module):
 
 
 def _plain_limits(sizing: Sizing) -> Tensor | None:
-    """Rows per column where ids are the user's own and must be in range, else 2^62; None when no column is plain."""
+    """The last id of each column whose ids are the user's own, else the last int64; None when no column is plain."""
     sized = [sizing.of(name) for name in sizing.order]
     if all(s.table.ids != "plain" for s in sized):
         return None
-    return torch.tensor([s.table.closed_rows if s.table.ids == "plain" else 2**62 for s in sized])
+    return torch.tensor([s.table.closed_rows - 1 if s.table.ids == "plain" else 2**63 - 1 for s in sized])
 
 
 def _offsets_of(group: Group, offsets: Tensor, columns: int) -> Tensor:
     """The bags of a group's columns only: int64 [columns of the group, batch + 1], each row with its own end."""
     starts, ends = offsets[:-1].view(columns, -1), offsets[1:].view(columns, -1)
     return torch.cat([starts, ends[:, -1:]], dim=1)[group.columns]
-
-
-def _touched(group: Group, tape: _Tape) -> tuple[Tensor, Tensor, Tensor]:
-    """What one lookup touched and how strongly: ids, tables of the group and gradient norms, one per value."""
-    assert tape.vectors.grad is not None
-    columns = len(group.columns)
-    if tape.offsets is None:
-        ids = tape.ids[:, group.columns]
-        tables = group.tables_of(torch.arange(columns).repeat(len(ids)))
-        return ids.reshape(-1), tables, tape.vectors.grad.norm(dim=2).reshape(-1)
-    if tape.offsets.dim() == 2 or tape.pool in ("none", "max"):
-        raise OptionError("An adaptive method takes bags pooled by sum or mean, in a bank of one method.")
-    lengths = tape.offsets.diff()
-    importance = tape.vectors.grad.norm(dim=2).t().reshape(-1).repeat_interleave(lengths)
-    if tape.weights is not None:
-        importance = importance * tape.weights.abs()
-    return tape.ids, group.tables_of(_columns_of_values(tape.offsets, columns)), importance
-
-
-def _columns_of_values(offsets: Tensor, columns: int) -> Tensor:
-    """Which column each value is of: int64 [values], for key-major offsets [columns x batch + 1]."""
-    lengths = offsets.diff()
-    of_bag = torch.arange(columns).repeat_interleave(lengths.numel() // columns)
-    return of_bag.repeat_interleave(lengths)

@@ -110,7 +110,7 @@ def build(
 
 def stages(sizing: Sizing) -> tuple[tuple[Stage, Sizing], ...]:
     """The stages of training of a whole sizing. Groups with fewer stages stay in their last one."""
-    plans = [of(g.method, g.options).stages(g) for g in sizing.groups]
+    plans = [of(g.method, g.options).stages(g, sizing.optimizer) for g in sizing.groups]
     longest = max(plans, key=len)
     return tuple(
         (stage, replace(sizing, groups=tuple(plan[min(i, len(plan) - 1)][1] for plan in plans)))

@@ -110,7 +110,8 @@ class Group(nn.Module):
         return torch.tensor(self.places)[columns]
 
     def _maps(self) -> Tensor | None:
-        return None if self.access.maps is None else self.tensor(self.access.maps)
+        # the ops take int64 maps; held are 4 bytes an entry
+        return None if self.access.maps is None else self.tensor(self.access.maps).to(torch.int64)
 
     def addresses(self, ids: Tensor, offsets: Tensor | None = None) -> Tensor:
         """Addresses of all values: int64 [values, parts], row-major over [batch, columns] for ids of two axes."""

@@ -133,17 +133,23 @@ class Method(ABC):
             f"{self.name} cannot start from a dense table; methods that can say from_dense in their traits."
         )
 
-    def stages(self, sizing: GroupSizing) -> tuple[tuple[Stage, GroupSizing], ...]:
-        """The stages of training, each with what is held in it. The last one freezes to the promise."""
+    def stages(self, sizing: GroupSizing, optimizer: OptimizerSpec) -> tuple[tuple[Stage, GroupSizing], ...]:
+        """The stages of training, each with what is held in it. The last one freezes to the promise.
+
+        Args:
+            sizing: what was decided, that is what the last stage holds.
+            optimizer: whose state every stage holds (:meth:`group_sizing` counts it).
+        """
         return ((Stage(name="train"), sizing),)
 
     def after_step(self, group: Group, *, step: int, ids: Tensor, tables: Tensor, importance: Tensor) -> None:
-        """Told after an update, if the traits say adaptive.
+        """Told after an update, once for all lookups of a step, if the traits say adaptive. No graph is recorded.
 
         Args:
             group: the tensors, which may be changed in place (maps, rows, state).
             step: number of this update, from 1.
-            ids: int64 [values], all ids that were looked up since the step before, duplicates included.
+            ids: int64 [values], all ids that were looked up since the step before, duplicates included, padding left
+                out; they may lie beyond the rows of their table.
             tables: int64 [values], which table of the group each is of.
             importance: float32 [values], L2 norm of the gradient of each looked-up vector (of its bag's, for bags).
         """
@@ -194,7 +200,7 @@ class Method(ABC):
             groups=(group,), order=tuple(t.name for t in tables), budget_bytes=budget_bytes, optimizer=optimizer,
             notes=notes + decision.notes,
         )  # fmt: skip
-        largest = max(s.train_bytes for _, s in self.stages(group))
+        largest = max(s.train_bytes for _, s in self.stages(group, optimizer))
         if budget.train_bytes is not None and largest > budget.train_bytes:
             raise BudgetTooSmall(self.name, budget.train_bytes, largest, "train")
         return sizing
@@ -245,6 +251,6 @@ def _stats_or_zipf(
         return stats, ()
     missing = [t for t in tables if t.name not in stats]
     if not missing:
-        return stats, tuple({f"{s.assumed}." for s in stats.values() if s.assumed})
+        return stats, tuple(dict.fromkeys(f"{s.assumed}." for s in stats.values() if s.assumed))
     assumed = {t.name: TableStats.zipf(t.name, max(1, t.closed_rows - 1)) for t in missing}
     return {**assumed, **stats}, (f"No counts were given for {len(missing)} tables: Zipf 1.05 assumed.",)

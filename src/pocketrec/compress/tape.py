@@ -1,0 +1,93 @@
+"""Tape: what a lookup must remember until its gradient comes, and what an adaptive method is told of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pocketrec.compress.group import Group, Pool
+from pocketrec.spec.errors import OptionError
+
+__all__ = ["Tape", "Touched", "columns_of_values", "touched"]
+
+_PADDING_COLUMN = 8  # of a program row, see pocketrec.native.program
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """One lookup of one group: its result (a leaf, whose gradient comes later) and what it was called with."""
+
+    group: int
+    vectors: Tensor
+    ids: Tensor
+    offsets: Tensor | None
+    weights: Tensor | None
+    pool: Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """Looked-up values, padding left out.
+
+    Attributes:
+        ids: int64 [values].
+        tables: int64 [values], which table of the group each is of.
+        importance: float32 [values], L2 norm of the gradient of each vector (of its bag's, for bags).
+    """
+
+    ids: Tensor
+    tables: Tensor
+    importance: Tensor
+
+    @staticmethod
+    def joined(parts: list[Touched]) -> Touched:
+        """All of them, one after the other."""
+        return Touched(
+            torch.cat([p.ids for p in parts]),
+            torch.cat([p.tables for p in parts]),
+            torch.cat([p.importance for p in parts]),
+        )
+
+
+def touched(group: Group, tape: Tape) -> Touched:
+    """What one lookup touched and how strongly.
+
+    Raises:
+        OptionError: bags pooled by max, where a vector's gradient is spread over the values of its bag.
+    """
+    assert tape.vectors.grad is not None, "called before backward"
+    grad, columns = tape.vectors.grad, len(group.columns)
+    if tape.offsets is None:
+        ids, importance = tape.ids[:, group.columns].reshape(-1), grad.norm(dim=2).reshape(-1)
+        column = torch.arange(columns).repeat(len(tape.ids))
+    elif tape.pool == "max":
+        raise OptionError("An adaptive method takes bags pooled by sum or mean, not max.")
+    else:
+        place, column, bag = _values_of_bags(tape.offsets, columns)
+        ids = tape.ids[place]
+        importance = grad.norm(dim=1)[place] if tape.pool == "none" else grad.norm(dim=2).t().reshape(-1)[bag]
+        if tape.weights is not None:
+            importance = importance * tape.weights.detach().abs()[place]
+    kept = ids != group.program[:, _PADDING_COLUMN][column]
+    return Touched(ids[kept], group.tables_of(column[kept]), importance[kept])
+
+
+def _values_of_bags(offsets: Tensor, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Place among the ids, column and bag (key-major) of every value that is in a bag: int64 [values] each."""
+    if offsets.dim() == 1:
+        starts, ends = offsets[:-1], offsets[1:]
+    else:
+        starts, ends = offsets[:, :-1].reshape(-1), offsets[:, 1:].reshape(-1)
+    lengths = ends - starts
+    bag = torch.arange(lengths.numel()).repeat_interleave(lengths)
+    place = torch.arange(bag.numel()) - (lengths.cumsum(0) - lengths)[bag] + starts[bag]
+    return place, bag // max(1, lengths.numel() // columns), bag
+
+
+def columns_of_values(offsets: Tensor, columns: int) -> Tensor:
+    """Which column each value is of: int64 [values], for key-major offsets [columns x batch + 1]."""
+    lengths = offsets.diff()
+    of_bag = torch.arange(columns).repeat_interleave(lengths.numel() // columns)
+    return of_bag.repeat_interleave(lengths)
