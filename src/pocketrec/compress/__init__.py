@@ -14,11 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from pocketrec.compress.bank import Bank
-from pocketrec.compress.build import attach, build, layout, stages
-from pocketrec.compress.freeze import freeze
 from pocketrec.compress.method import METHODS, Method, of
 from pocketrec.spec.budget import Budget
 from pocketrec.spec.errors import BudgetTooSmall, OptionError
@@ -27,7 +25,28 @@ from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import TableSpec
 
+if TYPE_CHECKING:
+    from pocketrec.compress.bank import Bank
+    from pocketrec.compress.build import attach, build, layout, stages
+    from pocketrec.compress.freeze import freeze
+
 __all__ = ["METHODS", "Bank", "Method", "attach", "build", "freeze", "join", "layout", "of", "size", "stages"]
+
+# Whatever makes tensors is imported when it is asked for: sizing is arithmetic and answers without torch.
+_WITH_TENSORS = {
+    "Bank": "bank", "attach": "build", "build": "build", "layout": "build", "stages": "build", "freeze": "freeze",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WITH_TENSORS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{_WITH_TENSORS[name]}")
+    # the submodules of the same names (build, freeze) would hide the functions after their import
+    for known, home in _WITH_TENSORS.items():
+        if home == _WITH_TENSORS[name]:
+            globals()[known] = getattr(module, known)
+    return globals()[name]
 
 
 def size(

@@ -38,7 +38,13 @@ class Group(nn.Module):
     """
 
     def __init__(
-        self, sizing: GroupSizing, tensors: Mapping[str, Tensor], *, form: Form, columns: list[int], places: list[int],
+        self,
+        sizing: GroupSizing,
+        tensors: Mapping[str, Tensor],
+        *,
+        form: Form,
+        columns: list[int],
+        places: list[int],
         padding: list[int],
     ) -> None:
         super().__init__()

@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from torch import Tensor
 
 from pocketrec.compress.access import Access
 from pocketrec.compress.holdings import Holding, serve_tensors, state_tensors, train_tensors
@@ -30,6 +29,8 @@ from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import IdSpace, TableSpec
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pocketrec.compress.group import Group
 
 __all__ = ["METHODS", "Decision", "Method", "Traits", "of"]
@@ -45,6 +46,7 @@ class Traits:
         adaptive: whether it is told after each step what was touched (:meth:`Method.after_step`).
         staged: whether it trains in more than one stage (:meth:`Method.stages`).
         from_dense: whether it can start from a dense table (:meth:`Method.from_dense`).
+        grows: whether a table may get more rows later without moving those that it has.
     """
 
     ids: tuple[IdSpace, ...] = ("rank", "plain")
@@ -52,6 +54,7 @@ class Traits:
     adaptive: bool = False
     staged: bool = False
     from_dense: bool = False
+    grows: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

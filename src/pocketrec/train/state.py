@@ -30,6 +30,7 @@ class TrainState:
         loss_sum: sum of the losses of the epoch's batches so far.
         best_epoch: the best epoch of the last stage so far, counted from 1; 0 for none.
         best_value: its validation figure, larger is better.
+        best_metrics: all its validation metrics, or None.
         history: one entry per finished epoch.
     """
 
@@ -40,6 +41,7 @@ class TrainState:
     loss_sum: float = 0.0
     best_epoch: int = 0
     best_value: float = 0.0
+    best_metrics: dict[str, Any] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.compress import Bank, build, stages
-from pocketrec.metrics import evaluate
+from pocketrec.metrics import Metrics, evaluate
 from pocketrec.models import Model
 from pocketrec.spec.errors import TrainingError
 from pocketrec.spec.sizing import Sizing
@@ -20,7 +20,7 @@ from pocketrec.spec.stage import Stage
 from pocketrec.train.config import TrainConfig
 from pocketrec.train.evaluate import logits_of
 from pocketrec.train.interrupt import GracefulInterrupt
-from pocketrec.train.optim import dense_optimizer
+from pocketrec.train.optim import dense_optimizer, load_optimizer_tensors
 from pocketrec.train.source import BatchSource, TrainingData
 from pocketrec.train.state import TrainState, load_into, restore, save
 from pocketrec.train.step import train_step
@@ -37,11 +37,15 @@ class Outcome:
         model: the trained model over its training bank, at the best epoch if one was chosen, else at the last.
         history: one entry per epoch: stage, epoch, train_loss, rows_per_s, seconds, and on validation auc, logloss ...
         best_epoch: the chosen epoch of the last stage, from 1; the last one without validation rows.
+        validation: metrics of that epoch on the validation rows, or None.
+        optimizer: of the dense nets, in its last state.
     """
 
     model: Model
     history: list[dict[str, Any]]
     best_epoch: int
+    validation: Metrics | None
+    optimizer: torch.optim.Optimizer
 
 
 @final
@@ -58,6 +62,7 @@ class Trainer:
         restore_best: whether the outcome is the best epoch's model (else the last epoch's).
         previous: yesterday's bank, whose rows and optimizer state are taken over.
         nets: yesterday's nets by name.
+        optimizer: the state of yesterday's dense optimizer, as named tensors.
         extra: what methods may need to build (counts, value sets).
         watcher: told how it goes.
     """
@@ -65,13 +70,13 @@ class Trainer:
     def __init__(
         self, sizing: Sizing, make_model: Callable[[Bank], Model], data: TrainingData, config: TrainConfig, *,
         seed: int, folder: Path | None = None, restore_best: bool = True, previous: Bank | None = None,
-        nets: Mapping[str, Tensor] | None = None, extra: Mapping[str, Any] | None = None,
+        nets: Mapping[str, Tensor] | None = None, optimizer: Mapping[str, Tensor] | None = None, extra: Mapping[str, Any] | None = None,
         watcher: Watcher | None = None,
     ) -> None:  # fmt: skip
         self.stages: Sequence[tuple[Stage, Sizing]] = stages(sizing)
         self.make_model, self.data, self.config, self.seed = make_model, data, config, seed
         self.folder, self.restore_best, self.extra = folder, restore_best, extra
-        self.previous, self.first_nets = previous, nets
+        self.previous, self.first_nets, self.first_optimizer = previous, nets, optimizer
         self.watcher: Watcher = watcher or Silent()
         self.state = TrainState()
         # what must be equal for a checkpoint to be of this run
@@ -100,6 +105,8 @@ class Trainer:
         return Outcome(
             model=self.model.eval(), history=self.state.history,
             best_epoch=self.state.best_epoch or self.state.epoch,
+            validation=None if self.state.best_metrics is None else Metrics(**self.state.best_metrics),
+            optimizer=self.optimizer,
         )  # fmt: skip
 
     # -- stages ------------------------------------------------------------------------------------------------------
@@ -110,6 +117,8 @@ class Trainer:
             self._make(0, self.previous)
             if self.first_nets is not None:
                 _copy_nets(self.model, self.first_nets)
+            if self.first_optimizer is not None:
+                load_optimizer_tensors(self.optimizer, self.first_optimizer)
             return
         self.state, artifact = found
         self._make(self.state.stage, None)
@@ -119,7 +128,7 @@ class Trainer:
         """Go on to the next stage: tables warm from the stage before, nets carried over."""
         before, optimizer = self.model, self.optimizer
         self.state.stage, self.state.epoch, self.state.batch = number, 0, 0
-        self.state.best_epoch, self._best = 0, None
+        self.state.best_epoch, self.state.best_metrics, self._best = 0, None, None
         self._make(number, before.bank)
         _copy_nets(self.model, before.nets())
         if self.stages[number][0].optimizer == "keep":
@@ -186,19 +195,23 @@ class Trainer:
             labels, logits = logits_of(
                 self.model, validation, batch_size=self.config.evaluation_batch_size, precision=self.config.precision
             )
-            entry.update(asdict(evaluate(labels, logits)))
+            metrics = evaluate(labels, logits)
+            entry.update(auc=metrics.auc, logloss=metrics.logloss)
         state.history.append(entry)
         state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
         if validation is not None:
-            self._judge(entry)
+            self._judge(metrics)
         self._checkpoint()
         self.watcher.epoch(entry)
 
-    def _judge(self, entry: dict[str, Any]) -> None:
-        value = float(entry["auc"]) if self.config.choose_by == "auc" else -float(entry["logloss"])
+    def _judge(self, metrics: Metrics) -> None:
+        # with one class only there is no AUC; log-loss can always be compared
+        by_auc = self.config.choose_by == "auc" and metrics.auc is not None
+        value = float(metrics.auc or 0.0) if by_auc else -metrics.logloss
         if self.state.best_epoch and value <= self.state.best_value:
             return
         self.state.best_epoch, self.state.best_value = self.state.epoch, value
+        self.state.best_metrics = asdict(metrics)
         if not self.restore_best:
             return
         if self.folder is None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, final
 
-__all__ = ["Silent", "TensorBoard", "Watcher"]
+__all__ = ["Silent", "TensorBoard", "Watcher", "Watchers"]
 
 
 class Watcher(Protocol):
@@ -78,3 +79,31 @@ class TensorBoard:
 
     def end(self) -> None:
         self._writer.close()  # type: ignore[no-untyped-call]
+
+
+@final
+class Watchers:
+    """Tells several.
+
+    Args:
+        watchers: told one after the other.
+    """
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self._watchers = watchers
+
+    def begin(self, *, stage: str, epochs: int, batches: int, batch_size: int, epoch: int, batch: int) -> None:
+        for watcher in self._watchers:
+            watcher.begin(stage=stage, epochs=epochs, batches=batches, batch_size=batch_size, epoch=epoch, batch=batch)
+
+    def step(self, *, step: int, batch: int, loss: float) -> None:
+        for watcher in self._watchers:
+            watcher.step(step=step, batch=batch, loss=loss)
+
+    def epoch(self, entry: dict[str, Any]) -> None:
+        for watcher in self._watchers:
+            watcher.epoch(entry)
+
+    def end(self) -> None:
+        for watcher in self._watchers:
+            watcher.end()

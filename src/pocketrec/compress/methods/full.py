@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from torch import Tensor
 
 from pocketrec.compress.access import Access
 from pocketrec.compress.addressing.row import Row
@@ -27,6 +26,8 @@ from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import TableSpec
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pocketrec.compress.group import Group
 
 __all__ = ["METHOD", "Full"]
@@ -38,7 +39,7 @@ class Full(Method):
     """Plain tables."""
 
     name = "full"
-    traits = Traits(from_dense=True)
+    traits = Traits(from_dense=True, grows=True)
 
     def least_bytes(self, tables: Sequence[TableSpec]) -> int:
         return sum(t.closed_rows for t in tables) * STORAGES.get(self.storage).row_bytes(tables[0].dim)

@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-import torch
-from torch import Tensor
 
 from pocketrec.compress.access import Access
 from pocketrec.compress.addressing._program import Addressing
@@ -33,6 +31,8 @@ from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import TableSpec
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pocketrec.compress.group import Group
 
 __all__ = ["METHOD", "HashRows"]
@@ -84,6 +84,8 @@ class HashRows(Method):
         uniform_rows(group, "rows", self.init, seed=seed)
 
     def from_dense(self, group: Group, weights: Mapping[str, Tensor]) -> None:
+        import torch  # here, not above: sizing answers without it
+
         rows = group.tensor("rows").data.zero_()
         shared = torch.zeros(rows.shape[0], 1)
         for index, sized in enumerate(group.sizing.tables):

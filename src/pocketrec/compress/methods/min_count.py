@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-from torch import Tensor
 
 from pocketrec.compress.access import Access
 from pocketrec.compress.addressing.row import Row
@@ -28,6 +27,8 @@ from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import TableSpec
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pocketrec.compress.group import Group
 
 __all__ = ["METHOD", "MinCount"]

@@ -15,8 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-import torch
-from torch import Tensor
 
 from pocketrec.compress.access import Access
 from pocketrec.compress.addressing.row import Row
@@ -30,6 +28,8 @@ from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import TableSpec
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pocketrec.compress.group import Group
 
 __all__ = ["METHOD", "Narrow"]
@@ -45,7 +45,7 @@ class Narrow(Method):
     """
 
     name = "narrow"
-    traits = Traits(from_dense=True)
+    traits = Traits(from_dense=True, grows=True)
 
     widen: bool = False
 
@@ -82,6 +82,8 @@ class Narrow(Method):
 
     def from_dense(self, group: Group, weights: Mapping[str, Tensor]) -> None:
         """The best rank-`width` approximation (truncated SVD) with `widen`, else the first `width` numbers."""
+        import torch  # here, not above: sizing answers without it
+
         tables, width = group.sizing.tables, int(group.sizing.settings["width"])
         for index, (rows, sized) in enumerate(zip(per_table(group.tensor("rows").data, tables), tables, strict=True)):
             dense = weights[sized.table.name]

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, final
 
-import torch
-from torch import Tensor
 
 from pocketrec.compress.access import Access, Combine
 from pocketrec.compress.addressing._program import Addressing
@@ -35,6 +33,8 @@ from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import TableSpec
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pocketrec.compress.group import Group
 
 __all__ = ["METHOD", "QuotientRemainder"]
@@ -108,6 +108,8 @@ class QuotientRemainder(Method):
         return Rows("rows", sum(_pieces(tables)), tables[0].table.dim), SEED.holding
 
     def initialise(self, group: Group, *, seed: int, data: Mapping[str, Any] | None = None) -> None:
+        import torch  # here, not above: sizing answers without it
+
         write_seed(group, seed)
         sized = group.sizing.tables
         pieces = torch.split(group.tensor("rows").data, _pieces(sized))

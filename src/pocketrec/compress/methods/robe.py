@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, final
 
-from torch import Tensor
 
 from pocketrec.compress.access import Access, Combine
 from pocketrec.compress.addressing._program import Addressing
@@ -33,6 +32,8 @@ from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import IdSpace, TableSpec
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pocketrec.compress.group import Group
 
 __all__ = ["METHOD", "Robe"]

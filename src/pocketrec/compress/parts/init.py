@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import math
 
-import torch
-from torch import Tensor
 
 from pocketrec.spec.table import TableSpec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 __all__ = ["bound", "generator", "stream", "uniform_"]
 
@@ -27,6 +31,8 @@ def stream(seed: int, *path: int) -> int:
 
 def generator(seed: int) -> torch.Generator:
     """A generator that nobody else draws from."""
+    import torch  # here, not above: sizing answers without it
+
     made = torch.Generator()
     made.manual_seed(seed)
     return made

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from collections.abc import Sequence
 from itertools import accumulate
 
-import torch
-from torch import Tensor
 
 from pocketrec.compress.group import Group
 from pocketrec.compress.parts.init import bound, stream, uniform_
 from pocketrec.spec.sizing import TableSizing
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["per_table", "starts", "total_rows", "uniform_rows"]
 
@@ -27,6 +30,8 @@ def total_rows(tables: Sequence[TableSizing]) -> int:
 
 def per_table(tensor: Tensor, tables: Sequence[TableSizing]) -> list[Tensor]:
     """Views of the stacked tensor, one per table."""
+    import torch  # here, not above: sizing answers without it
+
     return list(torch.split(tensor, [int(t.settings["rows"]) for t in tables]))
 
 

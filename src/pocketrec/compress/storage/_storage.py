@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import Tensor
 
 from pocketrec.spec.sizing import DTYPE_BYTES
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["ARRAY_BLOCK", "FloatStorage", "Storage"]
 
@@ -74,7 +75,6 @@ class FloatStorage(Storage):
     """Plain floats of some width; the parent of float32, float16 and bfloat16."""
 
     code = 0
-    torch_dtype: ClassVar[torch.dtype]
     relative_error: ClassVar[float]
     element_bytes: ClassVar[int]
 
@@ -85,14 +85,19 @@ class FloatStorage(Storage):
         return (weights,)
 
     def encode(self, rows: Tensor) -> Tensor:
-        limit = torch.finfo(self.torch_dtype).max
-        return rows.clamp(-limit, limit).to(self.torch_dtype)
+        import torch  # here, not above: sizing answers without it
+
+        dtype = getattr(torch, self.dtype)
+        limit = torch.finfo(dtype).max
+        return rows.clamp(-limit, limit).to(dtype)
 
     def decode(self, stored: Tensor, width: int) -> Tensor:
-        return stored.to(torch.float32)
+        return stored.float()
 
     def step_size(self, rows: Tensor) -> Tensor:
-        smallest = torch.finfo(self.torch_dtype).smallest_normal
+        import torch  # here, not above: sizing answers without it
+
+        smallest = torch.finfo(getattr(torch, self.dtype)).smallest_normal
         return rows.abs().amax(dim=1, keepdim=True) * self.relative_error + smallest
 
     def encode_array(self, weights: Tensor) -> Tensor:
@@ -106,7 +111,9 @@ class FloatStorage(Storage):
 
 
 def _as_rows(weights: Tensor) -> Tensor:
-    """A shared array as rows of 64; the last row is filled up by repeating the last weight, so its scale is unharmed."""
+    """A shared array as rows of 64; the last weight fills the last row up, so that its scale is unharmed."""
+    import torch
+
     short = -weights.shape[0] % ARRAY_BLOCK
     if short:
         weights = torch.cat([weights, weights[-1:].expand(short)])

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import final
 
-import torch
-
 from pocketrec.compress.storage._storage import FloatStorage
 
 __all__ = ["STORAGE", "Bfloat16"]
@@ -21,7 +19,6 @@ class Bfloat16(FloatStorage):
 
     name = "bfloat16"
     dtype = "bfloat16"
-    torch_dtype = torch.bfloat16
     relative_error = 2.0**-8
     element_bytes = 2
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import final
 
-import torch
-
 from pocketrec.compress.storage._storage import FloatStorage
 
 __all__ = ["STORAGE", "Float16"]
@@ -21,7 +19,6 @@ class Float16(FloatStorage):
 
     name = "float16"
     dtype = "float16"
-    torch_dtype = torch.float16
     relative_error = 2.0**-11
     element_bytes = 2
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import final
 
-import torch
-
 from pocketrec.compress.storage._storage import FloatStorage
 
 __all__ = ["STORAGE", "Float32"]
@@ -21,7 +19,6 @@ class Float32(FloatStorage):
 
     name = "float32"
     dtype = "float32"
-    torch_dtype = torch.float32
     relative_error = 0.0
     element_bytes = 4
 

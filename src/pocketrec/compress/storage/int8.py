@@ -7,12 +7,13 @@ Trained as float32, rounded to nearest when frozen.
 
 from __future__ import annotations
 
-from typing import final
+from typing import TYPE_CHECKING, final
 
-import torch
-from torch import Tensor
 
 from pocketrec.compress.storage._storage import ARRAY_BLOCK, Storage
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["STORAGE", "Int8"]
 
@@ -35,6 +36,8 @@ class Int8(Storage):
         return (-(-weights // ARRAY_BLOCK), ARRAY_BLOCK + _QPARAM_BYTES)
 
     def encode(self, rows: Tensor) -> Tensor:
+        import torch  # here, not above: sizing answers without it
+
         low = rows.amin(dim=1, keepdim=True)
         scale = _scale(rows)
         # a constant row has scale 0: any positive divisor keeps its codes at 0
@@ -43,8 +46,10 @@ class Int8(Storage):
         return torch.cat([codes, qparams], dim=1)
 
     def decode(self, stored: Tensor, width: int) -> Tensor:
+        import torch  # here, not above: sizing answers without it
+
         qparams = stored[:, width:].contiguous().view(torch.float32)
-        return stored[:, :width].to(torch.float32) * qparams[:, :1] + qparams[:, 1:]
+        return stored[:, :width].float() * qparams[:, :1] + qparams[:, 1:]
 
     def step_size(self, rows: Tensor) -> Tensor:
         # half a step, and the rounding of code x scale + bias in float32

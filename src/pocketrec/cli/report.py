@@ -1,0 +1,25 @@
+"""One HTML page from JSON lines of results: bytes against AUC, learning curves, where the bytes went."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pocketrec.cli._output import say
+
+__all__ = ["command"]
+
+
+def command(
+    results: Annotated[list[Path], typer.Argument(help="Files of results, one JSON line per run.")],
+    out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("report.html"),
+    title: Annotated[str, typer.Option(help="Heading of the page.")] = "pocketrec results",
+) -> None:
+    from pocketrec.bench.report import write_report
+    from pocketrec.spec.result import read_results
+
+    runs = [run for path in results for run in read_results(path)]
+    write_report(runs, out, title=title)
+    say(f"{out}: {len(runs)} runs")

@@ -1,0 +1,36 @@
+"""What the training rows look like: distinct ids, counts, skew and missing values per table, from one pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pocketrec.cli._options import Cache, Json, pairs
+from pocketrec.cli._output import complain, say, say_json
+
+__all__ = ["command"]
+
+
+def command(
+    data: Annotated[list[str], typer.Argument(help="Files or folders, read one after the other.")],
+    schema: Annotated[str, typer.Option(help="criteo, or a schema file.")] = "criteo",
+    split: Annotated[list[str] | None, typer.Option(help="key=value, such as train=6/7; only training rows count.")]
+    = None,
+    bad_rows: Annotated[str, typer.Option(help="fail or skip.")] = "fail",
+    cache: Cache = None,
+    json: Json = False,
+) -> None:  # fmt: skip
+    from pocketrec.pipeline.config import RunConfig
+    from pocketrec.pipeline.data import default_cache, open_data
+
+    asked: dict[str, Any] = {"data": data, "schema": schema, "bad_rows": bad_rows, "split": pairs(split, "--split")}
+    dataset = open_data(RunConfig.from_json(asked, source="the command line"), cache or default_cache())
+    summary = dataset.statistics("train").summary()
+    if json:
+        say_json({"parts": dataset.parts, "skipped_rows": dataset.skipped_rows, **summary.to_json()})
+        return
+    say(str(summary))
+    for reason, count in dataset.skipped_rows.items():
+        complain(f"skipped {count:,}: {reason}")

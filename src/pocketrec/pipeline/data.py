@@ -1,0 +1,120 @@
+"""The data of a run: the encoded cache, and its parts as the trainer asks for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pocketrec.data.dataset import Dataset
+from pocketrec.data.encoder import Encoder
+from pocketrec.data.prepare import prepare
+from pocketrec.data.progress import Progress, silent
+from pocketrec.data.sources import source_files
+from pocketrec.data.split import Part, Split
+from pocketrec.pipeline.config import RunConfig, SplitConfig
+from pocketrec.spec.schema import Schema, criteo
+from pocketrec.spec.table import IdSpace
+from pocketrec.train import Batch, BatchSource
+
+__all__ = ["PartSource", "RunData", "default_cache", "open_data", "schema_of", "split_of"]
+
+
+def default_cache() -> Path:
+    """Where encoded data is kept when nobody says where: ``$XDG_CACHE_HOME/pocketrec``, or ``~/.cache/pocketrec``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pocketrec"
+
+
+def schema_of(name: str) -> Schema:
+    """The built-in schema ``criteo``, or the schema in a file."""
+    return criteo() if name == "criteo" else Schema.load(name)
+
+
+def split_of(config: SplitConfig) -> Split:
+    """The split that a configuration names."""
+    if config.rows is not None:
+        train, validation, test = config.rows
+        return Split.rows(train=train, validation=validation, test=test)
+    return Split(
+        by=config.by, train=config.train, validation=config.validation, test=config.test, key=config.key,
+        seed=config.seed,
+    )  # fmt: skip
+
+
+def open_data(
+    config: RunConfig, cache: Path, *, encoder: Encoder | None = None, progress: Progress = silent
+) -> Dataset:
+    """The encoded cache of a run's files; made at the first call, opened at once afterwards.
+
+    Args:
+        config: names files, schema and split.
+        cache: folder of all caches.
+        encoder: continue this vocabulary (the next day's data).
+        progress: told how far reading is.
+    """
+    schema = schema_of(config.schema)
+    files = [file for place in config.data for file in source_files(place, schema)]
+    return prepare(
+        files, schema, cache=cache, split=split_of(config.split), bad_rows=config.bad_rows, encoder=encoder,
+        progress=progress,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartSource:
+    """Some parts of a dataset, in some id spaces, as batches.
+
+    Attributes:
+        dataset: the encoded rows.
+        parts: which of them.
+        id_spaces: per table, which ids a batch holds.
+    """
+
+    dataset: Dataset
+    parts: tuple[Part, ...]
+    id_spaces: Mapping[str, IdSpace]
+
+    def batch_count(self, batch_size: int) -> int:
+        """Batches per epoch."""
+        return self.dataset.batch_count(self.parts, batch_size)
+
+    def batches(
+        self, *, batch_size: int, order: Literal["shuffle", "time"], seed: int, epoch: int, start: int
+    ) -> Iterator[Batch]:
+        """The batches of an epoch from number `start` on."""
+        return iter(
+            self.dataset.batches(
+                self.parts, batch_size=batch_size, order=order, seed=seed, epoch=epoch,
+                id_spaces=self.id_spaces, start=start,
+            )
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunData:
+    """Training and validation rows of a dataset, as the trainer asks for them.
+
+    Attributes:
+        dataset: the encoded rows.
+        train: parts that train.
+        validation: parts that choose the epoch; () for none.
+    """
+
+    dataset: Dataset
+    train: tuple[Part, ...] = ("train",)
+    validation: tuple[Part, ...] = ("validation",)
+
+    def source(self, part: Literal["train", "validation"], id_spaces: Sequence[str]) -> BatchSource | None:
+        """One part in these id spaces (one per column of ids); None if it has no rows."""
+        parts = self.train if part == "train" else self.validation
+        if not sum(self.dataset.parts[p] for p in parts):
+            return None
+        return PartSource(dataset=self.dataset, parts=parts, id_spaces=spaces_by_table(self.dataset.schema, id_spaces))
+
+
+def spaces_by_table(schema: Schema, id_spaces: Sequence[Any]) -> dict[str, IdSpace]:
+    """Id spaces per table from id spaces per column of ids."""
+    columns = zip(schema.categorical, id_spaces, strict=True)
+    return {field.table_name: cast(IdSpace, space) for field, space in columns}
