@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,6 @@ from pocketrec.data.text_blocks import BOM, Truncated, text_blocks
 from pocketrec.spec.schema import Schema
 
 __all__ = ["Form", "delimited_blocks"]
-
-_EMPTY_LINE = re.compile(rb"(?:\A|\n)\r?\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +96,6 @@ def _split(
 
 def _empty_lines(text: bytes) -> list[int]:
     """Numbers of the lines, from 0, that hold nothing."""
-    if not _EMPTY_LINE.search(text):
+    if not text.startswith((b"\n", b"\r\n")) and b"\n\n" not in text and b"\n\r\n" not in text:
         return []
     return [i for i, line in enumerate(text.removesuffix(b"\n").split(b"\n")) if not line.strip(b"\r")]

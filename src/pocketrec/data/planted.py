@@ -153,9 +153,9 @@ class PlantedLaw:
 
     def _first_order(self, tokens: np.ndarray, f: int, turn: np.ndarray) -> np.ndarray:
         clusters = np.where(tokens < 0, -1, tokens % self._parts(f))
-        return _FIRST_ORDER * (
-            self._effect(clusters, "cluster effect", f, turn) + self._effect(tokens, "token effect", f, turn)
-        )
+        both = self._effect(clusters, "cluster effect", f, turn) + self._effect(tokens, "token effect", f, turn)
+        scaled: np.ndarray = _FIRST_ORDER * both
+        return scaled
 
     def _vectors(self, tokens: np.ndarray, f: int, turn: np.ndarray) -> np.ndarray:
         clusters = np.where(tokens < 0, -1, tokens % self._parts(f))
@@ -172,7 +172,7 @@ class PlantedLaw:
         return now if not self.drift else np.cos(turn) * now + np.sin(turn) * self._centred(ids, f"{name} later", f)
 
     def _centred(self, ids: np.ndarray, name: str, f: int) -> np.ndarray:
-        return np.sqrt(12.0) * (self._draw(ids + 1, name, f) - 0.5)
+        return np.multiply(np.sqrt(12.0), self._draw(ids + 1, name, f) - 0.5)
 
     def _dense(self, rows: np.ndarray, hidden: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         values = np.empty((len(rows), DENSE_FIELDS), dtype=np.int64)
@@ -211,7 +211,8 @@ def _zipf(u: np.ndarray, n: int, exponent: float) -> np.ndarray:
     else:
         power = 1.0 - exponent
         x = (1.0 + u * ((n + 1.0) ** power - 1.0)) ** (1.0 / power)
-    return np.minimum(x.astype(np.int64) - 1, n - 1)
+    places: np.ndarray = np.minimum(x.astype(np.int64) - 1, n - 1)
+    return places
 
 
 def _token_text(tokens: np.ndarray, stream: int) -> np.ndarray:
@@ -223,4 +224,5 @@ def _token_text(tokens: np.ndarray, stream: int) -> np.ndarray:
 
 
 def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-x))
+    probability: np.ndarray = 1.0 / (1.0 + np.exp(-x))
+    return probability

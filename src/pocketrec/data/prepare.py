@@ -19,8 +19,7 @@ from pocketrec.data.cache import CACHE_VERSION, CacheFiles
 from pocketrec.data.dataset import Dataset
 from pocketrec.data.encoder import Encoder
 from pocketrec.data.journal import Journal, sync_folder
-from pocketrec.data.progress import Progress, silent
-from pocketrec.data.read_pass import ReadPass
+from pocketrec.data.read_pass import Progress, ReadPass, silent
 from pocketrec.data.sources import Source, source_files
 from pocketrec.data.split import Split
 from pocketrec.data.write_pass import WritePass

@@ -5,7 +5,7 @@ Memory is bounded by a block of rows and the distinct tokens (12 bytes each), ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,20 @@ from pocketrec.data.bad_rows import BadRows, BadRowsMode
 from pocketrec.data.columns import Columns, Tokens, read_columns
 from pocketrec.data.dense import transformed
 from pocketrec.data.journal import Journal
-from pocketrec.data.progress import Progress
 from pocketrec.data.readers import READERS, Block, Place
 from pocketrec.data.split import Split
 from pocketrec.data.vocabulary import FirstSeen
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.schema import Schema
 
-__all__ = ["ReadPass"]
+__all__ = ["Progress", "ReadPass", "silent"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with the stage (``read``, ``rank``, ``write``), what is done, and the whole of it (0: not known)."""
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 class ReadPass:

@@ -11,8 +11,8 @@ from pocketrec.data.dense import Moments
 from pocketrec.data.encoder import Encoder, standardise_columns
 from pocketrec.data.journal import Journal
 from pocketrec.data.order import RowOrder
-from pocketrec.data.progress import Progress
 from pocketrec.data.ranking import Ranking, count_ids, rank_by_frequency
+from pocketrec.data.read_pass import Progress
 from pocketrec.data.split import PARTS, Split
 from pocketrec.data.statistics import DenseCounts
 from pocketrec.spec.schema import Schema
