@@ -59,12 +59,13 @@ class Request {
         view_.weights = pointer<const float>(numbers.at(5));
         view_.program = pointer<const int64_t>(numbers.at(6));
         view_.fields = numbers.at(7);
-        view_.maps = pointer<const int64_t>(numbers.at(8));
-        view_.map_entries = numbers.at(9);
-        view_.dim = numbers.at(10);
-        view_.parts = numbers.at(11);
-        view_.combining = numbers.at(12);
-        view_.pooling = numbers.at(13);
+        view_.maps = pointer<const void>(numbers.at(8));
+        view_.map_bytes = numbers.at(9);
+        view_.map_entries = numbers.at(10);
+        view_.dim = numbers.at(11);
+        view_.parts = numbers.at(12);
+        view_.combining = numbers.at(13);
+        view_.pooling = numbers.at(14);
     }
 
     const pr_request* view() const { return &view_; }

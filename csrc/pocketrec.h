@@ -56,7 +56,8 @@ typedef struct {
     const float* weights; /* NULL, or one factor per id */
     const int64_t* program;
     int64_t fields;
-    const int64_t* maps;
+    const void* maps; /* int32 or int64, as map_bytes says: 4 or 8 */
+    int64_t map_bytes;
     int64_t map_entries;
     int64_t dim;
     int64_t parts;

@@ -12,47 +12,53 @@ namespace {
 constexpr int64_t kStartEnd = int64_t{1} << 61;
 constexpr int64_t kSizeEnd = int64_t{1} << 62;
 
-void require(bool fits, int64_t number, const Field& field, const char* rule) {
+void require(bool fits, int64_t number, const Field& f, const char* rule) {
     if (!fits)
         fail(PR_VALUE_ERROR,
-             "program field %lld: kind %lld needs %s; its start %lld, size %lld, a %lld, b %lld, n %lld, p %lld, q "
-             "%lld.",
-             say(number), say(field.kind), rule, say(field.start), say(field.size), say(field.a), say(field.b),
-             say(field.n), say(field.p), say(field.q));
+             "program field %lld: %s; its row is [%lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld, "
+             "%lld].",
+             say(number), rule, say(f.column), say(f.kind), say(f.start), say(f.size), say(f.seed), say(f.a), say(f.b),
+             say(f.n), say(f.padding), say(f.p), say(f.q), say(f.global));
 }
 
 bool is_coefficient(int64_t number) {
     return number >= 0 && number < PR_LINEAR_MODULUS;
 }
 
-void check_field(const Field& f, int64_t number, const pr_request& request) {
+void check_ranges(const Field& f, int64_t number) {
+    require(f.kind >= PR_ROW && f.kind <= PR_MAPPED, number, f, "kind must lie in 0..5");
+    require(f.start >= 0 && f.start < kStartEnd, number, f, "start must lie in 0..2305843009213693951");
+    require(f.a >= -1 && f.a < kStartEnd, number, f, "a must lie in -1..2305843009213693951");
+    require(f.size >= 0 && f.size < kSizeEnd, number, f, "size must lie in 0..4611686018427387903");
+    require(f.n >= 0 && f.n < kSizeEnd, number, f, "n must lie in 0..4611686018427387903");
+}
+
+void check_kind(const Field& f, int64_t number, const pr_request& request) {
     const int64_t entries = request.map_entries;
-    require(f.kind >= PR_ROW && f.kind <= PR_MAPPED, number, f, "to lie in 0..5");
-    require(f.start >= 0 && f.start < kStartEnd && f.a >= -1 && f.a < kStartEnd, number, f,
-            "0 <= start < 2**61 and -1 <= a < 2**61");
-    require(f.size >= 0 && f.size < kSizeEnd && f.n >= 0 && f.n < kSizeEnd, number, f, "size and n in 0..2**62 - 1");
     switch (f.kind) {
         case PR_HASH:
-            require(f.size >= 1 && f.a >= 0, number, f, "size >= 1 and a >= 0");
+            require(f.size >= 1 && f.a >= 0, number, f, "hash needs size >= 1 and a >= 0");
             break;
         case PR_QUOTIENT_REMAINDER:
-            require(request.parts == 2, number, f, "2 parts");
+            require(request.parts == 2, number, f, "quotient_remainder needs 2 parts per value");
             require(f.size >= 1 && f.n >= 1 && f.p >= 1 && f.a >= 0 && f.q >= 0, number, f,
-                    "size, n, p >= 1 and a, q >= 0");
-            require(f.n == 1 || f.p <= (INT64_MAX - f.q) / (f.n - 1), number, f, "(n - 1) * p + q < 2**63");
+                    "quotient_remainder needs size, n, p >= 1 and a, q >= 0");
+            require(f.n == 1 || f.p <= (INT64_MAX - f.q) / (f.n - 1), number, f,
+                    "quotient_remainder needs (n - 1) * p + q < 2**63");
             break;
         case PR_BLOCK:
-            require(f.a >= 1 && f.size >= f.a, number, f, "1 <= a <= size");
-            require(f.b >= 0 && f.b < 8, number, f, "flags b in 0..7");
+            require(f.a >= 1 && f.size >= f.a, number, f, "block needs 1 <= a <= size");
+            require(f.b >= 0 && f.b < 8, number, f, "block needs flags b in 0..7");
             break;
         case PR_LINEAR_BLOCK:
-            require(f.a >= 1 && f.size >= f.a && f.global >= 0, number, f, "1 <= a <= size and global >= 0");
+            require(f.a >= 1 && f.size >= f.a && f.global >= 0, number, f,
+                    "linear_block needs 1 <= a <= size and global >= 0");
             require(is_coefficient(f.seed) && is_coefficient(f.q) && is_coefficient(f.p), number, f,
-                    "coefficients in 0..2038074742");
+                    "linear_block needs seed, p and q in 0..2038074742");
             break;
         case PR_MAPPED:
             require(f.b >= 0 && f.b <= entries - f.size && f.b < entries - f.a, number, f,
-                    "all entries inside the maps");
+                    "mapped needs 0 <= b, b + size <= entries of maps and b + a < entries of maps");
             break;
         default:
             break;
@@ -66,7 +72,8 @@ std::vector<Field> read_program(const pr_request& request) {
     std::memcpy(fields.data(), request.program, fields.size() * sizeof(Field));
     for (int64_t number = 0; number < request.fields; ++number) {
         const Field& field = fields[static_cast<size_t>(number)];
-        check_field(field, number, request);
+        check_ranges(field, number);
+        check_kind(field, number, request);
         if (!request.offsets && (field.column < 0 || field.column >= request.columns))
             fail(PR_VALUE_ERROR, "program field %lld reads column %lld, ids have %lld.", say(number), say(field.column),
                  say(request.columns));
@@ -76,12 +83,14 @@ std::vector<Field> read_program(const pr_request& request) {
 
 void check_blocks(const std::vector<Field>& fields, const pr_request& request) {
     const bool concat = request.combining == PR_CONCAT;
-    for (size_t number = 0; number < fields.size(); ++number) {
-        const Field& field = fields[number];
-        require(field.is_block() == concat, static_cast<int64_t>(number), field,
-                "another combining: CONCAT is for blocks, and blocks for CONCAT");
-        require(!concat || field.a >= (request.dim + request.parts - 1) / request.parts, static_cast<int64_t>(number),
-                field, "blocks that cover dim");
+    int64_t number = 0;
+    for (const Field& field : fields) {
+        require(concat || !field.is_block(), number, field, "blocks need combining CONCAT");
+        require(!concat || field.is_block(), number, field, "combining CONCAT is for blocks");
+        // Not dim <= parts * a, which may overflow.
+        require(!concat || field.a >= (request.dim + request.parts - 1) / request.parts, number, field,
+                "the blocks of all parts must cover dim");
+        ++number;
     }
 }
 

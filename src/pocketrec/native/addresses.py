@@ -89,7 +89,7 @@ def _mapped(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor
     entry = row[:, Column.B] + torch.where(inside, ids, fold.clamp(min=0))
     read = inside | (fold >= 0)
     target = torch.full_like(ids, -1)
-    target[read] = maps.index_select(0, entry[read])
+    target[read] = maps.index_select(0, entry[read]).long()
     # Clamped, so that a wild entry is found beyond the regions instead of wrapping around.
     return torch.where(target >= 0, row[:, Column.START] + target.clamp(max=_FAR), -1)[:, None]
 
@@ -164,7 +164,7 @@ def addresses(
         program: int64 [fields, 12].
         parts: addresses per value.
         offsets: as in `pocketrec.native.request.Request`.
-        maps: int64, the maps of mapped fields, or None.
+        maps: int32 or int64, the maps of mapped fields, or None.
 
     Returns:
         int64 [values, parts], -1 for padding and null addresses: for 2-D ids one value per batch row and program field

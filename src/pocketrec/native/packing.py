@@ -64,9 +64,9 @@ def pack_ids(ids: Tensor, offsets: Tensor | None, program: Tensor, maps: Tensor 
         jagged = offsets.dim() == 1
         batch = (offsets.shape[0] - 1) // fields if jagged else offsets.shape[1] - 1
         stride = batch if jagged else batch + 1
-    entries = 0 if maps is None else maps.shape[0]
-    maps_start = 0 if maps is None else maps.data_ptr()
-    return [ids.data_ptr(), batch, columns, start, stride, 0, program.data_ptr(), fields, maps_start, entries]
+    numbers = [ids.data_ptr(), batch, columns, start, stride, 0, program.data_ptr(), fields]
+    numbers += (0, 8, 0) if maps is None else (maps.data_ptr(), maps.element_size(), maps.shape[0])
+    return numbers
 
 
 def pack(request: Request) -> Packed:

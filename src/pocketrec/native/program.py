@@ -126,7 +126,7 @@ class Access(NamedTuple):
         parts: addresses per value: 1, 2 for quotient_remainder, ceil(dim / Z) for blocks. In a call with two parts a
             field of kind row, hash or mapped leaves its second address null, and its vector is the first part alone.
         combining: a `Combining`.
-        maps: int64, the maps of all mapped fields one after the other, or None.
+        maps: int32 or int64, the maps of all mapped fields one after the other, or None.
     """
 
     program: Tensor

@@ -12,8 +12,12 @@ from pocketrec.native.program import LINEAR_MODULUS, Column, Combining, Kind
 __all__ = ["check_blocks", "check_program"]
 
 # start + a + (a number below size or n) must stay below 2^63.
-_START_END = 1 << 61
-_SIZE_END = 1 << 62
+_RANGES = (
+    (Column.START, 0, 1 << 61),
+    (Column.A, -1, 1 << 61),
+    (Column.SIZE, 0, 1 << 62),
+    (Column.N, 0, 1 << 62),
+)
 _BLOCK_FLAGS_END = 8
 
 
@@ -27,13 +31,7 @@ def check_program(program: Tensor, maps: Tensor | None, parts: int) -> None:
     """
     kinds = program[:, Column.KIND]
     _refuse((kinds < 0) | (kinds > max(Kind)), program, f"kind must lie in 0..{int(max(Kind))}")
-    for column, end in (
-        (Column.START, _START_END),
-        (Column.A, _START_END),
-        (Column.SIZE, _SIZE_END),
-        (Column.N, _SIZE_END),
-    ):
-        least = -1 if column is Column.A else 0
+    for column, least, end in _RANGES:
         numbers = program[:, column]
         _refuse((numbers < least) | (numbers >= end), program, f"{column.name.lower()} must lie in {least}..{end - 1}")
     for kind in Kind:
@@ -56,7 +54,7 @@ def check_blocks(program: Tensor, dim: int, parts: int, combining: int) -> None:
         return
     _refuse(~blocks, program, "combining CONCAT is for blocks")
     length = program[:, Column.A]
-    _refuse(length < -(-dim // parts), program, f"{parts} blocks must cover dim {dim}")
+    _refuse(length < -(-dim // parts), program, "the blocks of all parts must cover dim")
 
 
 def _rules(kind: Kind, program: Tensor, map_entries: int, parts: int) -> Iterator[tuple[Tensor, str]]:
@@ -67,7 +65,7 @@ def _rules(kind: Kind, program: Tensor, map_entries: int, parts: int) -> Iterato
     if kind == Kind.HASH:
         yield (size < 1) | (a < 0), "size >= 1 and a >= 0"
     elif kind == Kind.QUOTIENT_REMAINDER:
-        yield torch.full_like(size, parts) != 2, f"2 parts, not {parts}"
+        yield torch.full_like(size, parts) != 2, "2 parts per value"
         yield (size < 1) | (n < 1) | (a < 0) | (p < 1) | (q < 0), "size, n, p >= 1 and a, q >= 0"
         # (n - 1) p + q < 2^63, without computing what may overflow
         limit = (torch.iinfo(torch.int64).max - q) // (n - 1).clamp(min=1)
@@ -78,10 +76,10 @@ def _rules(kind: Kind, program: Tensor, map_entries: int, parts: int) -> Iterato
     elif kind == Kind.LINEAR_BLOCK:
         yield (a < 1) | (size < a) | (program[:, Column.GLOBAL] < 0), "1 <= a <= size and global >= 0"
         for coefficient in (seed, q, p):
-            yield (coefficient < 0) | (coefficient >= LINEAR_MODULUS), f"coefficients in 0..{LINEAR_MODULUS - 1}"
+            yield (coefficient < 0) | (coefficient >= LINEAR_MODULUS), f"seed, p and q in 0..{LINEAR_MODULUS - 1}"
     else:
         inside = (b >= 0) & (b <= map_entries - size) & (b < map_entries - a)
-        yield ~inside, f"0 <= b, b + size <= {map_entries} and b + a < {map_entries} (the entries of maps)"
+        yield ~inside, "0 <= b, b + size <= entries of maps and b + a < entries of maps"
 
 
 def _refuse(wrong: Tensor, program: Tensor, rule: str) -> None:

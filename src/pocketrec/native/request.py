@@ -35,7 +35,7 @@ class Request(NamedTuple):
             copying ids.
         weights: float32 [values], a factor per value, or None; with offsets and pooling SUM only.
         program: int64 [fields, 12].
-        maps: int64, or None when no field is mapped.
+        maps: int32 or int64 [entries], or None when no field is mapped.
         storages: a `Storage` per region.
         dim: width of the vectors.
         parts: addresses per value.
@@ -83,16 +83,16 @@ def check_ids(ids: Tensor, offsets: Tensor | None, program: Tensor, maps: Tensor
     """Refuse ids, offsets, programs or maps of a wrong shape or dtype.
 
     Raises:
-        TypeError: a dtype other than int64.
+        TypeError: a dtype that is not the documented one.
         ValueError: a shape that does not fit.
     """
-    for tensor in (ids, offsets, program, maps):
+    for tensor in (ids, offsets, program):
         if tensor is not None and tensor.dtype is not torch.int64:
-            raise TypeError(f"ids, offsets, program and maps must be int64, got {tensor.dtype} {_shape(tensor)}.")
+            raise TypeError(f"ids, offsets and program must be int64, got {tensor.dtype} {_shape(tensor)}.")
     if program.dim() != 2 or program.shape[1] != PROGRAM_COLUMNS or program.shape[0] == 0:
         raise ValueError(f"program must be [fields, {PROGRAM_COLUMNS}] with at least one field, got {_shape(program)}.")
-    if maps is not None and maps.dim() != 1:
-        raise ValueError(f"maps must have one dimension, got {_shape(maps)}.")
+    if maps is not None and (maps.dtype not in (torch.int32, torch.int64) or maps.dim() != 1):
+        raise TypeError(f"maps must be int32 or int64 of one dimension, got {maps.dtype} {_shape(maps)}.")
     if parts < 1:
         raise ValueError(f"parts must be at least 1, got {parts}.")
     if offsets is None:

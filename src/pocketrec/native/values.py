@@ -55,8 +55,10 @@ def values_of(ids: Tensor, offsets: Tensor | None, program: Tensor) -> Values:
 def _grid(ids: Tensor, program: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     batch, fields = ids.shape[0], program.shape[0]
     columns = program[:, Column.COLUMN]
-    if bool(((columns < 0) | (columns >= ids.shape[1])).any()):
-        raise ValueError(f"the program reads columns {columns.tolist()}, ids have {ids.shape[1]}.")
+    outside = (columns < 0) | (columns >= ids.shape[1])
+    if bool(outside.any()):
+        field = int(outside.nonzero()[0])
+        raise ValueError(f"program field {field} reads column {int(columns[field])}, ids have {ids.shape[1]}.")
     order = torch.arange(batch * fields, device=ids.device)
     return ids.index_select(1, columns).reshape(-1), order % fields, order, order
 

@@ -1,0 +1,226 @@
+"""What the tests of the ops share: both backends, calls of every kind, and an oracle in Python integers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pocketrec import native
+from pocketrec.native import Access, BlockFlag, Combining, Kind, Pooling, Storage, binding, program_row
+
+WORD = 2**64 - 1
+BIG_IDS = (0, 1, 2, 3, 9, 10, 2**31 - 1, 2**31, 2**32 + 5, 2**53 + 1, 2**62, 2**63 - 1)
+# Their hashes are frozen in test_mix.py and test_addresses.py.
+GOLDEN_IDS = (
+    0, 1, 2, 3, 10, 255, 65_535, 65_536, 1_000_003, 2**31 - 1, 2**31, 2**32 - 1, 2**32 + 5, 10**12 + 39, 2**53 - 1,
+    2**53 + 1, 2**61 - 1, 2**62, 2**63 - 2, 2**63 - 1,
+)  # fmt: skip
+
+
+@pytest.fixture(params=["reference", "compiled"])
+def backend(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Runs a test once with each backend."""
+    if request.param == "compiled" and binding._built is None:
+        pytest.skip("pocketrec._native was not built, or POCKETREC_NATIVE=0")
+    with native.use_backend(request.param):
+        yield request.param
+
+
+@pytest.fixture
+def compiled() -> None:
+    """For tests that compare the backends."""
+    if binding._built is None:
+        pytest.skip("pocketrec._native was not built, or POCKETREC_NATIVE=0")
+
+
+class Oracle:
+    """The definitions of NATIVE ops once more, one id at a time, in unbounded Python integers."""
+
+    @staticmethod
+    def fin(z: int) -> int:
+        z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & WORD
+        z = (z ^ z >> 27) * 0x94D049BB133111EB & WORD
+        return z ^ z >> 31
+
+    @classmethod
+    def mix(cls, x: int, seed: int) -> int:
+        inner = cls.fin(x + 0x9E3779B97F4A7C15 * (seed + 1) & WORD)
+        return cls.fin(inner ^ (seed * 0xD6E8FEB86659FD93 & WORD))
+
+    @staticmethod
+    def bucket(h: int, m: int) -> int:
+        return (h >> 1) * m >> 63
+
+    @classmethod
+    def addresses(cls, x: int, row: list[int], parts: int, maps: list[int]) -> list[int]:
+        _, kind, start, size, seed, a, b, n, padding, p, q, shift = row
+        if x == padding != -1:
+            return [-1] * parts
+        if kind == Kind.ROW:
+            found = [start + x if x < size else start + a if a >= 0 else -1]
+        elif kind == Kind.HASH:
+            found = [start + x if x < a else start + a + cls.bucket(cls.mix(x, seed), size)]
+        elif kind == Kind.QUOTIENT_REMAINDER:
+            permuted = ((x if x < n else 0) * p + q) % n
+            found = [start + permuted // size, a + permuted % size]
+        elif kind == Kind.BLOCK:
+            found = [start + cls.block(x, seed, c, size, a, b)[0] for c in range(parts)]
+        elif kind == Kind.LINEAR_BLOCK:
+            found = [start + ((x + shift) * p + c * q + seed) % 2038074743 % (size - a + 1) for c in range(parts)]
+        else:
+            entry = x if x < size else a
+            target = maps[b + entry] if entry >= 0 else -1
+            found = [start + target if target >= 0 else -1]
+        return found + [-1] * (parts - len(found))
+
+    @classmethod
+    def block(cls, x: int, seed: int, c: int, size: int, length: int, flags: int) -> tuple[int, int]:
+        """(start, hash) of block c."""
+        h = cls.mix(cls.mix(x, seed), c)
+        if flags & BlockFlag.ALIGNED:
+            return cls.bucket(h, size // length) * length, h
+        return cls.bucket(h, size - length + 1 if flags & BlockFlag.NO_WRAP else size), h
+
+    @classmethod
+    def weights(cls, x: int, row: list[int], dim: int) -> tuple[list[int], list[float]]:
+        """Addresses and signs of all weights of an id of a block field."""
+        _, kind, start, size, seed, length, flags, *_ = row
+        starts = cls.addresses(x, row, math.ceil(dim / length), [])
+        places, signs = [], []
+        for d in range(dim):
+            c, j = divmod(d, length)
+            places.append(start + (starts[c] - start + j) % size)
+            negative = 0
+            if kind == Kind.BLOCK and flags & BlockFlag.SIGN:
+                h = cls.block(x, seed, c, size, length, flags)[1]
+                negative = cls.mix(h ^ 0x5851F42D4C957F2D, 1 + j // 64) >> j % 64 & 1
+            signs.append(-1.0 if negative else 1.0)
+        return places, signs
+
+
+@pytest.fixture(scope="session")
+def golden_ids() -> Tensor:
+    """The ids whose hashes are frozen."""
+    return torch.tensor(GOLDEN_IDS)
+
+
+@pytest.fixture(scope="session")
+def oracle() -> type[Oracle]:
+    return Oracle
+
+
+@dataclass
+class Call:
+    """The arguments of one lookup."""
+
+    regions: list[Tensor]
+    ids: Tensor
+    access: Access
+    offsets: Tensor | None = None
+    weights: Tensor | None = None
+    pooling: int = Pooling.NONE
+
+    def lookup(self, **changes: Any) -> Tensor:
+        return native.lookup(self.regions, self.ids, self.access, **(self._bags() | changes))
+
+    def compact(self, grad: Tensor) -> tuple[Tensor, Tensor]:
+        return native.compact(grad, self.regions, self.ids, self.access, **self._bags())
+
+    def addresses(self) -> Tensor:
+        program, maps, parts = self.access.program, self.access.maps, self.access.parts
+        return native.addresses(self.ids, program, parts=parts, offsets=self.offsets, maps=maps)
+
+    def _bags(self) -> dict[str, Any]:
+        return {"offsets": self.offsets, "weights": self.weights, "pooling": self.pooling}
+
+
+def encoded(rows: Tensor, storage: str) -> Tensor:
+    """A region of the storage that holds about these rows, float32 [rows, width]."""
+    if storage != "int8":
+        return rows.to(getattr(torch, storage))
+    low, high = rows.min(dim=1, keepdim=True).values, rows.max(dim=1, keepdim=True).values
+    scale = (high - low).clamp(min=1e-12) / 255
+    codes = ((rows - low) / scale).round().clamp(0, 255).to(torch.uint8)
+    return torch.cat((codes, torch.cat((scale, low), dim=1).view(torch.uint8)), dim=1)
+
+
+def _rows(dim: int, storage: str, generator: torch.Generator) -> tuple[list[Tensor], list[list[int]], Tensor, int, int]:
+    regions = [encoded(torch.randn(n, dim, generator=generator), storage) for n in (10, 7, 0, 13)]
+    rows = [
+        program_row(column=2, kind=Kind.ROW, start=0, size=10, a=0),
+        program_row(column=0, kind=Kind.ROW, start=10, size=7, a=-1, padding=2),
+        program_row(column=4, kind=Kind.HASH, start=17, size=8, seed=-5, a=3),
+        program_row(column=2, kind=Kind.HASH, start=5, size=25, seed=2**63 - 1, padding=2**53 + 1),
+        program_row(column=3, kind=Kind.MAPPED, start=10, size=9, b=2, a=9),
+    ]
+    return regions, rows, torch.tensor([-1, -1, 3, -1, 19, 0, 0, 5, 1, -1, 2, 7], dtype=torch.int32), 1, Combining.COPY
+
+
+def _parts(combining: int) -> Callable[..., tuple[list[Tensor], list[list[int]], None, int, int]]:
+    def build(dim: int, storage: str, generator: torch.Generator) -> Any:
+        regions = [encoded(torch.randn(n, dim, generator=generator), storage) for n in (12, 5, 20)]
+        quotient_remainder = Kind.QUOTIENT_REMAINDER
+        rows = [
+            program_row(column=1, kind=quotient_remainder, start=0, size=5, a=12, n=60, p=7, q=11),
+            program_row(column=0, kind=quotient_remainder, start=17, size=10, a=27, n=97, padding=1),
+            program_row(column=3, kind=Kind.ROW, start=4, size=9, a=-1),
+        ]
+        return regions, rows, None, 2, combining
+
+    return build
+
+
+def _blocks(dim: int, storage: str, generator: torch.Generator) -> tuple[list[Tensor], list[list[int]], None, int, int]:
+    length, weights = max(1, dim // 3), 64 * 7
+    array = torch.randn(weights // 64, 64, generator=generator)
+    region = encoded(array, storage) if storage == "int8" else encoded(array.view(-1), storage)
+    sizes = (weights, 3 * length + 1, length)
+    rows = [
+        program_row(column=f % 5, kind=Kind.BLOCK, start=0, size=sizes[f % 3], seed=f, a=length, b=f) for f in range(8)
+    ]
+    linear = {"kind": Kind.LINEAR_BLOCK, "p": 2038074742, "q": 91, "seed": 5}
+    rows.append(program_row(column=2, start=60, size=300, a=length, **linear, padding=3, **{"global": 2**40}))
+    return [region], rows, None, math.ceil(dim / length), Combining.CONCAT
+
+
+GROUPS: dict[str, Callable[..., Any]] = {
+    "rows": _rows,
+    "sum": _parts(Combining.SUM),
+    "product": _parts(Combining.PRODUCT),
+    "blocks": _blocks,
+}
+
+
+@pytest.fixture
+def make_call() -> Callable[..., Call]:
+    """Calls with every kind of field, duplicates, folded, huge and padding ids, and empty bags.
+
+    Arguments: group (one of GROUPS), storage ("float32", "float16", "bfloat16", "int8"), dim, batch, pooling (None for
+    2-D ids), weighted, seed.
+    """
+
+    def make(
+        group: str, *, storage: str = "float32", dim: int = 7, batch: int = 5, pooling: int | None = None,
+        weighted: bool = False, seed: int = 0,
+    ) -> Call:  # fmt: skip
+        generator = torch.Generator().manual_seed(seed)
+        regions, rows, maps, parts, combining = GROUPS[group](dim, storage, generator)
+        code = Storage.INT8 if storage == "int8" else Storage.FLOAT
+        access = Access(torch.tensor(rows), (code,) * len(regions), dim, parts, combining, maps)
+        choose = torch.tensor(BIG_IDS)
+        if pooling is None:
+            ids = choose[torch.randint(len(BIG_IDS), (batch, 5), generator=generator)]
+            return Call(regions, ids, access)
+        lengths = torch.randint(0, 4, (len(rows) * batch,), generator=generator)
+        offsets = torch.cat((torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)))
+        ids = choose[torch.randint(len(BIG_IDS), (int(offsets[-1]),), generator=generator)]
+        weights = torch.randn(ids.shape[0], generator=generator) if weighted else None
+        return Call(regions, ids, access, offsets, weights, pooling)
+
+    return make

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pocketrec.native import Access, BlockFlag, Combining, Kind, addresses, lookup, program_row
+from pocketrec.spec.errors import IdError
+
+GOLDEN_ROWS = {
+    "hash": program_row(kind=Kind.HASH, start=1000, size=50_000, seed=-3, a=3),
+    "quotient_remainder": program_row(
+        kind=Kind.QUOTIENT_REMAINDER, start=10, size=37, a=500, n=1_000_003, p=7919, q=12_345
+    ),
+    "block": program_row(kind=Kind.BLOCK, start=64, size=10_007, seed=11, a=8),
+    "block aligned": program_row(kind=Kind.BLOCK, start=64, size=10_007, seed=11, a=8, b=BlockFlag.ALIGNED),
+    "block without wrap": program_row(kind=Kind.BLOCK, start=64, size=10_007, seed=11, a=8, b=BlockFlag.NO_WRAP),
+    "linear_block": program_row(
+        kind=Kind.LINEAR_BLOCK, size=5000, seed=999_999_937, a=8, p=1_203_411_555, q=77_777_777, **{"global": 1000}
+    ),
+}
+# Frozen, by an implementation in Python integers. The parts of one id stand side by side.
+GOLDEN_ADDRESSES = {
+    "hash": [
+        1000, 1001, 1002, 50489, 31636, 50562, 26901, 17430, 42881, 23771, 27395, 43762, 6988, 21280, 33853, 44477,
+        33814, 11706, 18861, 40480,
+    ],
+    "quotient_remainder": [
+        343, 524, 557, 525, 771, 526, 985, 527, 2483, 534, 866, 512, 26562, 532, 26776, 533, 343, 524, 343, 524, 343,
+        524, 343, 524, 343, 524, 343, 524, 343, 524, 343, 524, 343, 524, 343, 524, 343, 524, 343, 524,
+    ],
+    "block": [
+        6310, 1165, 9191, 2111, 9722, 8180, 764, 8975, 555, 1573, 8335, 9998, 5516, 1842, 9715, 9436, 3396, 1597,
+        1398, 1922, 4031, 778, 10045, 2236, 1451, 6100, 8449, 99, 4705, 488, 1088, 2909, 6000, 96, 8618, 9405, 4486,
+        1578, 5485, 9801,
+    ],
+    "block aligned": [
+        6304, 1160, 9184, 2104, 9712, 8168, 760, 8968, 552, 1568, 8328, 9984, 5512, 1840, 9704, 9424, 3392, 1592,
+        1392, 1920, 4024, 776, 10032, 2232, 1448, 6096, 8440, 96, 4696, 488, 1080, 2904, 5992, 96, 8608, 9392, 4480,
+        1576, 5480, 9792,
+    ],
+    "block without wrap": [
+        6306, 1165, 9185, 2109, 9715, 8175, 763, 8969, 555, 1572, 8329, 9991, 5512, 1841, 9708, 9429, 3394, 1596,
+        1398, 1920, 4028, 778, 10038, 2235, 1450, 6096, 8443, 98, 4702, 488, 1087, 2907, 5996, 96, 8612, 9398, 4483,
+        1577, 5481, 9794,
+    ],
+    "linear_block": [
+        1826, 3642, 3469, 292, 119, 1935, 3807, 630, 1471, 3287, 4353, 1176, 2440, 4256, 1135, 2951, 454, 2270, 4417,
+        1240, 3112, 4928, 2755, 4571, 1724, 3540, 549, 2365, 4619, 1442, 4957, 1780, 2493, 4309, 3498, 321, 4832,
+        1655, 3527, 350,
+    ],
+}  # fmt: skip
+# Bit j of the first number is set where element j of a block of 70 is negative; the second holds elements 64 to 69.
+GOLDEN_SIGNS = [
+    (0x80211d012bda99b7, 0x33), (0xaa5c2e484398eaf5, 0x21), (0x627161e741e88bf9, 0x3c), (0x10a9f6aa1d97db8a, 0x1c),
+    (0x238e784883d3009e, 0x7), (0x3a7c8bd630b946e4, 0x30), (0x6d263a43e025f14a, 0x1d), (0xff45938da382fe9c, 0xa),
+    (0x2bcce2ae8d806d61, 0x15), (0x85e4ec4d5af852f8, 0x1f), (0x7ec58cd041bc619b, 0x1a), (0x3cc9b0fcb81c980c, 0x34),
+    (0x867171aca6298bd3, 0x18), (0x316bf596e944d81f, 0x13), (0xc009bab015403416, 0x7), (0xec18a002cd792c54, 0x1e),
+    (0xa5a8dc482be7822b, 0x2b), (0x67efa14231a7bb25, 0x28), (0xddfb6f5908a8fa82, 0x7), (0x1205266beec9ea53, 0x2c),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GOLDEN_ROWS)
+def test_golden_addresses(backend: str, golden_ids: Tensor, name: str) -> None:
+    parts = len(GOLDEN_ADDRESSES[name]) // golden_ids.shape[0]
+    found = addresses(golden_ids[:, None], torch.tensor([GOLDEN_ROWS[name]]), parts=parts)
+    assert found.flatten().tolist() == GOLDEN_ADDRESSES[name]
+
+
+def test_golden_signs(backend: str, golden_ids: Tensor) -> None:
+    row = program_row(kind=Kind.BLOCK, size=100, seed=11, a=70, b=BlockFlag.SIGN)
+    access = Access(torch.tensor([row]), (0,), 70, 1, Combining.CONCAT)
+    negative = (lookup([torch.ones(100)], golden_ids[:, None], access)[:, 0] < 0).tolist()
+    expected = [
+        [bool(low >> j & 1) for j in range(64)] + [bool(high >> j & 1) for j in range(6)] for low, high in GOLDEN_SIGNS
+    ]
+    assert negative == expected
+
+
+@pytest.mark.parametrize("group", ["rows", "sum", "blocks"])
+@pytest.mark.parametrize("jagged", [False, True])
+def test_agrees_with_python_integers(
+    backend: str, make_call: Callable[..., Any], oracle: Any, group: str, jagged: bool
+) -> None:
+    call = make_call(group, batch=40, pooling=1 if jagged else None)
+    program, parts = call.access.program.tolist(), call.access.parts
+    maps = [] if call.access.maps is None else call.access.maps.tolist()
+    if jagged:
+        bags = call.offsets.diff().tolist()
+        fields = [f for bag, length in enumerate(bags) for f in [bag // 40] * length]
+        values = list(zip(call.ids.tolist(), fields, strict=True))
+    else:
+        values = [(ids[row[0]], f) for ids in call.ids.tolist() for f, row in enumerate(program)]
+    expected = [oracle.addresses(x, program[f], parts, maps) for x, f in values]
+    assert call.addresses().tolist() == expected
+    assert len(set(map(tuple, expected))) > 10
+
+
+def test_null_addresses_and_folds(backend: str) -> None:
+    rows = [
+        program_row(kind=Kind.ROW, start=5, size=3, a=1),
+        program_row(kind=Kind.ROW, start=5, size=3, a=-1),
+        program_row(kind=Kind.ROW, start=5, size=0, a=2, padding=4),
+        program_row(kind=Kind.MAPPED, start=5, size=3, a=1, b=1),
+        program_row(kind=Kind.MAPPED, start=5, size=3, a=-1, b=1),
+    ]
+    found = addresses(torch.tensor([[2], [3], [4]]), torch.tensor(rows), maps=torch.tensor([9, 0, 40, -1]))
+    assert found.view(3, 5).tolist() == [[7, 7, 7, -1, -1], [6, -1, 7, 45, -1], [6, -1, -1, 45, -1]]
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_maps_of_both_widths(backend: str, dtype: torch.dtype) -> None:
+    program = torch.tensor([program_row(kind=Kind.MAPPED, start=10, size=3, a=0, b=1)])
+    maps = torch.tensor([7, 2**31 - 1, -1, 4], dtype=dtype)
+    found = addresses(torch.tensor([[0], [1], [2], [99]]), program, maps=maps)
+    assert found.flatten().tolist() == [10 + 2**31 - 1, -1, 14, 10 + 2**31 - 1]
+
+
+def test_kinds_with_one_part_leave_the_second_null(backend: str) -> None:
+    rows = [
+        program_row(kind=Kind.QUOTIENT_REMAINDER, size=4, a=100, n=20),
+        program_row(kind=Kind.ROW, start=50, size=20),
+    ]
+    assert addresses(torch.tensor([[13]]), torch.tensor(rows), parts=2).tolist() == [[3, 101], [63, -1]]
+
+
+def test_two_dimensional_offsets_pick_features(backend: str) -> None:
+    # Three features of batch 2 in key-major order; the program reads the third and the first.
+    ids = torch.tensor([1, 2, 3, 40, 50, 6, 7])
+    starts = torch.tensor([0, 1, 3, 4, 5, 5, 7])
+    offsets = torch.stack((starts[4:7], starts[0:3]))
+    rows = [program_row(kind=Kind.ROW, size=10), program_row(kind=Kind.ROW, start=100, size=10)]
+    found = addresses(ids, torch.tensor(rows), offsets=offsets)
+    assert found.flatten().tolist() == [101, 102, 103, -1, -1, 6, 7]
+
+
+def test_program_that_is_not_contiguous(backend: str) -> None:
+    program = torch.tensor([program_row(kind=Kind.ROW, size=10, start=3)] * 2).t().contiguous().t()
+    ids = torch.arange(12).view(4, 3).t()[:, :2]
+    assert addresses(ids, program).flatten().tolist() == [3, 3, 4, 4, 5, 5]
+
+
+@pytest.mark.parametrize("jagged", [False, True])
+def test_negative_ids_are_refused_by_name(backend: str, jagged: bool) -> None:
+    program = torch.tensor([program_row(kind=Kind.ROW, size=9), program_row(kind=Kind.HASH, size=9, column=1)])
+    ids = torch.tensor([[1, 2], [3, -7]])
+    offsets = torch.tensor([0, 1, 2, 3, 4]) if jagged else None
+    with pytest.raises(IdError, match=r"id -7 \(value 3, field 1\) is negative and not the padding id"):
+        addresses(ids.flatten() if jagged else ids, program, offsets=offsets)
+
+
+def test_a_negative_padding_id_is_padding(backend: str) -> None:
+    program = torch.tensor([program_row(kind=Kind.ROW, size=9, padding=-100)])
+    assert addresses(torch.tensor([[-100], [4]]), program).tolist() == [[-1], [4]]
+
+
+@pytest.mark.parametrize("offsets", [[0, 3, 2, 4], [-1, 0, 2, 4], [0, 1, 2, 9]])
+def test_offsets_that_fall_or_leave_are_refused(backend: str, offsets: list[int]) -> None:
+    program = torch.tensor([program_row(kind=Kind.ROW, size=9)])
+    with pytest.raises(ValueError, match=r"offsets must not fall and lie in 0\.\.4"):
+        addresses(torch.tensor([1, 2, 3, 4]), program, offsets=torch.tensor(offsets))
+
+
+def test_columns_outside_the_ids_are_refused(backend: str) -> None:
+    program = torch.tensor([program_row(kind=Kind.ROW, size=9, column=3)])
+    with pytest.raises(ValueError, match="program field 0 reads column 3, ids have 2"):
+        addresses(torch.zeros((4, 2), dtype=torch.int64), program)
+
+
+def test_wrong_shapes_and_dtypes_are_refused(backend: str) -> None:
+    program = torch.tensor([program_row(kind=Kind.ROW, size=9)] * 2)
+    ids = torch.zeros((4, 2), dtype=torch.int64)
+    with pytest.raises(TypeError, match=r"must be int64, got torch\.int32 \[4, 2\]"):
+        addresses(ids.int(), program)
+    with pytest.raises(ValueError, match=r"program must be \[fields, 12\]"):
+        addresses(ids, program[:, :11])
+    with pytest.raises(ValueError, match="at least one field"):
+        addresses(ids, program[:0])
+    with pytest.raises(ValueError, match="Bags need offsets"):
+        addresses(ids.flatten(), program)
+    with pytest.raises(ValueError, match=r"ids with offsets must be \[values\]"):
+        addresses(ids, program, offsets=torch.tensor([0, 1, 2]))
+    with pytest.raises(ValueError, match="offsets of 2 fields"):
+        addresses(ids.flatten(), program, offsets=torch.tensor([0, 1, 2, 3]))
+    with pytest.raises(ValueError, match="parts must be at least 1"):
+        addresses(ids, program, parts=0)
+    with pytest.raises(TypeError, match="maps must be int32 or int64"):
+        addresses(ids, program, maps=torch.zeros(3))
+
+
+@pytest.mark.parametrize("batch", [0, 1])
+def test_small_batches(backend: str, make_call: Callable[..., Any], batch: int) -> None:
+    for group in ("rows", "product", "blocks"):
+        for pooling in (None, 1):
+            call = make_call(group, batch=batch, pooling=pooling)
+            values = call.ids.shape[0] * (call.access.program.shape[0] if pooling is None else 1)
+            assert call.addresses().shape == (values, call.access.parts)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+
+from pocketrec.native import Access, Combining, Kind, addresses, lookup, program_row
+
+ROW, HASH, QUOTIENT_REMAINDER, BLOCK, LINEAR_BLOCK, MAPPED = Kind
+LINEAR = {"kind": LINEAR_BLOCK, "size": 9, "a": 4, "p": 3, "q": 5, "seed": 7}
+MAP = torch.arange(10)
+
+# (row, parts, what is said): each breaks one rule by the least.
+BAD = [
+    ({"kind": 6}, 1, "kind must lie in 0..5"),
+    ({"kind": -1}, 1, "kind must lie in 0..5"),
+    ({"start": -1}, 1, "start must lie in 0..2305843009213693951"),
+    ({"start": 2**61}, 1, "start must lie in 0..2305843009213693951"),
+    ({"a": -2}, 1, "a must lie in -1..2305843009213693951"),
+    ({"a": 2**61}, 1, "a must lie in -1..2305843009213693951"),
+    ({"size": -1}, 1, "size must lie in 0..4611686018427387903"),
+    ({"size": 2**62}, 1, "size must lie in 0..4611686018427387903"),
+    ({"n": 2**62}, 1, "n must lie in 0..4611686018427387903"),
+    ({"kind": HASH, "size": 0}, 1, "hash needs size >= 1 and a >= 0"),
+    ({"kind": HASH, "size": 1, "a": -1}, 1, "hash needs size >= 1 and a >= 0"),
+    ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 9}, 1, "quotient_remainder needs 2 parts per value"),
+    ({"kind": QUOTIENT_REMAINDER, "size": 0, "n": 9}, 2, "quotient_remainder needs size, n, p >= 1 and a, q >= 0"),
+    ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 0}, 2, "quotient_remainder needs size, n, p >= 1 and a, q >= 0"),
+    ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 9, "p": 0}, 2, "size, n, p >= 1 and a, q >= 0"),
+    ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 2**32 + 1, "p": 2**31}, 2, "needs (n - 1) * p + q < 2**63"),
+    ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 9, "p": 2**60 - 1, "q": 8}, 2, "needs (n - 1) * p + q < 2**63"),
+    ({"kind": BLOCK, "size": 9, "a": 0}, 1, "block needs 1 <= a <= size"),
+    ({"kind": BLOCK, "size": 9, "a": 10}, 1, "block needs 1 <= a <= size"),
+    ({"kind": BLOCK, "size": 9, "a": 4, "b": 8}, 1, "block needs flags b in 0..7"),
+    (LINEAR | {"a": 10}, 1, "linear_block needs 1 <= a <= size and global >= 0"),
+    (LINEAR | {"global": -1}, 1, "linear_block needs 1 <= a <= size and global >= 0"),
+    (LINEAR | {"p": 2038074743}, 1, "linear_block needs seed, p and q in 0..2038074742"),
+    (LINEAR | {"q": -1}, 1, "linear_block needs seed, p and q in 0..2038074742"),
+    (LINEAR | {"seed": -1}, 1, "linear_block needs seed, p and q in 0..2038074742"),
+    ({"kind": MAPPED, "size": 8, "b": 3}, 1, "mapped needs 0 <= b, b + size <= entries of maps"),
+    ({"kind": MAPPED, "size": 5, "b": -1}, 1, "mapped needs 0 <= b, b + size <= entries of maps"),
+    ({"kind": MAPPED, "size": 5, "b": 3, "a": 7}, 1, "b + a < entries of maps"),
+]
+GOOD = [
+    ({"start": 2**61 - 1, "a": 2**61 - 1, "size": 2**62 - 1}, 1),
+    ({"kind": HASH, "size": 2**62 - 1, "start": 2**61 - 1, "a": 2**61 - 1}, 1),
+    ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 2**32 + 1, "p": 2**31 - 1}, 2),
+    ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 9, "p": 2**60 - 1, "q": 7}, 2),
+    ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 1, "p": 2**63 - 1, "q": 2**63 - 1}, 2),
+    ({"kind": BLOCK, "size": 9, "a": 9, "b": 7}, 3),
+    (LINEAR | {"p": 2038074742, "q": 2038074742, "seed": 2038074742, "global": 2**63 - 1}, 3),
+    ({"kind": MAPPED, "size": 7, "b": 3, "a": 6}, 1),
+    ({"kind": MAPPED, "size": 0, "b": 10, "a": -1}, 1),
+]
+
+
+@pytest.mark.parametrize(("columns", "parts", "message"), BAD)
+def test_bad_programs_are_refused_by_field(backend: str, columns: dict[str, int], parts: int, message: str) -> None:
+    good = program_row(kind=QUOTIENT_REMAINDER, size=3, n=9) if parts == 2 else program_row(size=1)
+    program = torch.tensor([good, program_row(**columns)])
+    with pytest.raises(ValueError, match=rf"program field 1: .*{re.escape(message)}.*; its row is \[0, ") as caught:
+        addresses(torch.tensor([[5]]), program, parts=parts, maps=MAP)
+    assert str(program[1].tolist()) in str(caught.value)
+
+
+@pytest.mark.parametrize(("columns", "parts"), GOOD)
+def test_programs_at_the_edge_pass_and_address_nothing_negative(
+    backend: str, columns: dict[str, int], parts: int
+) -> None:
+    program = torch.tensor([program_row(**columns)])
+    found = addresses(torch.tensor([[0], [6], [2**63 - 1]]), program, parts=parts, maps=MAP)
+    assert bool((found >= -1).all())
+
+
+@pytest.mark.parametrize(
+    ("kind", "combining", "dim", "message"),
+    [
+        (BLOCK, Combining.SUM, 4, "blocks need combining CONCAT"),
+        (LINEAR_BLOCK, Combining.SUM, 4, "blocks need combining CONCAT"),
+        (HASH, Combining.CONCAT, 4, "combining CONCAT is for blocks"),
+        (BLOCK, Combining.CONCAT, 9, "the blocks of all parts must cover dim"),
+    ],
+)
+def test_blocks_and_concat_belong_together(backend: str, kind: int, combining: int, dim: int, message: str) -> None:
+    access = Access(torch.tensor([program_row(kind=kind, size=9, a=4)]), (0,), dim, 2, combining)
+    region = torch.zeros(9) if combining == Combining.CONCAT else torch.zeros(9, dim)
+    with pytest.raises(ValueError, match=f"program field 0: {message}"):
+        lookup([region], torch.tensor([[5]]), access)
