@@ -1,0 +1,194 @@
+"""The tables of a report, each from the runs of one scene. Everything is text already when the page is made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from pocketrec.bench.grouping import Group, Scene, Spread, ratio_of
+from pocketrec.bench.wording import NOTHING, amount, bytes_text, exact_bytes, with_spread
+from pocketrec.metrics.registry import MEASURES
+from pocketrec.spec.result import Result
+
+__all__ = ["Block", "Cell", "Column", "Table", "bytes_table", "frequency_table", "quality_table", "skipped_table"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """Over a column: its title, and a sentence for who rests the pointer on it."""
+
+    title: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One text; `tone` is "best", "bad" or ""."""
+
+    text: str
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Rows under a heading that runs across; "" for none."""
+
+    heading: str
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """The first column is text, all others are numbers (unless `words`)."""
+
+    columns: tuple[Column, ...]
+    blocks: tuple[Block, ...]
+    words: bool = False
+
+
+_QUALITY = (
+    ("auc", "AUC", 4, "how often a click scores above a non-click"),
+    ("logloss", "log-loss", 4, "mean cross-entropy in nats, lower is better"),
+    ("normalised_entropy", "normalised entropy", 4, "log-loss over that of the mean label: below 1 is better than it"),
+    ("calibration", "calibration", 3, "mean prediction over mean label: 1 is right"),
+)
+
+_BYTES = (
+    ("promised", "promised_bytes", "what the sizing says, before any tensor exists"),
+    ("held", "held_bytes", "what the tensors of the frozen tables take in memory"),
+    ("file", "file_bytes", "what the same tensors take in the artifact"),
+    ("train", "train_bytes", "parameters, shadows and optimizer state of the largest stage"),
+    ("vocabulary", "vocabulary_bytes", "raw token to encoded id"),
+    ("dense nets", "dense_bytes", "the networks beside the tables"),
+)
+
+
+def quality_table(scene: Scene) -> Table:
+    """How good each group is; the best mean AUC of each budget stands out."""
+    extra = sorted({name for g in scene.groups for m in g.metrics() for name in m.extra})
+    measures = [*_QUALITY, *((name, _title(name), 4, "") for name in extra)]
+
+    def row(group: Group, best: float) -> tuple[Cell, ...]:
+        auc = group.metric("auc")
+        tone = "best" if auc is not None and auc.mean == best else ""
+        name = group.series.label if group.tested or not group.metrics() else f"{group.series.label} (validation)"
+        epochs = sorted({r.epochs for r in group.results if r.epochs is not None})
+        return (
+            Cell(text=name),
+            Cell(text=with_spread(auc, 4), tone=tone),
+            *(Cell(text=with_spread(group.metric(m), digits)) for m, _, digits, _ in measures[1:]),
+            Cell(text=", ".join(map(str, epochs)) or NOTHING),
+            Cell(text=str(len(group.results))),
+        )
+
+    columns = [Column(title=title, hint=hint) for _, title, _, hint in measures]
+    return Table(
+        columns=(
+            Column(title="method"),
+            *columns,
+            Column(title="epochs", hint="chosen on validation"),
+            Column(title="runs", hint="one per seed"),
+        ),
+        blocks=_blocks(scene, row),
+    )
+
+
+def bytes_table(scene: Scene) -> Table:
+    """Bytes to the last one, and what each run took; promised, held and file bytes that differ stand out."""
+
+    def row(group: Group, best: float) -> tuple[Cell, ...]:
+        tone = "" if all(kept_its_word(r) for r in group.results) else "bad"
+        peak = Spread.of(r.peak_rss_bytes for r in group.results)
+        return (
+            Cell(text=group.series.label),
+            *(
+                Cell(text=exact_bytes(getattr(r, field) for r in group.results), tone=tone if k < 3 else "")
+                for k, (_, field, _) in enumerate(_BYTES)
+            ),
+            Cell(text=amount(Spread.of(r.rows_per_s for r in group.results))),
+            Cell(text=amount(Spread.of(r.seconds for r in group.results))),
+            Cell(text=NOTHING if peak is None else bytes_text(peak.mean)),
+        )
+
+    return Table(
+        columns=(
+            Column(title="method"),
+            *(Column(title=title, hint=hint) for title, _, hint in _BYTES),
+            Column(title="rows/s", hint="training rows per second"),
+            Column(title="seconds", hint="of the whole run"),
+            Column(title="peak memory", hint="most resident memory of the process"),
+        ),
+        blocks=_blocks(scene, row),
+    )
+
+
+def frequency_table(scene: Scene) -> Table | None:
+    """AUC of test rows by how often their rarest id was seen in training; None when no run has it."""
+    names = list(dict.fromkeys(name for g in scene.groups for r in g.results for name in r.by_frequency))
+    if not names:
+        return None
+
+    def row(group: Group, best: float) -> tuple[Cell, ...]:
+        groups = [[r.by_frequency[name] for r in group.results if name in r.by_frequency] for name in names]
+        return (
+            Cell(text=group.series.label),
+            *(Cell(text=with_spread(Spread.of(g.auc for g in same), 4)) for same in groups),
+        )
+
+    first = next(r.by_frequency for g in scene.groups for r in g.results if r.by_frequency)
+    total = sum(g.rows for g in first.values()) or 1
+    shares = {name: f"{name} ({100 * group.rows / total:.0f} % of rows)" for name, group in first.items()}
+    return Table(
+        columns=(Column(title="method"), *(Column(title=shares.get(name, name)) for name in names)),
+        blocks=_blocks(scene, row),
+    )
+
+
+def skipped_table(results: Sequence[Result]) -> Table | None:
+    """What was not run, and why; seeds of one reason together. None when everything ran."""
+    seeds: dict[tuple[str, ...], list[int]] = {}
+    for r in results:
+        if r.skipped is not None:
+            seeds.setdefault((f"{r.method}, {r.storage}", r.budget, f"{r.data}, {r.model}", r.skipped), []).append(
+                r.seed
+            )
+    if not seeds:
+        return None
+    titles = ("method", "budget", "data and model", "seeds", "why")
+    rows = tuple(
+        (*(Cell(text=text) for text in key[:3]), Cell(text=", ".join(map(str, sorted(same)))), Cell(text=key[3]))
+        for key, same in seeds.items()
+    )
+    return Table(columns=tuple(Column(title=t) for t in titles), blocks=(Block(heading="", rows=rows),), words=True)
+
+
+def kept_its_word(result: Result) -> bool:
+    """Whether promised, held and file bytes are one number, as far as they were measured."""
+    return len({b for b in (result.promised_bytes, result.held_bytes, result.file_bytes) if b is not None}) <= 1
+
+
+def _blocks(scene: Scene, row: Callable[[Group, float], tuple[Cell, ...]]) -> tuple[Block, ...]:
+    """A block per budget. `row` is also given the best mean AUC of the block."""
+    budgets: dict[int, list[Group]] = {}
+    for group in scene.groups:
+        budgets.setdefault(group.budget_bytes, []).append(group)
+    return tuple(
+        Block(heading=_allowed(groups), rows=tuple(row(group, _best(groups)) for group in groups))
+        for groups in budgets.values()
+    )
+
+
+def _allowed(groups: Sequence[Group]) -> str:
+    ratio, text = ratio_of(groups), f"{groups[0].budget_bytes:,} bytes allowed"
+    return f"{ratio}: {text}" if ratio else text
+
+
+def _best(groups: Iterable[Group]) -> float:
+    """The best mean AUC; NaN, which equals nothing, unless two groups can be compared."""
+    means = [spread.mean for g in groups if (spread := g.metric("auc")) is not None]
+    return max(means) if len(means) > 1 else math.nan
+
+
+def _title(name: str) -> str:
+    return MEASURES.get(name).title if name in MEASURES.names() else name
