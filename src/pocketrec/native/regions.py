@@ -53,7 +53,8 @@ def _rows(region: Tensor, storage: int, rows: Tensor, dim: int) -> Tensor:
     found = region.index_select(0, rows)
     if storage == Storage.FLOAT:
         return found.float()
-    scale_bias = found[:, dim:].contiguous().view(torch.float32)
+    # Cloned: a slice may start where a float cannot.
+    scale_bias = found[:, dim:].clone(memory_format=torch.contiguous_format).view(torch.float32)
     return found[:, :dim].float() * scale_bias[:, :1] + scale_bias[:, 1:]
 
 

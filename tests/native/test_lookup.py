@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pocketrec import native
+from pocketrec.native import Access, BlockFlag, Combining, Kind, Pooling, Storage, lookup, program_row
+from pocketrec.spec.errors import IdError
+
+GROUPS = ("rows", "sum", "product", "blocks")
+STORAGES = ("float32", "float16", "bfloat16", "int8")
+
+
+def row_access(rows: int, dim: int, **columns: int) -> Access:
+    return Access(torch.tensor([program_row(size=rows, **columns)]), (Storage.FLOAT,), dim)
+
+
+def randn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def same(a: Tensor, b: Tensor) -> None:
+    assert a.dtype == b.dtype
+    assert a.shape == b.shape
+    assert torch.equal(a, b), (a - b).abs().max()
+
+
+class TestAgainstEmbeddingBag:
+    """Kind row is torch.nn.functional.embedding_bag."""
+
+    ids = torch.tensor([3, 3, 8, 0, 9, 3, 1, 1, 1, 7, 5])
+    offsets = torch.tensor([0, 3, 3, 4, 9, 11, 11])  # bags of 3, 0, 1, 5, 2 and 0 values
+
+    @pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+    @pytest.mark.parametrize("padding", [None, 3, 1])
+    def test_modes_and_padding(self, backend: str, mode: str, padding: int | None) -> None:
+        weight = randn(10, 5)
+        access = row_access(10, 5, padding=-1 if padding is None else padding)
+        found = lookup([weight], self.ids, access, offsets=self.offsets, pooling=Pooling[mode.upper()])
+        expected = functional.embedding_bag(
+            self.ids, weight, self.offsets, mode=mode, include_last_offset=True, padding_idx=padding
+        )
+        torch.testing.assert_close(found, expected[:, None], rtol=1e-6, atol=1e-7)
+
+    @pytest.mark.parametrize("padding", [None, 3])
+    def test_weights(self, backend: str, padding: int | None) -> None:
+        weight, factors = randn(10, 5), randn(11, seed=1)
+        access = row_access(10, 5, padding=-1 if padding is None else padding)
+        found = lookup([weight], self.ids, access, offsets=self.offsets, weights=factors, pooling=Pooling.SUM)
+        expected = functional.embedding_bag(
+            self.ids, weight, self.offsets, mode="sum", include_last_offset=True, per_sample_weights=factors,
+            padding_idx=padding,
+        )  # fmt: skip
+        torch.testing.assert_close(found, expected[:, None], rtol=1e-6, atol=1e-7)
+
+    @pytest.mark.parametrize("pooling", list(Pooling))
+    def test_no_values_and_no_bags(self, backend: str, pooling: int) -> None:
+        nothing = torch.empty(0, dtype=torch.int64)
+        access = row_access(10, 5)
+        found = lookup([randn(10, 5)], nothing, access, offsets=torch.tensor([0, 0, 0]), pooling=pooling)
+        same(found, torch.zeros((0, 5) if pooling == Pooling.NONE else (2, 1, 5)))
+        none = lookup([randn(10, 5)], nothing, access, offsets=torch.tensor([0]), pooling=pooling)
+        assert none.shape == ((0, 5) if pooling == Pooling.NONE else (0, 1, 5))
+
+    def test_ids_of_two_axes_are_an_embedding(self, backend: str) -> None:
+        weight, ids = randn(10, 5), torch.tensor([[1, 9], [0, 0], [4, 2]])
+        rows = [program_row(size=10, column=column) for column in (1, 0, 1)]
+        found = lookup([weight], ids, Access(torch.tensor(rows), (0,), 5))
+        same(found, functional.embedding(ids[:, [1, 0, 1]], weight))
+
+    def test_max_of_nan_and_of_infinities(self, backend: str) -> None:
+        weight = torch.tensor([[-math.inf, 1.0], [-math.inf, math.nan], [2.0, 3.0]])
+        offsets = torch.tensor([0, 2, 5])
+        found = lookup([weight], torch.tensor([0, 1, 0, 1, 2]), row_access(3, 2), offsets=offsets, pooling=Pooling.MAX)
+        torch.testing.assert_close(found[:, 0], torch.tensor([[-math.inf, math.nan], [2.0, math.nan]]), equal_nan=True)
+
+    def test_weights_of_padding_are_not_read(self, backend: str) -> None:
+        factors = torch.tensor([1.0, math.nan, math.inf])
+        found = lookup(
+            [torch.ones(4, 2)], torch.tensor([1, 2, 2]), row_access(4, 2, padding=2), offsets=torch.tensor([0, 3]),
+            weights=factors, pooling=Pooling.SUM,
+        )  # fmt: skip
+        same(found, torch.ones(1, 1, 2))
+
+
+class TestInt8:
+    @pytest.mark.parametrize("dim", [1, 4, 7, 64])
+    def test_is_the_row_of_embedding_bag_byte(self, backend: str, dim: int) -> None:
+        packed = torch.ops.quantized.embedding_bag_byte_prepack(randn(20, dim))
+        ids, offsets = torch.tensor([3, 19, 0, 3, 3, 7]), torch.tensor([0, 2, 2, 5, 6])
+        access = row_access(20, dim)._replace(storages=(Storage.INT8,))
+        found = lookup([packed], ids, access, offsets=offsets, pooling=Pooling.SUM)
+        expected = torch.ops.quantized.embedding_bag_byte_rowwise_offsets(
+            packed, ids, offsets, include_last_offset=True
+        )
+        # FBGEMM fuses a multiplication with an addition; that is at most the last bit of each term.
+        torch.testing.assert_close(found[:, 0], expected, rtol=3e-7, atol=1e-6)
+        single = lookup([packed], ids[:, None], access)[:, 0]
+        scale_bias = packed[:, dim:].clone().view(torch.float32)
+        same(single, (packed[:, :dim] * scale_bias[:, :1] + scale_bias[:, 1:])[ids])
+        torch.testing.assert_close(single, torch.ops.quantized.embedding_bag_byte_unpack(packed)[ids])
+
+    def test_exact_for_scales_that_are_powers_of_two(self, backend: str) -> None:
+        codes = torch.randint(0, 256, (9, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+        tail = torch.tensor([0.25, -32.0]).view(torch.uint8).expand(9, 8)
+        region = torch.cat((codes, tail), dim=1)
+        ids, offsets = torch.tensor([3, 8, 0, 3]), torch.tensor([0, 2, 2, 4])
+        access = row_access(9, 12)._replace(storages=(Storage.INT8,))
+        found = lookup([region], ids, access, offsets=offsets, pooling=Pooling.SUM)
+        same(
+            found[:, 0],
+            torch.ops.quantized.embedding_bag_byte_rowwise_offsets(region, ids, offsets, include_last_offset=True),
+        )
+
+    def test_a_shared_array_has_a_scale_per_64_weights(self, backend: str) -> None:
+        codes = torch.arange(128, dtype=torch.uint8).view(2, 64)
+        tail = torch.tensor([[0.5, 1.0], [2.0, -3.0]]).view(torch.uint8)
+        row = program_row(kind=Kind.BLOCK, size=128, a=128, b=BlockFlag.NO_WRAP)
+        access = Access(torch.tensor([row]), (Storage.INT8,), 128, 1, Combining.CONCAT)
+        found = lookup([torch.cat((codes, tail), dim=1)], torch.tensor([[12345]]), access)
+        weights = torch.arange(128)
+        same(found.flatten(), torch.where(weights < 64, weights * 0.5 + 1, weights * 2.0 - 3))
+
+
+@pytest.mark.parametrize("storage", ["float16", "bfloat16"])
+def test_every_half_is_read_exactly(backend: str, storage: str) -> None:
+    every = torch.arange(-(2**15), 2**15).to(torch.int16).view(getattr(torch, storage)).view(-1, 16)
+    found = lookup([every], torch.arange(4096)[:, None], row_access(4096, 16))
+    torch.testing.assert_close(found[:, 0], every.float(), rtol=0, atol=0, equal_nan=True)
+    zeros = every == 0
+    assert torch.equal(found[:, 0][zeros].signbit(), every[zeros].signbit())
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("pooling", [None, *Pooling])
+def test_backends_agree_to_the_last_bit(
+    compiled: None, make_call: Callable[..., Any], group: str, storage: str, pooling: int | None
+) -> None:
+    for dim, batch in ((1, 3), (3, 1), (7, 5), (16, 6), (130, 2)):
+        for weighted in (False, True) if pooling == Pooling.SUM else (False,):
+            call = make_call(group, storage=storage, dim=dim, batch=batch, pooling=pooling, weighted=weighted, seed=dim)
+            with native.use_backend("compiled"):
+                found = call.lookup()
+            with native.use_backend("reference"):
+                same(found, call.lookup())
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_vectors_are_what_their_addresses_say(
+    backend: str, make_call: Callable[..., Any], oracle: Any, group: str
+) -> None:
+    call = make_call(group, batch=6, dim=8)
+    program, parts, dim = call.access.program.tolist(), call.access.parts, call.access.dim
+    maps = [] if call.access.maps is None else call.access.maps.tolist()
+    memory = torch.cat(call.regions)
+    zero = memory.new_zeros(dim)
+    found = call.lookup()
+    for ids, vectors in zip(call.ids.tolist(), found, strict=True):
+        for row, vector in zip(program, vectors, strict=True):
+            x = ids[row[0]]
+            places = oracle.addresses(x, row, parts, maps)
+            if group == "blocks":
+                weights, signs = oracle.weights(x, row, dim)
+                expected = zero if places[0] < 0 else memory[weights] * torch.tensor(signs)
+            else:
+                read = [memory[place] if place >= 0 else zero for place in places]
+                alone = parts == 1 or places[1] < 0
+                expected = read[0] if alone else read[0] * read[1] if group == "product" else read[0] + read[1]
+            same(vector, expected)
+
+
+def test_a_program_mixes_storages_and_regions(backend: str, make_call: Callable[..., Any]) -> None:
+    plain = make_call("rows", dim=6)
+    as_bytes = make_call("rows", dim=6, storage="int8")
+    half = [plain.regions[0].half(), plain.regions[1], plain.regions[2].bfloat16(), as_bytes.regions[3]]
+    mixed = lookup(half, plain.ids, plain.access._replace(storages=(0, 0, 0, 8)))
+    torch.testing.assert_close(mixed, plain.lookup(), rtol=0.01, atol=0.03)
+    assert not torch.equal(mixed, plain.lookup())
+
+
+def test_bags_of_picked_features(backend: str) -> None:
+    weight, ids = randn(10, 4), torch.tensor([1, 2, 3, 4, 5, 6, 7])
+    starts = torch.tensor([0, 1, 3, 4, 5, 5, 7])  # three features, batch 2, key-major
+    all_features = Access(torch.tensor([program_row(size=10)] * 3), (0,), 4)
+    picked = Access(torch.tensor([program_row(size=10)] * 4), (0,), 4)
+    bags = starts.unfold(0, 3, 2)
+    for pooling in (Pooling.SUM, Pooling.MEAN, Pooling.MAX):
+        whole = lookup([weight], ids, all_features, offsets=starts, pooling=pooling)
+        some = lookup([weight], ids, picked, offsets=bags[[2, 0, 2, 1]], pooling=pooling)
+        same(some, whole[:, [2, 0, 2, 1]])
+    unpooled = lookup([weight], ids, picked._replace(program=picked.program[:2]), offsets=bags[[2, 0]])
+    same(unpooled, torch.cat((weight[1:4], torch.zeros(2, 4), weight[6:8])))
+
+
+def test_null_folded_and_padded_values_read_zeros_or_the_fold(backend: str) -> None:
+    weight, ids = randn(5, 3), torch.tensor([[4], [5], [2**62], [1]])
+    zero = torch.zeros(3)
+    same(lookup([weight], ids, row_access(5, 3, a=-1, padding=1))[:, 0], torch.stack((weight[4], zero, zero, zero)))
+    same(lookup([weight], ids, row_access(5, 3, a=2))[:, 0], weight[[4, 2, 2, 1]])
+
+
+def test_mean_counts_null_values_but_not_padding(backend: str) -> None:
+    access = row_access(5, 3, a=-1, padding=1)
+    offsets = torch.tensor([0, 4, 6])
+    found = lookup([torch.ones(5, 3)], torch.tensor([0, 1, 99, 1, 1, 1]), access, offsets=offsets, pooling=Pooling.MEAN)
+    same(found[:, 0], torch.tensor([[0.5] * 3, [0.0] * 3]))
+
+
+def test_a_read_only_region_will_do(backend: str, tmp_path: Any) -> None:
+    path = tmp_path / "rows.bin"
+    randn(10, 4).numpy().tofile(path)
+    mapped = np.memmap(path, dtype=np.float32, mode="r", shape=(10, 4))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")  # said once per process
+        region = torch.from_numpy(mapped)
+    same(lookup([region], torch.tensor([[7]]), row_access(10, 4))[0], randn(10, 4)[7:8])
+
+
+def test_a_region_of_bytes_need_not_be_aligned(backend: str) -> None:
+    packed = torch.ops.quantized.embedding_bag_byte_prepack(randn(6, 5))
+    shifted = torch.cat((torch.zeros(3, dtype=torch.uint8), packed.flatten()))[3:].view(6, 13)
+    access = row_access(6, 5)._replace(storages=(Storage.INT8,))
+    ids = torch.arange(6)[:, None]
+    same(lookup([shifted], ids, access), lookup([packed], ids, access))
+
+
+class TestRefusals:
+    ids = torch.zeros((2, 1), dtype=torch.int64)
+    bag = torch.zeros(2, dtype=torch.int64)
+    offsets = torch.tensor([0, 2])
+
+    def test_addresses_beyond_the_regions(self, backend: str) -> None:
+        for group, region in ((row_access(9, 4), torch.zeros(5, 4)), (row_access(9, 4), torch.zeros(0, 4))):
+            with pytest.raises(IdError, match=rf"address 7 lies beyond the {region.shape[0]} rows"):
+                lookup([region], torch.tensor([[7]]), group)
+        row = program_row(kind=Kind.BLOCK, start=3, size=8, a=8, b=BlockFlag.NO_WRAP)
+        blocks = Access(torch.tensor([row]), (0,), 8, 1, Combining.CONCAT)
+        with pytest.raises(IdError, match="lies beyond the 10 rows"):
+            lookup([torch.zeros(10)], self.ids, blocks)
+        far = Access(
+            torch.tensor([program_row(kind=Kind.MAPPED, start=5, size=1)]), (0,), 4, 1, 0, torch.tensor([2**63 - 1])
+        )
+        with pytest.raises(IdError, match="lies beyond the 5 rows"):
+            lookup([torch.zeros(5, 4)], self.ids, far)
+
+    def test_negative_ids(self, backend: str) -> None:
+        for pooling, offsets in ((Pooling.NONE, None), *((p, self.offsets) for p in Pooling)):
+            ids = torch.tensor([1, -3])
+            with pytest.raises(IdError, match=r"id -3 \(value 1, field 0\)"):
+                lookup(
+                    [torch.zeros(5, 4)],
+                    ids if offsets is not None else ids[:, None],
+                    row_access(5, 4),
+                    offsets=offsets,
+                    pooling=pooling,
+                )
+
+    def test_regions(self, backend: str) -> None:
+        access = row_access(5, 4)
+        with pytest.raises(
+            ValueError, match=r"region 0 must be .*\[rows, 4\] and contiguous, got torch\.float32 \[5, 3\]"
+        ):
+            lookup([torch.zeros(5, 3)], self.ids, access)
+        with pytest.raises(ValueError, match=r"with strides \[1, 5\]"):
+            lookup([torch.zeros(4, 5).t()], self.ids, access)
+        with pytest.raises(TypeError, match=r"region 1 must be float32.* got torch\.float64"):
+            lookup([torch.zeros(5, 4), torch.zeros(5, 4).double()], self.ids, access._replace(storages=(0, 0)))
+        with pytest.raises(ValueError, match=r"region 0 must be uint8 \[rows, 12\]"):
+            lookup([torch.zeros(5, 4, dtype=torch.uint8)], self.ids, access._replace(storages=(8,)))
+        with pytest.raises(ValueError, match="2 regions and 1 storages"):
+            lookup([torch.zeros(5, 4)] * 2, self.ids, access)
+        with pytest.raises(NotImplementedError, match="storage code 4 is reserved"):
+            lookup([torch.zeros(5, 6, dtype=torch.uint8)], self.ids, access._replace(storages=(4,)))
+        with pytest.raises(NotImplementedError, match="storage code 5 is unknown"):
+            lookup([torch.zeros(5, 6, dtype=torch.uint8)], self.ids, access._replace(storages=(5,)))
+        with pytest.raises(ValueError, match="blocks are drawn from one region, got 2"):
+            lookup([torch.zeros(5)] * 2, self.ids, access._replace(storages=(0, 0), combining=Combining.CONCAT))
+
+    def test_codes(self, backend: str) -> None:
+        region, access = [torch.zeros(5, 4)], row_access(5, 4)
+        with pytest.raises(ValueError, match="COPY cannot combine 2 parts"):
+            lookup(region, self.ids, access._replace(parts=2))
+        with pytest.raises(ValueError, match="PRODUCT cannot combine 3 parts"):
+            lookup(region, self.ids, access._replace(parts=3, combining=Combining.PRODUCT))
+        with pytest.raises(ValueError, match="codes from 0 to 3, got 0 and 4"):
+            lookup(region, self.bag, access, offsets=self.offsets, pooling=4)
+        with pytest.raises(ValueError, match="pooling SUM needs offsets"):
+            lookup(region, self.ids, access, pooling=Pooling.SUM)
+        with pytest.raises(ValueError, match="dim must be at least 1"):
+            lookup(region, self.ids, access._replace(dim=0))
+
+    def test_weights(self, backend: str) -> None:
+        region, access = [torch.zeros(5, 4)], row_access(5, 4)
+        with pytest.raises(ValueError, match="need offsets and pooling SUM"):
+            lookup(region, self.bag, access, offsets=self.offsets, weights=torch.ones(2), pooling=Pooling.MEAN)
+        with pytest.raises(ValueError, match="2 ids need as many weights, got 3"):
+            lookup(region, self.bag, access, offsets=self.offsets, weights=torch.ones(3), pooling=Pooling.SUM)
+        with pytest.raises(TypeError, match=r"weights must be float32 \[values\], got torch\.float64"):
+            lookup(region, self.bag, access, offsets=self.offsets, weights=torch.ones(2).double(), pooling=Pooling.SUM)
