@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pocketrec.data.text_blocks import Truncated, first_line, text_blocks
+
+LINES = [f"{i}\tsome text {i * i}".encode() for i in range(400)]
+TEXT = b"\n".join(LINES) + b"\n"
+
+
+def written(folder: Path, name: str, text: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.tsv.gz"])
+@pytest.mark.parametrize("size", [1, 7, 100, 1 << 20])
+def test_blocks_are_whole_lines_and_together_the_file(tmp_path: Path, name: str, size: int) -> None:
+    blocks = list(text_blocks(written(tmp_path, name, TEXT), block_bytes=size))
+    assert b"".join(block for block, _ in blocks) == TEXT
+    assert all(block.endswith(b"\n") for block, _ in blocks)
+    assert [after for _, after in blocks] == [sum(len(b) for b, _ in blocks[: i + 1]) for i in range(len(blocks))]
+    if size == 100:
+        assert max(len(block) for block, _ in blocks) < 200
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.tsv.gz"])
+def test_reading_goes_on_at_any_place_it_named(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, name, TEXT)
+    for block, after in list(text_blocks(path, block_bytes=500)):
+        again = b"".join(b for b, _ in text_blocks(path, start=after, block_bytes=500))
+        assert again == TEXT[after:]
+        assert TEXT[:after].endswith(block)
+
+
+def test_the_last_line_needs_no_newline(tmp_path: Path) -> None:
+    blocks = list(text_blocks(written(tmp_path, "a.tsv", b"one\ntwo"), block_bytes=4))
+    assert blocks == [(b"one\n", 4), (b"two", 7)]
+    assert list(text_blocks(written(tmp_path, "b.tsv", b""))) == []
+
+
+def test_several_gzip_members_and_padding_are_one_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(b"one\n") + gzip.compress(b"two\n") + b"\0" * 64)
+    assert b"".join(block for block, _ in text_blocks(path)) == b"one\ntwo\n"
+
+
+@given(cut=st.integers(11, 2_000))
+def test_truncated_gzip_gives_its_whole_lines_and_then_says_so(
+    cut: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    packed = gzip.compress(TEXT, 1)
+    path = tmp_path_factory.mktemp("gz") / "a.gz"
+    path.write_bytes(packed[: min(cut, len(packed) - 1)])
+    got = b""
+    with pytest.raises(Truncated):  # noqa: PT012
+        for block, _ in text_blocks(path, block_bytes=64):
+            got += block
+    assert TEXT.startswith(got)
+    assert got == b"" or got.endswith(b"\n")
+
+
+def test_most_of_a_truncated_file_is_read(tmp_path: Path) -> None:
+    packed = gzip.compress(TEXT)
+    path = tmp_path / "a.gz"
+    path.write_bytes(packed[: len(packed) // 2])
+    got = []
+    with pytest.raises(Truncated, match="ends too early"):  # noqa: PT012
+        for block, _ in text_blocks(path):
+            got.append(block)
+    assert sum(block.count(b"\n") for block in got) > 50
+
+
+def test_what_is_not_gzip_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.gz"
+    path.write_bytes(b"plain text that only pretends\n" * 9)
+    with pytest.raises(Truncated, match="header"):
+        list(text_blocks(path))
+
+
+def test_first_line_has_no_line_break_and_no_byte_order_mark(tmp_path: Path) -> None:
+    assert first_line(written(tmp_path, "a.csv", b"\xef\xbb\xbfa,b\r\n1,2\r\n")) == (b"a,b", 8)
+    assert first_line(written(tmp_path, "b.csv.gz", b"a,b\n1,2")) == (b"a,b", 4)
+    assert first_line(written(tmp_path, "c.csv", b"alone")) == (b"alone", 5)
+    assert first_line(written(tmp_path, "d.csv", b"")) == (b"", 0)
