@@ -51,8 +51,10 @@ def commit() -> str:
 def describe(result: Result) -> str:
     """A result for people."""
     lines = [
-        f"{result.method} ({result.storage}), budget {result.budget} = {result.budget_bytes:,} bytes, seed {result.seed}",
-        f"  promised {_bytes(result.promised_bytes)}  held {_bytes(result.held_bytes)}  file {_bytes(result.file_bytes)}",
+        f"{result.method} ({result.storage}), budget {result.budget} = {_bytes(result.budget_bytes)}, "
+        f"seed {result.seed}",
+        f"  promised {_bytes(result.promised_bytes)}  held {_bytes(result.held_bytes)}  "
+        f"file {_bytes(result.file_bytes)}",
         f"  vocabulary {_bytes(result.vocabulary_bytes)}  dense nets {_bytes(result.dense_bytes)}  "
         f"training {_bytes(result.train_bytes)}",
         f"  chosen epochs {result.epochs}  {result.rows_per_s or 0:,.0f} rows/s  {result.seconds or 0:.1f} s  "

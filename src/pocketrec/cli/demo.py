@@ -19,6 +19,7 @@ def command(
     rows: Annotated[int, typer.Option(help="Rows of the log.")] = 200_000,
     seed: Annotated[int, typer.Option(help="Of the log and the runs.")] = 0,
 ) -> None:
+    """See the head of this file."""
     from pocketrec.bench.report import write_report
     from pocketrec.cli._run import describe, identity, watcher
     from pocketrec.data.synthetic import SyntheticSpec, write_synthetic

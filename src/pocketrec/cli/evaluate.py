@@ -19,6 +19,7 @@ def command(
     data: Annotated[list[Path], typer.Argument(help="Labelled files in the schema's layout.")],
     json: Json = False,
 ) -> None:
+    """See the head of this file."""
     from pocketrec.pipeline import load
     from pocketrec.pipeline.predict import evaluate_files
 

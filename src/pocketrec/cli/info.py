@@ -12,6 +12,7 @@ __all__ = ["command"]
 
 
 def command(json: Json = False) -> None:
+    """See the head of this file."""
     import torch
 
     import pocketrec

@@ -18,6 +18,7 @@ def command(
         Path | None, typer.Option("--out", help="File to write, one score per line.", show_default="standard output")
     ] = None,
 ) -> None:
+    """See the head of this file."""
     from pocketrec.pipeline import load
     from pocketrec.pipeline.predict import predict_files, write_scores
 

@@ -17,6 +17,7 @@ def command(
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("report.html"),
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "pocketrec results",
 ) -> None:
+    """See the head of this file."""
     from pocketrec.bench.report import write_report
     from pocketrec.spec.result import read_results
 

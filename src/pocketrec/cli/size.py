@@ -34,6 +34,7 @@ def command(
     per_table: Annotated[bool, typer.Option("--per-table", help="Print what each table gets.")] = False,
     json: Json = False,
 ) -> None:
+    """See the head of this file."""
     from pocketrec.compress import METHODS
 
     specs = _specs(tables, dim)

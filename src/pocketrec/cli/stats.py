@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +21,7 @@ def command(
     cache: Cache = None,
     json: Json = False,
 ) -> None:  # fmt: skip
+    """See the head of this file."""
     from pocketrec.pipeline.config import RunConfig
     from pocketrec.pipeline.data import default_cache, open_data
 

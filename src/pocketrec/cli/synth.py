@@ -27,6 +27,7 @@ def command(
     seed: Annotated[int, typer.Option(help="Another seed, another law.")] = 0,
     json: Json = False,
 ) -> None:
+    """See the head of this file."""
     from pocketrec.data.synthetic import SyntheticSpec, write_synthetic
 
     spec = SyntheticSpec(

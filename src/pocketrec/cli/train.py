@@ -41,6 +41,7 @@ def command(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
     json: Json = False,
 ) -> None:  # fmt: skip
+    """See the head of this file."""
     from pocketrec.pipeline.carry_on import start_from
 
     given = _given(
@@ -90,3 +91,4 @@ def _train(
         return
     say(describe(trained.result))
     say(f"artifact: {out / 'model'}    result: {out / 'results.jsonl'}")
+    """See the head of this file."""

@@ -115,13 +115,14 @@ class Group(nn.Module):
         """From numbers of this group's columns (0, 1, ...) to numbers of its tables, int64 of the same shape."""
         return torch.tensor(self.places)[columns]
 
-    def _maps(self) -> Tensor | None:
+    def maps(self) -> Tensor | None:
+        """The map that mapped addressing reads, as the ops take it."""
         # the ops take int64 maps; held are 4 bytes an entry
         return None if self.access.maps is None else self.tensor(self.access.maps).to(torch.int64)
 
     def addresses(self, ids: Tensor, offsets: Tensor | None = None) -> Tensor:
         """Addresses of all values: int64 [values, parts], row-major over [batch, columns] for ids of two axes."""
-        found: Tensor = torch.ops.pocketrec.addresses(ids, offsets, self.program, self._maps(), self.access.parts)
+        found: Tensor = torch.ops.pocketrec.addresses(ids, offsets, self.program, self.maps(), self.access.parts)
         return found
 
     def lookup(
@@ -130,7 +131,7 @@ class Group(nn.Module):
     ) -> Tensor:  # fmt: skip
         """Vectors before widening: float32 [batch, columns, width], or [values, width] for pool "none" with offsets."""
         found: Tensor = torch.ops.pocketrec.lookup(
-            self.regions(), ids, offsets, weights, self.program if program is None else program, self._maps(),
+            self.regions(), ids, offsets, weights, self.program if program is None else program, self.maps(),
             [self._storage_code] * len(self.access.regions), self.access.width, self.access.parts,
             int(self.access.combine), POOLING["none" if offsets is None else pool], sparse,
         )  # fmt: skip
@@ -155,7 +156,7 @@ class Group(nn.Module):
     def compact(self, grad: Tensor, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool) -> Pairs:
         """Distinct addresses and summed gradients of one lookup, given the gradient of its result."""
         addresses, grads = torch.ops.pocketrec.compact(
-            grad, [r.detach() for r in self.regions()], ids, offsets, weights, self.program, self._maps(),
+            grad, [r.detach() for r in self.regions()], ids, offsets, weights, self.program, self.maps(),
             [self._storage_code] * len(self.access.regions), self.access.width, self.access.parts,
             int(self.access.combine), POOLING["none" if offsets is None else pool],
         )  # fmt: skip

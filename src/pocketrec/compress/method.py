@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-
 from pocketrec.compress.access import Access
 from pocketrec.compress.holdings import Holding, serve_tensors, state_tensors, train_tensors
 from pocketrec.compress.storage import STORAGES

@@ -7,14 +7,11 @@ allows; every other sizing stays as it is, and new ids read what the method give
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from torch import Tensor
-
 from pocketrec.artifact import load_artifact
-from pocketrec.compress import Bank, attach, of
+from pocketrec.compress import attach, of
 from pocketrec.data.dataset import Dataset
 from pocketrec.data.encoder import Encoder
 from pocketrec.data.split import Through
@@ -22,6 +19,7 @@ from pocketrec.pipeline.config import RunConfig
 from pocketrec.pipeline.size import size_run
 from pocketrec.spec.errors import ArtifactError, BudgetTooSmall
 from pocketrec.spec.sizing import Sizing
+from pocketrec.train import WarmStart
 
 __all__ = ["Start", "size_onward", "start_from"]
 
@@ -33,17 +31,13 @@ class Start:
     Attributes:
         config: of yesterday's run.
         sizing: of yesterday's tables.
-        bank: their training form.
-        nets: by name.
-        optimizer: state of the dense optimizer, by name.
+        warm: their training form, the nets, and the state of both optimizers.
         encoder: with the whole vocabulary.
     """
 
     config: RunConfig
     sizing: Sizing
-    bank: Bank
-    nets: Mapping[str, Tensor]
-    optimizer: Mapping[str, Tensor]
+    warm: WarmStart
     encoder: Encoder
 
 
@@ -62,15 +56,19 @@ def start_from(path: str | Path) -> Start:
         raise ArtifactError(f"{folder} holds no training state; it can serve, but not be continued.")
     sizing = Sizing.from_json(content["training_sizing"])
     arrays = {name: t.numpy() for name, t in artifact.tensors("training_vocabulary").items()}
+    warm = WarmStart(
+        bank=attach(sizing, artifact.tensors("training"), form="train"),
+        nets=artifact.tensors("nets"),
+        optimizer=artifact.tensors("optimizer"),
+    )
     return Start(
-        config=RunConfig.from_json(content["config"], source=str(folder)), sizing=sizing,
-        bank=attach(sizing, artifact.tensors("training"), form="train"), nets=artifact.tensors("nets"),
-        optimizer=artifact.tensors("optimizer"), encoder=Encoder.from_parts(content["encoder"], arrays),
+        config=RunConfig.from_json(content["config"], source=str(folder)), sizing=sizing, warm=warm,
+        encoder=Encoder.from_parts(content["encoder"], arrays),
     )  # fmt: skip
 
 
 def size_onward(start: Start, config: RunConfig, dataset: Dataset, through: Through) -> Sizing:
-    """The sizing for the next day: with more rows if the method's tables can grow within the budget, else yesterday's."""
+    """The next day's sizing: with more rows if the method's tables can grow within the budget, else yesterday's."""
     grows = all(of(g.method, g.options).traits.grows for g in start.sizing.groups)
     if not grows:
         return start.sizing

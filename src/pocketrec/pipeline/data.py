@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from pocketrec.data.dataset import Dataset
 from pocketrec.data.encoder import Encoder
 from pocketrec.data.prepare import prepare
-from pocketrec.data.progress import Progress, silent
+from pocketrec.data.read_pass import Progress, silent
 from pocketrec.data.sources import source_files
 from pocketrec.data.split import Part, Split
 from pocketrec.pipeline.config import RunConfig, SplitConfig

@@ -146,9 +146,9 @@ def load(path: str | Path, *, verify: Literal["full", "lazy"] = "full") -> Recom
 
 def _assembled(artifact: Artifact, content: Mapping[str, Any]) -> Recommender:
     bank = attach(Sizing.from_json(content["sizing"]), artifact.tensors("tables"), form="serve")
-    about = dict(content["model"])
-    dense_features = int(about.pop("dense_features"))
-    config = ModelConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in about.items()})
+    about = content["model"]
+    dense_features = int(about["dense_features"])
+    config = ModelConfig(name=str(about["name"]), bottom=tuple(about["bottom"]), top=tuple(about["top"]))
     model = MODELS.get(config.name)(bank, dense_features=dense_features, config=config, seed=0)
     nets = artifact.tensors("nets")
     with torch.no_grad():

@@ -33,7 +33,7 @@ def size_run(config: RunConfig, dataset: Dataset, through: Through = "train") ->
 
 
 def with_columns(sizing: Sizing, schema: Schema) -> Sizing:
-    """The same sizing for a bank that takes the schema's categorical fields as its columns; fields may share a table."""
+    """The same sizing for a bank whose columns are the schema's categorical fields; fields may share a table."""
     return replace(sizing, order=tuple(f.table_name for f in schema.categorical))
 
 

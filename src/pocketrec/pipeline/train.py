@@ -11,7 +11,7 @@ from typing import Any
 
 from pocketrec.compress import Bank, freeze
 from pocketrec.data.dataset import Dataset
-from pocketrec.data.progress import Progress, silent
+from pocketrec.data.read_pass import Progress, silent
 from pocketrec.data.split import Part, Through
 from pocketrec.metrics import GroupMetrics, Metrics
 from pocketrec.models import MODELS, Model
@@ -121,8 +121,7 @@ def _fit(
 ) -> Outcome:  # fmt: skip
     trainer = Trainer(
         sizing, lambda bank: make_model(config, data.dataset, bank), data, config.train, seed=config.seed,
-        folder=folder, restore_best=best, watcher=watcher, previous=None if start is None else start.bank,
-        nets=None if start is None else start.nets, optimizer=None if start is None else start.optimizer,
+        folder=folder, restore_best=best, watcher=watcher, start=None if start is None else start.warm,
     )  # fmt: skip
     return trainer.run()
 
@@ -145,7 +144,7 @@ def _finish(
     if out is None:
         recommender, file_bytes = Recommender(model=served, encoder=encoder, content=content), None
     else:
-        training = {
+        training: dict[str, Mapping[str, Any]] = {
             "training": outcome.model.bank.tensors(),
             "optimizer": optimizer_tensors(outcome.optimizer),
             "training_vocabulary": encoder.to_arrays(),

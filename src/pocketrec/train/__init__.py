@@ -6,5 +6,6 @@ from pocketrec.train.config import TrainConfig
 from pocketrec.train.evaluate import logits_of
 from pocketrec.train.source import Batch, BatchSource, TrainingData
 from pocketrec.train.trainer import Outcome, Trainer
+from pocketrec.train.warm_start import WarmStart
 
-__all__ = ["Batch", "BatchSource", "Outcome", "TrainConfig", "Trainer", "TrainingData", "logits_of"]
+__all__ = ["Batch", "BatchSource", "Outcome", "TrainConfig", "Trainer", "TrainingData", "WarmStart", "logits_of"]

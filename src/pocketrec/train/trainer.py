@@ -24,6 +24,7 @@ from pocketrec.train.optim import dense_optimizer, load_optimizer_tensors
 from pocketrec.train.source import BatchSource, TrainingData
 from pocketrec.train.state import TrainState, load_into, restore, save
 from pocketrec.train.step import train_step
+from pocketrec.train.warm_start import WarmStart
 from pocketrec.train.watch import Silent, Watcher
 
 __all__ = ["Outcome", "Trainer"]
@@ -60,23 +61,20 @@ class Trainer:
         seed: of starting values, hashes and the order of rows.
         folder: where checkpoints go; a run in the same folder goes on where it stopped. None keeps nothing.
         restore_best: whether the outcome is the best epoch's model (else the last epoch's).
-        previous: yesterday's bank, whose rows and optimizer state are taken over.
-        nets: yesterday's nets by name.
-        optimizer: the state of yesterday's dense optimizer, as named tensors.
+        start: yesterday's model, whose rows, nets and optimizer state are taken over.
         extra: what methods may need to build (counts, value sets).
         watcher: told how it goes.
     """
 
     def __init__(
         self, sizing: Sizing, make_model: Callable[[Bank], Model], data: TrainingData, config: TrainConfig, *,
-        seed: int, folder: Path | None = None, restore_best: bool = True, previous: Bank | None = None,
-        nets: Mapping[str, Tensor] | None = None, optimizer: Mapping[str, Tensor] | None = None, extra: Mapping[str, Any] | None = None,
-        watcher: Watcher | None = None,
+        seed: int, folder: Path | None = None, restore_best: bool = True, start: WarmStart | None = None,
+        extra: Mapping[str, Any] | None = None, watcher: Watcher | None = None,
     ) -> None:  # fmt: skip
         self.stages: Sequence[tuple[Stage, Sizing]] = stages(sizing)
         self.make_model, self.data, self.config, self.seed = make_model, data, config, seed
         self.folder, self.restore_best, self.extra = folder, restore_best, extra
-        self.previous, self.first_nets, self.first_optimizer = previous, nets, optimizer
+        self.start = start
         self.watcher: Watcher = watcher or Silent()
         self.state = TrainState()
         # what must be equal for a checkpoint to be of this run
@@ -114,11 +112,10 @@ class Trainer:
     def _begin(self) -> None:
         found = restore(self.folder, self.run_identity) if self.folder is not None else None
         if found is None:
-            self._make(0, self.previous)
-            if self.first_nets is not None:
-                _copy_nets(self.model, self.first_nets)
-            if self.first_optimizer is not None:
-                load_optimizer_tensors(self.optimizer, self.first_optimizer)
+            self._make(0, None if self.start is None else self.start.bank)
+            if self.start is not None:
+                _copy_nets(self.model, self.start.nets)
+                load_optimizer_tensors(self.optimizer, self.start.optimizer)
             return
         self.state, artifact = found
         self._make(self.state.stage, None)

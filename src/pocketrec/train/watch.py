@@ -60,7 +60,7 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as missing:
             raise ImportError("TensorBoard is not installed. Run: pip install 'pocketrec[tensorboard]'") from missing
-        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder))
         self._every = every
         self._steps_of_epochs = 0
 
@@ -70,15 +70,15 @@ class TensorBoard:
     def step(self, *, step: int, batch: int, loss: float) -> None:
         self._steps_of_epochs = step
         if step % self._every == 0:
-            self._writer.add_scalar("train/loss", loss, step)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar("train/loss", loss, step)
 
     def epoch(self, entry: dict[str, Any]) -> None:
         for name, value in entry.items():
             if isinstance(value, float):
-                self._writer.add_scalar(f"epoch/{name}", value, self._steps_of_epochs)  # type: ignore[no-untyped-call]
+                self._writer.add_scalar(f"epoch/{name}", value, self._steps_of_epochs)
 
     def end(self) -> None:
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 @final

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-
 from pocketrec.compress.access import Access
 from pocketrec.compress.addressing.row import Row
 from pocketrec.compress.holdings import Rows

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
-
 from pocketrec.compress.access import Access
 from pocketrec.compress.addressing._program import Addressing
 from pocketrec.compress.addressing.hashed import Hashed

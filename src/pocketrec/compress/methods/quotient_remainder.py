@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal, final
 
-
 from pocketrec.compress.access import Access, Combine
 from pocketrec.compress.addressing._program import Addressing
 from pocketrec.compress.addressing.quotient_remainder import QuotientRemainder as Pair

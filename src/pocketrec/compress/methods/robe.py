@@ -15,7 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, final
 
-
 from pocketrec.compress.access import Access, Combine
 from pocketrec.compress.addressing._program import Addressing
 from pocketrec.compress.addressing.block import Block

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import math
-
+from typing import TYPE_CHECKING
 
 from pocketrec.spec.table import TableSpec
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
-
-from pocketrec.compress.group import Group
 from pocketrec.compress.parts.init import bound, stream, uniform_
 from pocketrec.spec.sizing import TableSizing
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from pocketrec.compress.group import Group
 
 __all__ = ["per_table", "starts", "total_rows", "uniform_rows"]
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-
 from pocketrec.compress.holdings import Fixed
 
 if TYPE_CHECKING:

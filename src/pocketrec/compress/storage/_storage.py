@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-
 from pocketrec.spec.sizing import DTYPE_BYTES
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
-
 from pocketrec.compress.storage._storage import ARRAY_BLOCK, Storage
 
 if TYPE_CHECKING:
