@@ -1,7 +1,8 @@
 """Folder: things that are found by the name of their file.
 
 A method, storage, model or reader is one file in one package; its name is the file's name. Nothing is imported until
-it is asked for, and nothing is listed by hand: to add one, add a file.
+it is asked for, and nothing is listed by hand: to add one, add a file. Files that begin with ``_`` and the package
+``parts``, which hold what several of them need, are not things.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Folder(Generic[T]):
     def names(self) -> list[str]:
         """All names, sorted, without importing any of the files."""
         folder = importlib.import_module(self.package)
-        found = {m.name for m in pkgutil.iter_modules(folder.__path__) if not m.name.startswith("_")}
+        modules = {m.name for m in pkgutil.iter_modules(folder.__path__)}
+        found = {name for name in modules if not name.startswith("_") and name != "parts"}
         return sorted(found | set(self._extra))
 
     def get(self, name: str) -> T:
