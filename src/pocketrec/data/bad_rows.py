@@ -64,5 +64,5 @@ class BadRows:
 
 
 def _short(value: object) -> str:
-    said = repr(value)
+    said = repr(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value)
     return said if len(said) <= 60 else f"{said[:56]} ..."

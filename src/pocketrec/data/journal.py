@@ -45,7 +45,8 @@ class Journal:
 
     def array(self, chunk: int, name: str) -> np.ndarray:
         """One array of one chunk; nothing else of it is read."""
-        with np.load(self._path(chunk), allow_pickle=False) as stored:
+        # The file is opened here because np.load leaves it open when the archive is torn.
+        with self._path(chunk).open("rb") as file, np.load(file, allow_pickle=False) as stored:
             found: np.ndarray = stored[name]
         return found
 

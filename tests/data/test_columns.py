@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pocketrec.data.bad_rows import BadRows
+from pocketrec.data.columns import Columns, read_columns
+from pocketrec.native.hash63 import hash_tokens
+from pocketrec.spec.errors import BadRow, SchemaError
+from pocketrec.spec.schema import Field, Schema
+
+SCHEMA = Schema(
+    fields=(
+        Field(name="y", kind="label"),
+        Field(name="w", kind="weight"),
+        Field(name="t", kind="time"),
+        Field(name="d", kind="dense"),
+        Field(name="c", kind="categorical", tokens="hex"),
+        Field(name="h", kind="categorical", ids="hash63"),
+        Field(name="p", kind="categorical", ids="plain", rows=10),
+    )
+)
+GOOD = {"y": "1", "w": "0.5", "t": "7", "d": "2.5", "c": "0aF", "h": "any text", "p": "9"}
+
+
+def table(*rows: dict[str, str]) -> pa.Table:
+    return pa.table({name: [row.get(name, GOOD[name]) for row in rows] for name in GOOD})
+
+
+def read(raw: pa.Table, mode: Any = "fail", schema: Schema = SCHEMA) -> tuple[Columns, BadRows]:
+    bad = BadRows(mode)
+    rows = np.arange(101, 101 + len(raw), dtype=np.int64)
+    return read_columns(raw, schema, file="log", rows=rows, bad=bad), bad
+
+
+def test_every_kind_of_column_takes_its_form() -> None:
+    got, _ = read(table({}, {"d": "", "c": "", "y": "0"}))
+    assert got.n == 2
+    assert got.dense["d"].tolist()[0] == 2.5
+    assert np.isnan(got.dense["d"][1])
+    assert got.label is not None
+    assert got.weight is not None
+    assert got.time is not None
+    assert (got.label.tolist(), got.weight.tolist(), got.time.tolist()) == ([1.0, 0.0], [0.5, 0.5], [7.0, 7.0])
+    assert got.plain["p"].tolist() == [9, 9]
+    assert got.tokens["c"].row_hashes.tolist() == hash_tokens(pa.array(["0aF", ""])).tolist()
+    assert got.tokens["c"].missing == 1
+    assert got.tokens["h"].missing == -1
+    assert got.label.dtype == got.weight.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "said"),
+    [
+        ("y", "2", "label not 0 or 1: '2'"),
+        ("y", "", "label missing"),
+        ("y", "yes", "not a number: 'yes'"),
+        ("y", "nan", "label not 0 or 1"),
+        ("w", "-1", "weight not a finite number of 0 or more"),
+        ("w", "inf", "weight not a finite"),
+        ("w", "", "weight missing"),
+        ("t", "", "time missing"),
+        ("t", "noon", "not a number"),
+        ("t", "inf", "not a finite number"),
+        ("d", "x", "not a number: 'x'"),
+        ("d", "nan", "not a finite number: 'nan'"),
+        ("d", "-inf", "not a finite number"),
+        ("d", "1e39", "beyond the range of float32"),
+        ("c", "xyz", "not a hexadecimal token: 'xyz'"),
+        ("c", "0" * 17, "not a hexadecimal token"),
+        ("p", "10", "not an id from 0 to 9: '10'"),
+        ("p", "-1", "not an id from 0 to 9"),
+        ("p", "1.5", "not a whole number"),
+        ("p", "", "plain ids cannot be"),
+    ],
+)
+def test_a_bad_value_names_file_row_and_column_or_is_counted(column: str, text: str, said: str) -> None:
+    raw = table({}, {}, {column: text}, {})
+    with pytest.raises(BadRow, match=f"^log, row 103, column {column}: .*{said}") as caught:
+        read(raw)
+    assert (caught.value.row, caught.value.column) == (103, column)
+    got, bad = read(raw, "skip")
+    assert got.n == 3
+    assert sum(bad.counts.values()) == 1
+    assert next(iter(bad.counts)).startswith(f"column {column}: ")
+    alone, _ = read(table({}, {}, {}))
+    assert got.tokens["c"].row_hashes.tolist() == alone.tokens["c"].row_hashes.tolist()
+
+
+def test_a_row_with_two_faults_counts_once_and_the_first_bad_row_is_named() -> None:
+    raw = table({}, {"p": "x"}, {"y": "5", "d": "x", "c": "zz"})
+    with pytest.raises(BadRow, match="row 102, column p"):
+        read(raw)
+    got, bad = read(raw, "skip")
+    assert got.n == 1
+    assert sum(bad.counts.values()) == 2
+
+
+def test_tokens_of_skipped_rows_are_forgotten() -> None:
+    got, _ = read(table({"h": "only here", "y": "9"}, {"h": "b"}, {"h": "a"}), "skip")
+    assert got.tokens["h"].hashes.tolist() == hash_tokens(pa.array(["b", "a"])).tolist()
+
+
+def test_broken_utf8_is_a_bad_row() -> None:
+    raw = table({}, {}).set_column(5, "h", pa.array([b"\xff\xfe", b"ok"], pa.binary()))
+    with pytest.raises(BadRow, match="row 101, column h: not a token"):
+        read(raw)
+    assert read(raw, "skip")[0].n == 1
+
+
+def test_a_column_that_is_absent_or_double_is_an_error_of_the_schema() -> None:
+    with pytest.raises(SchemaError, match=r"log: there must be one column 'd', there are 0. Columns: y, w"):
+        read(table({}).drop_columns("d"))
+    with pytest.raises(SchemaError, match="there are 2"):
+        read(table({}).append_column("d", pa.array(["1"])))
+
+
+def test_no_rows_are_fine() -> None:
+    got, _ = read(table({}).slice(1))
+    assert got.n == len(got.dense["d"]) == len(got.tokens["c"].codes) == 0
+    chunkless = pa.table({name: pa.chunked_array([], pa.string()) for name in GOOD})
+    assert read(chunkless)[0].n == 0
+
+
+def test_times_may_be_written_as_in_a_calendar() -> None:
+    schema = Schema(fields=(Field(name="t", kind="time", clock="iso8601"), Field(name="d", kind="dense")))
+    raw = pa.table({"t": ["2014-10-21T00:00:00", "2014-10-20T23:59:59.5"], "d": ["1", "2"]})
+    time = read(raw, schema=schema)[0].time
+    assert time is not None
+    assert time[0] - time[1] == 500_000
+    with pytest.raises(BadRow, match="column t: not a time"):
+        read(raw.set_column(0, "t", pa.array(["2014-10-21", "soon"])), schema=schema)
