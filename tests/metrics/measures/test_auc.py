@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
@@ -78,6 +78,7 @@ def test_the_order_of_rows_changes_no_bit(rows, data) -> None:
         assert first == second
 
 
+@settings(max_examples=40)  # each fills buckets of 17 MB
 @given(st.lists(st.tuples(st.booleans(), SCORES), min_size=1, max_size=40), st.integers(1, 5))
 def test_streaming_is_exact_for_few_rows_and_keeps_its_bound_for_many(rows, portions) -> None:
     labels, scores = [label for label, _ in rows], [score for _, score in rows]
