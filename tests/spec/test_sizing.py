@@ -46,7 +46,7 @@ def sizings(draw: st.DrawFn) -> Sizing:
     cut = draw(st.integers(0, len(names)))
     return Sizing(
         groups=tuple(draw(groups(part)) for part in (names[:cut], names[cut:]) if part),
-        order=tuple(draw(st.permutations(names))),
+        order=tuple(draw(st.permutations(names + draw(st.lists(st.sampled_from(names), max_size=2))))),
         budget_bytes=draw(st.integers(0, 2**60)),
         optimizer=OptimizerSpec(name="adam", lr=draw(st.floats(1e-9, 10))),
         notes=tuple(draw(st.lists(st.text(), max_size=2))),
@@ -131,12 +131,18 @@ def test_tables_are_found_by_name() -> None:
 
 @pytest.mark.parametrize("order", [("item", "user"), ("item", "user", "query", "x"), ("item", "item", "query")])
 def test_every_table_is_sized_once(order: tuple[str, ...]) -> None:
-    with pytest.raises(OptionError, match="must name every table once"):
+    with pytest.raises(OptionError, match="must hold every table once"):
         replace(small(), order=order)
 
 
+def test_columns_may_share_a_table_which_is_held_once() -> None:
+    shared = replace(small(), order=("item", "query", "item", "user"))
+    assert shared.serve_bytes == small().serve_bytes
+    assert Sizing.from_json(shared.to_json()).order == ("item", "query", "item", "user")
+
+
 def test_a_table_in_two_groups_is_refused() -> None:
-    with pytest.raises(OptionError, match="must name every table once"):
+    with pytest.raises(OptionError, match="must hold every table once"):
         replace(small(), groups=(small().groups[0],) * 2, order=("item", "user", "item", "user"))
 
 

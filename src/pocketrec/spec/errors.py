@@ -117,7 +117,8 @@ class BadRow(DataError):
         self.file, self.row, self.column, self.why = file, row, column, why
         where = f", column {column}" if column is not None else ""
         super().__init__(
-            f"{file}, row {row}{where}: {why}. Mend the row, or pass --bad-rows skip (bad_rows='skip') to count and skip such rows."
+            f"{file}, row {row}{where}: {why}. "
+            "Mend the row, or pass --bad-rows skip (bad_rows='skip') to count and skip such rows."
         )
 
 

@@ -19,7 +19,8 @@ class OptimizerSpec:
 
     Attributes:
         name: ``sgd``; ``rowwise_adagrad`` (one accumulator per row: the mean of its squared gradient);
-            ``adagrad`` (one per weight); ``adam`` (lazy: moments of untouched rows rest, bias correction by the global step).
+            ``adagrad`` (one per weight); ``adam`` (lazy: moments of untouched rows rest, bias correction by the
+            global step).
         lr: step size, above 0.
         eps: added to the root of the accumulator.
         beta1: decay of Adam's first moment, in [0, 1).

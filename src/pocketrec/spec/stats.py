@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pocketrec.spec.errors import OptionError
 
@@ -21,7 +22,8 @@ class TableStats:
 
     Attributes:
         table: its name.
-        histogram: pairs (count, ids): so many distinct ids occur exactly so often; counts strictly falling, all above 0.
+        histogram: pairs (count, ids): so many distinct ids occur exactly so often; counts strictly falling, all
+            above 0.
         missing: occurrences of the missing token (they are also counted as an ordinary id).
         assumed: None for measured statistics, else the words to print ("Zipf 1.05 assumed").
     """
@@ -33,9 +35,8 @@ class TableStats:
 
     def __post_init__(self) -> None:
         counts = [count for count, _ in self.histogram]
-        if any(b >= a for a, b in zip(counts, counts[1:], strict=False)) or any(
-            c < 1 or n < 1 for c, n in self.histogram
-        ):
+        falling = all(a > b for a, b in pairwise(counts))
+        if not falling or any(c < 1 or n < 1 for c, n in self.histogram):
             raise OptionError(
                 f"The histogram of table {self.table!r} must have falling counts above 0, and ids above 0."
             )

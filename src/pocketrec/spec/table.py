@@ -24,7 +24,8 @@ class TableSpec:
 
     Attributes:
         name: unique among the tables of a model.
-        rows: number of encoded ids (for ``rank``: distinct training tokens plus one unknown), or None for an open table.
+        rows: number of encoded ids (for ``rank``: distinct training tokens plus one unknown), or None for an open
+            table.
         dim: numbers per vector, 1 or more.
         ids: what the ids are, see :data:`IdSpace`.
     """
