@@ -1,7 +1,8 @@
 // pr_update: one optimizer step on the touched units; src/pocketrec/native/update.py has the equations.
 //
-// Rates are rounded to float once, as torch rounds a Python number that meets a float32 tensor, and all other
-// arithmetic is float32, so that this and the reference agree to the last bit except in the mean of rowwise_adagrad.
+// Rates are rounded to float once, as torch rounds a Python number that meets a float32 tensor; all other arithmetic is
+// float32, each operation rounded by itself. The reference differs in the last bit where torch's square root does, and
+// in the order of the sum that rowwise_adagrad takes the mean of.
 #include <algorithm>
 #include <cmath>
 #include <vector>
