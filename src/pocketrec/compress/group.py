@@ -13,7 +13,7 @@ from pocketrec.compress.access import Access, Combine
 from pocketrec.compress.method import Method, of
 from pocketrec.compress.pairs import Pairs
 from pocketrec.compress.storage import STORAGES
-from pocketrec.spec.errors import ArtifactError
+from pocketrec.spec.errors import ArtifactError, OptionError
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.sizing import GroupSizing, TensorSpec
 
@@ -117,8 +117,7 @@ class Group(nn.Module):
 
     def maps(self) -> Tensor | None:
         """The map that mapped addressing reads, as the ops take it."""
-        # the ops take int64 maps; held are 4 bytes an entry
-        return None if self.access.maps is None else self.tensor(self.access.maps).to(torch.int64)
+        return None if self.access.maps is None else self.tensor(self.access.maps)
 
     def addresses(self, ids: Tensor, offsets: Tensor | None = None) -> Tensor:
         """Addresses of all values: int64 [values, parts], row-major over [batch, columns] for ids of two axes."""
@@ -129,7 +128,13 @@ class Group(nn.Module):
         self, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool, *,
         sparse: bool = False, program: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
-        """Vectors before widening: float32 [batch, columns, width], or [values, width] for pool "none" with offsets."""
+        """Vectors before widening: float32 [batch, columns, width], or [values, width] for pool "none" with offsets.
+
+        Raises:
+            OptionError: pool "max" of vectors that are widened afterwards; the maximum must be taken after widening.
+        """
+        if pool == "max" and offsets is not None and self.access.widen is not None:
+            raise OptionError(f'{self.sizing.method} widens vectors after pooling, so bags cannot be pooled by "max".')
         found: Tensor = torch.ops.pocketrec.lookup(
             self.regions(), ids, offsets, weights, self.program if program is None else program, self.maps(),
             [self._storage_code] * len(self.access.regions), self.access.width, self.access.parts,

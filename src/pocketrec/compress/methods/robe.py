@@ -28,7 +28,7 @@ from pocketrec.compress.storage._storage import ARRAY_BLOCK
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.sizing import GroupSizing, TableSizing
 from pocketrec.spec.stats import TableStats
-from pocketrec.spec.table import IdSpace, TableSpec
+from pocketrec.spec.table import TableSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +48,8 @@ class Robe(Method):
         sign: read every weight with a random sign.
         aligned: blocks begin at multiples of `block` only (fewer cache lines).
         wrap: blocks may run over the array's end.
-        hash: ``mix``, or ``linear`` for the published hash (no sign, no wrap).
+        hash: ``mix``, or ``linear`` for the published hash (no sign, no wrap). It is bit by bit the published one on
+            plain ids, told apart by the rows of the tables before; other ids come as hashes, taken modulo its prime.
     """
 
     name = "robe"
@@ -83,15 +84,9 @@ class Robe(Method):
         weights = STORAGES.get(self.storage).most_weights(budget_bytes - SEED.nbytes)
         if all(t.rows is not None for t in tables):  # a budget is a ceiling: more than the tables themselves is waste
             weights = min(weights, sum(t.closed_rows * t.dim for t in tables))
-        sized = tuple(TableSizing(table=t, ids=self._ids(t), told_apart=self._told_apart(t)) for t in tables)
+        # hashes need no vocabulary; so does the published one, which takes its number modulo P
+        sized = tuple(TableSizing(table=t, ids="plain" if t.ids == "plain" else "hash63", told_apart=0) for t in tables)
         return Decision(tables=sized, settings={"weights": weights, "block": self._block(tables[0].dim)})
-
-    def _ids(self, table: TableSpec) -> IdSpace:
-        # the published hash takes small numbers and tells tables apart by an offset, so it needs the ranks themselves
-        return "hash63" if table.ids == "rank" and self.hash == "mix" else table.ids
-
-    def _told_apart(self, table: TableSpec) -> int:
-        return table.closed_rows - 1 if self._ids(table) == "rank" else 0
 
     def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Array, Fixed]:
         return Array("array", int(settings["weights"])), SEED.holding

@@ -1,0 +1,264 @@
+"""Checks of learning: starting values, gradients, steps, and that nothing else moves."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pocketrec.compress import Bank, build, freeze, stages
+from pocketrec.compress.bank import Gradient
+from pocketrec.compress.group import Group
+from pocketrec.compress.method import of
+from pocketrec.spec.budget import dense_float32_bytes
+from pocketrec.spec.errors import NotFinite, OptionError
+from pocketrec.spec.optimizer import OptimizerName, OptimizerSpec
+from pocketrec.spec.table import IdSpace, TableSpec
+from pocketrec.testing.cases import Batch, Cases, learn, random_batch, refusal, small_tables, zipf_stats
+from pocketrec.testing.materialise import dense_tables
+
+__all__ = ["LearningChecks"]
+
+_WEIGHTS = "weights"
+
+
+class LearningChecks(Cases):
+    """Training form only."""
+
+    def test_values_come_from_the_seed_alone(self, variant: Mapping[str, Any], space: IdSpace) -> None:
+        sizing = self.sized(variant, space)
+        torch.manual_seed(1)
+        first = self.bank(sizing, seed=5).tensors()
+        torch.manual_seed(2)
+        second, other = self.bank(sizing, seed=5).tensors(), self.bank(sizing, seed=6).tensors()
+        for name, tensor in first.items():
+            assert torch.equal(tensor, second[name]), name
+        weights = [f"0.{s.name}" for s in sizing.groups[0].train if s.role == _WEIGHTS]
+        assert weights
+        for name in weights:
+            assert (first[name] != other[name]).float().mean() > 0.9, f"{name} hardly depends on the seed"
+
+    def test_no_global_generator_is_touched(self, variant: Mapping[str, Any]) -> None:
+        before = torch.get_rng_state(), random.getstate(), _numpy_state()
+        freeze(self.bank(self.sized(variant, self.method.traits.ids[0]), steps=2))
+        assert torch.equal(before[0], torch.get_rng_state())
+        assert before[1] == random.getstate()
+        assert before[2] == _numpy_state()
+
+    def test_starting_values_have_the_variance_that_init_says(self, variant: Mapping[str, Any]) -> None:
+        method = of(self.method.name, {**variant, "init": 0.5})
+        tables = [TableSpec(name=f"t{i}", rows=1000, dim=8, ids=method.traits.ids[0]) for i in range(4)]
+        budget_bytes = max(dense_float32_bytes(tables) // 4, method.least_bytes(tables))
+        sizing = method.size(tables, budget_bytes, stats=zipf_stats(tables))
+        first = stages(sizing)[0][1]
+        banks = [build(first, seed=seed, data=self.data) for seed in range(5)]
+        numbers = torch.cat([torch.cat(dense_tables(bank)).detach().flatten() for bank in banks])
+        numbers = numbers[numbers != 0]  # narrow vectors end in zeros
+        assert numbers.mean().abs() < 0.05
+        assert abs(float(numbers.var()) / (0.5**2 / 3) - 1) < 0.25
+
+    def test_gradients_equal_those_of_dense_tables(self, variant: Mapping[str, Any], space: IdSpace) -> None:
+        sizing = self.sized(variant, space)
+        batch = random_batch(sizing, 1)
+        expected = _dense_gradients(self.bank(sizing, steps=1), batch)
+        assert any(gradient.any() for gradient in expected.values())
+        forms: tuple[Gradient, ...] = ("dense", "sparse")
+        for form in forms:
+            bank = self.bank(sizing, steps=1)
+            bank.gradient = form
+            (bank(batch.ids) * batch.factors).sum().backward()
+            for name, gradient in expected.items():
+                parameter = _group(bank).tensor(name)
+                assert parameter.grad is not None
+                torch.testing.assert_close(parameter.grad.to_dense(), gradient)
+        pairs = self.bank(sizing, steps=1)
+        (pairs(batch.ids) * batch.factors).sum().backward()
+        pairs.collect()
+        torch.testing.assert_close(_spread(pairs), torch.cat([expected[n].flatten() for n in _regions(pairs)]))
+        for matrix, name in zip(pairs.matrices(), _matrices(pairs), strict=True):
+            torch.testing.assert_close(matrix.grad, expected[name])
+        assert all(_group(pairs).tensor(name).grad is None for name in _regions(pairs)), "a table has a gradient"
+
+    def test_steps_equal_those_of_torch(self, variant: Mapping[str, Any], optimizer: OptimizerName) -> None:
+        spec = OptimizerSpec(name=optimizer, lr=0.1, eps=1e-6, l2=0.01)
+        sizing = self.sized(variant, self.method.traits.ids[0], optimizer=spec)
+        bank = self.bank(sizing)
+        parameters = {name: _group(bank).tensor(name).detach().clone() for name in _regions(bank)}
+        state: dict[str, dict[str, Any]] = {name: {} for name in parameters}
+        for step in range(1, 4):
+            batch = random_batch(sizing, step)
+            gradients = _dense_gradients(bank, batch)
+            for name, weights in parameters.items():
+                _reference_step(weights, gradients[name], state[name], spec, step, _group(bank).unit)
+            _only_update(bank, batch)
+            for name, weights in parameters.items():
+                torch.testing.assert_close(_group(bank).tensor(name).detach(), weights, rtol=1e-5, atol=1e-6)
+
+    def test_what_a_batch_does_not_touch_does_not_move(
+        self, variant: Mapping[str, Any], optimizer: OptimizerName
+    ) -> None:
+        sizing = self.sized(
+            variant, self.method.traits.ids[0], optimizer=OptimizerSpec(name=optimizer, lr=0.1, l2=0.01)
+        )
+        bank, batch = self.bank(sizing, steps=1), random_batch(sizing, 7, rows=3)
+        before = {name: tensor.clone() for name, tensor in bank.tensors().items()}
+        gradients = _dense_gradients(bank, batch)
+        _only_update(bank, batch)
+        group, after = _group(bank), bank.tensors()
+        for name in _regions(bank):
+            touched = gradients[name].reshape(-1, group.unit).any(dim=1)
+            assert touched.any()
+            own = [name, *(s.name for s in sizing.groups[0].state if s.name.startswith(f"{name}."))]
+            for tensor in own:
+                old, new = before[f"0.{tensor}"], after[f"0.{tensor}"]
+                changed = (old.reshape(len(touched), -1) != new.reshape(len(touched), -1)).any(dim=1)
+                assert torch.equal(changed, touched), f"{tensor}: other rows moved than those that were touched"
+        kept = [s.name for s in sizing.groups[0].train if s.role in ("fixed", "matrix")]
+        assert all(torch.equal(before[f"0.{name}"], after[f"0.{name}"]) for name in kept)
+
+    def test_padding_and_nothing_train_nothing(self, variant: Mapping[str, Any]) -> None:
+        sizing = self.sized(variant, self.method.traits.ids[0])
+        ids = random_batch(sizing, 9).ids[:1]
+        bank = self.bank(sizing, padding={name: int(i) for name, i in zip(sizing.order, ids[0], strict=True)})
+        before = {name: t.clone() for name, t in bank.tensors().items() if name != "steps"}
+        (bank(ids) * 3).sum().backward()
+        bank.step()
+        bank(ids[:0]).sum().backward()
+        bank.step()
+        for name, tensor in before.items():
+            assert torch.equal(tensor, bank.tensors()[name]), name
+
+    def test_a_gradient_that_is_not_finite_changes_nothing(self, variant: Mapping[str, Any]) -> None:
+        sizing = self.sized(variant, self.method.traits.ids[0])
+        bank, batch = self.bank(sizing, steps=1), random_batch(sizing, 3)
+        before = {name: tensor.clone() for name, tensor in bank.tensors().items()}
+        (bank(batch.ids) * float("nan")).sum().backward()
+        refusal(NotFinite, bank.step)
+        (bank(batch.ids) * batch.factors).sum().backward()
+        bank.discard()
+        assert all(torch.equal(tensor, bank.tensors()[name]) for name, tensor in before.items())
+        learn(bank, batch)
+        assert not torch.equal(bank.steps, before["steps"])
+
+    def test_the_loss_falls(self, variant: Mapping[str, Any], space: IdSpace) -> None:
+        sizing = self.sized(variant, space, optimizer=OptimizerSpec(lr=0.3), ratio=2, init=0.1)
+        bank, batch = self.bank(sizing), random_batch(sizing, 11)
+        losses = []
+        for _ in range(15):
+            loss = ((bank(batch.ids).sum(dim=1) - batch.factors[:, 0]) ** 2).mean()
+            loss.backward()
+            bank.step()
+            losses.append(float(loss.detach()))
+        assert losses[-1] < 0.8 * losses[0]
+
+    def test_from_dense_is_as_the_traits_say(self, variant: Mapping[str, Any]) -> None:
+        tables = small_tables(self.method.traits.ids[0])
+        method = of(self.method.name, variant)
+        sizing = method.size(tables, max(dense_float32_bytes(tables) * 2, method.least_bytes(tables)))
+        bank, draw = self.bank(sizing), torch.Generator().manual_seed(0)
+        weights = {t.name: torch.randn(t.closed_rows, t.dim, generator=draw) for t in tables}
+        if not self.method.traits.from_dense:
+            refusal(OptionError, lambda: method.from_dense(_group(bank), weights), "from_dense")
+            return
+        with torch.no_grad():
+            method.from_dense(_group(bank), weights)
+        made, wanted = torch.cat(dense_tables(bank)).detach(), torch.cat(list(weights.values()))
+        lost = float((made - wanted).square().mean() / wanted.square().mean())
+        assert lost < 0.6, f"{lost:.0%} of the tables is lost although there are twice the bytes"
+
+    def test_a_bank_goes_on_from_the_one_before(self, variant: Mapping[str, Any], space: IdSpace) -> None:
+        sizing = self.sized(variant, space)
+        before = self.bank(sizing, steps=2)
+        after = build(stages(sizing)[-1][1], seed=9, data=self.data, previous=before)
+        for name, tensor in before.tensors().items():
+            assert torch.equal(tensor, after.tensors()[name]), name
+            assert tensor.data_ptr() != after.tensors()[name].data_ptr()
+
+
+def _numpy_state() -> str:
+    """The state of numpy's global generator, written out."""
+    return str(np.random.get_state(legacy=False))
+
+
+def _group(bank: Bank) -> Group:
+    return bank.group_of(bank.sizing.order[0])
+
+
+def _regions(bank: Bank) -> Sequence[str]:
+    return _group(bank).access.regions
+
+
+def _matrices(bank: Bank) -> list[str]:
+    return [s.name for s in _group(bank).sizing.train if s.role == "matrix"]
+
+
+def _dense_gradients(bank: Bank, batch: Batch) -> dict[str, Tensor]:
+    """Gradients of all parameters by torch's own indexing, through tables that are written out."""
+    tables = dense_tables(bank)
+    looked_up = torch.stack([t[p] for t, p in zip(tables, batch.positions.T, strict=True)], dim=1)
+    names = [*_regions(bank), *_matrices(bank)]
+    loss = (looked_up * batch.factors).sum()
+    found = torch.autograd.grad(loss, [_group(bank).tensor(n) for n in names], materialize_grads=True)
+    return dict(zip(names, found, strict=True))
+
+
+def _spread(bank: Bank) -> Tensor:
+    """The pending pairs of the first group as one dense, flat gradient of its regions."""
+    group, pairs = _group(bank), bank.pending[0]
+    out = torch.zeros(sum(r.numel() for r in group.regions()) // group.unit, group.unit)
+    assert len(torch.unique(pairs.addresses)) == len(pairs.addresses), "pairs are distinct"
+    out[pairs.addresses] = pairs.grads
+    return out.flatten()
+
+
+def _only_update(bank: Bank, batch: Batch) -> None:
+    """A step without what an adaptive method does after it."""
+    (bank(batch.ids) * batch.factors).sum().backward()
+    if not _group(bank).method.traits.adaptive:
+        bank.step()
+        for matrix in bank.matrices():
+            matrix.grad = None
+        return
+    bank.collect()
+    optimizer = bank.sizing.optimizer
+    bank.steps += 1
+    _group(bank).update(bank.pending[0], optimizer, lr=optimizer.lr, step=int(bank.steps))
+    bank.discard()
+
+
+def _reference_step(
+    weights: Tensor, gradient: Tensor, state: dict[str, Any], spec: OptimizerSpec, step: int, unit: int
+) -> None:
+    """The same step on dense tensors: torch's optimizers, or their formula where torch has none."""
+    rows, touched = weights.view(-1, unit), gradient.reshape(-1, unit).any(dim=1)
+    grads = gradient.reshape(-1, unit) + spec.l2 * rows * touched[:, None]
+    if spec.name == "rowwise_adagrad":
+        total = state.setdefault("sum", torch.zeros(len(rows)))
+        total += grads.square().mean(dim=1)
+        rows -= spec.lr * grads / (total.sqrt()[:, None] + spec.eps)
+        return
+    if spec.name == "adam":  # lazy: torch.optim.SparseAdam, with the gradient of touched rows only
+        index = touched.nonzero()[:, 0]
+        grad = torch.sparse_coo_tensor(index[None], grads[index], rows.shape, check_invariants=False)
+    else:
+        grad = grads
+    parameter = torch.nn.Parameter(rows.clone())
+    parameter.grad = grad
+    made = _torch_optimizer(parameter, spec)
+    if state:
+        made.state[parameter] = state["torch"]
+    made.step()
+    state["torch"] = made.state[parameter]
+    rows.copy_(parameter.detach())
+
+
+def _torch_optimizer(parameter: torch.nn.Parameter, spec: OptimizerSpec) -> torch.optim.Optimizer:
+    if spec.name == "sgd":
+        return torch.optim.SGD([parameter], lr=spec.lr)
+    if spec.name == "adagrad":
+        return torch.optim.Adagrad([parameter], lr=spec.lr, eps=spec.eps)
+    return torch.optim.SparseAdam([parameter], lr=spec.lr, eps=spec.eps, betas=(spec.beta1, spec.beta2))

@@ -1,0 +1,53 @@
+"""MethodContract: everything that is true of every method, as tests that three lines inherit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pocketrec.compress.storage import STORAGES
+from pocketrec.testing.learning_checks import LearningChecks
+from pocketrec.testing.lookup_checks import LookupChecks
+from pocketrec.testing.serving_checks import ServingChecks
+from pocketrec.testing.sizing_checks import SizingChecks
+
+if TYPE_CHECKING:
+    import pytest
+
+__all__ = ["MethodContract"]
+
+
+class MethodContract(SizingChecks, LookupChecks, LearningChecks, ServingChecks):
+    """The contract of a method.
+
+    ::
+
+        class TestRobe(MethodContract):
+            method = METHOD
+            variants = ({}, {"block": 1}, {"sign": False})
+
+    Every check runs for every variant, and where it matters for every storage, budget ratio, id space and optimizer.
+    """
+
+    ratios: ClassVar[tuple[int, ...]] = (2, 5, 10, 50, 100, 1000)
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Called by pytest: which cases there are."""
+        names = metafunc.fixturenames
+        if "variant" in names:
+            metafunc.parametrize("variant", self.variants, ids=_label)
+        if "storage" in names:
+            metafunc.parametrize("storage", STORAGES.names())
+        if "one_of_a_kind" in names:  # storages that the native ops read in different ways
+            metafunc.parametrize("one_of_a_kind", sorted({STORAGES.get(s).code: s for s in STORAGES.names()}.values()))
+        if "ratio" in names:
+            metafunc.parametrize("ratio", self.ratios, ids="{}x".format)
+        if "space" in names:
+            metafunc.parametrize("space", self.method.traits.ids)
+        if "optimizer" in names:
+            metafunc.parametrize("optimizer", ["sgd", "rowwise_adagrad", "adagrad", "adam"])
+
+
+def _label(variant: object) -> str:
+    """How a variant is called in the name of a test."""
+    assert isinstance(variant, dict)
+    return ",".join(f"{name}={value}" for name, value in variant.items()) or "default"

@@ -1,0 +1,149 @@
+"""Checks of state that outlives a process: resume, the frozen form, memory that is not ours, export."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pocketrec.compress import Bank, attach, build, freeze, layout, stages
+from pocketrec.compress.group import Group
+from pocketrec.compress.holdings import Array, Rows
+from pocketrec.compress.storage import STORAGES
+from pocketrec.spec.errors import ArtifactError
+from pocketrec.spec.table import IdSpace
+from pocketrec.testing.cases import Cases, learn, random_batch, refusal
+
+__all__ = ["ServingChecks"]
+
+
+class ServingChecks(Cases):
+    """From the training form to the serving form, and through tensors back."""
+
+    def test_resume_is_exact(self, variant: Mapping[str, Any], space: IdSpace) -> None:
+        sizing = self.sized(variant, space)
+        through: Bank | None = None
+        resumed: Bank | None = None
+        for number, (_, stage) in enumerate(stages(sizing)):
+            through = build(stage, seed=0, data=self.data, previous=through)
+            resumed = build(stage, seed=0, data=self.data, previous=resumed)
+            for step in range(4):
+                batch = random_batch(sizing, 10 * number + step)
+                learn(through, batch)
+                learn(resumed, batch)
+                # as a checkpoint does: only names and numbers survive
+                resumed = attach(stage, {name: t.clone() for name, t in resumed.tensors().items()}, form="train")
+            for name, tensor in through.tensors().items():
+                assert torch.equal(tensor, resumed.tensors()[name]), f"stage {number}: {name}"
+
+    def test_missing_and_wrong_tensors_are_refused(self, variant: Mapping[str, Any]) -> None:
+        sizing = self.sized(variant, self.method.traits.ids[0])
+        tensors = freeze(self.bank(sizing)).tensors()
+        for name, tensor in tensors.items():
+            rest = {n: t for n, t in tensors.items() if n != name}
+            refusal(ArtifactError, partial(attach, sizing, rest), name)
+            wrong = {**rest, name: torch.cat([tensor, tensor[:1]])}
+            refusal(ArtifactError, partial(attach, sizing, wrong), name.split(".", 1)[1])
+
+    def test_freezing_stays_within_a_step(self, variant: Mapping[str, Any], storage: str) -> None:
+        sizing = self.sized(variant, self.method.traits.ids[0], storage=storage)
+        bank = self.bank(sizing, steps=2)
+        served, kept = freeze(bank), STORAGES.get(storage)
+        group, frozen = _group(bank), _group(served)
+        decoded = {name: t.clone() for name, t in bank.tensors().items()}
+        for holding in group.method.holdings(group.sizing.tables, group.sizing.settings):
+            if not isinstance(holding, (Rows, Array)):
+                continue
+            exact, stored = group.tensor(holding.name).detach(), frozen.tensor(holding.name)
+            if isinstance(holding, Rows):
+                near, limit = kept.decode(stored, holding.width), kept.step_size(exact)
+            else:
+                near, limit = kept.decode_array(stored, holding.weights), _array_limit(exact, storage)
+            assert ((near - exact).abs() <= limit).all(), f"{holding.name} is further off than {storage} allows"
+            decoded[f"0.{holding.name}"] = near
+        ids = random_batch(sizing, 5).ids
+        reread = attach(sizing, decoded, form="train").eval()
+        with torch.no_grad():
+            torch.testing.assert_close(served(ids), reread(ids), rtol=1e-5, atol=1e-6)
+            if storage == "float32":
+                assert torch.equal(served(ids), bank.eval()(ids))
+
+    def test_freezing_leaves_the_bank_alone(self, variant: Mapping[str, Any]) -> None:
+        sizing = self.sized(variant, self.method.traits.ids[0])
+        bank = self.bank(sizing, steps=1)
+        before = {name: tensor.clone() for name, tensor in bank.tensors().items()}
+        served = freeze(bank)
+        assert not served.training
+        assert not any(p.requires_grad for p in served.parameters())
+        for tensor in served.tensors().values():
+            tensor.zero_()
+        for name, tensor in bank.tensors().items():
+            assert torch.equal(tensor, before[name]), f"{name} shares memory with the frozen bank"
+
+    def test_a_memory_map_is_served_without_copying(
+        self, variant: Mapping[str, Any], storage: str, tmp_path: Path
+    ) -> None:
+        sizing = self.sized(variant, self.method.traits.ids[0], storage=storage)
+        frozen = freeze(self.bank(sizing, steps=1))
+        mapped, (first, last) = _mapped(frozen, tmp_path / "tables")
+        served = attach(frozen.sizing, mapped).eval()
+        for name, tensor in served.tensors().items():
+            assert first <= tensor.data_ptr() < last or not tensor.numel(), f"{name} was copied out of the map"
+        ids = random_batch(sizing, 6).ids
+        assert torch.equal(served(ids), frozen(ids))
+        assert served.held_bytes() == sizing.serve_bytes
+
+    def test_compiled_equals_eager(self, variant: Mapping[str, Any], one_of_a_kind: str) -> None:
+        served, ids = self._served(variant, one_of_a_kind)
+        torch._dynamo.reset()
+        compiled = torch.compile(served, backend="aot_eager", fullgraph=True)
+        assert torch.equal(compiled(ids), served(ids))
+
+    def test_exported_equals_eager(self, variant: Mapping[str, Any], one_of_a_kind: str) -> None:
+        served, ids = self._served(variant, one_of_a_kind)
+        program = torch.export.export(served, (ids,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+        exported = program.module()
+        assert torch.equal(exported(ids), served(ids))
+        assert torch.equal(exported(ids[:5]), served(ids[:5]))
+
+    def _served(self, variant: Mapping[str, Any], storage: str) -> tuple[Bank, Tensor]:
+        sizing = self.sized(variant, self.method.traits.ids[0], storage=storage)
+        return freeze(self.bank(sizing, steps=1)), random_batch(sizing, 12).ids
+
+
+def _group(bank: Bank) -> Group:
+    return bank.group_of(bank.sizing.order[0])
+
+
+def _array_limit(weights: Tensor, storage: str) -> Tensor:
+    """The error that a storage may make per weight of a shared array, which has a scale per 64 weights."""
+    kept = STORAGES.get(storage)
+    width = 64 if kept.code else 1
+    short = -len(weights) % width
+    rows = torch.cat([weights, weights[-1:].expand(short)]).reshape(-1, width)
+    return kept.step_size(rows).expand(-1, width).reshape(-1)[: len(weights)]
+
+
+def _mapped(bank: Bank, path: Path) -> tuple[dict[str, Tensor], tuple[int, int]]:
+    """The bank's tensors in one file, mapped read-only, and the addresses between which the map lies."""
+    placed = layout(bank.sizing)
+    size = max(p.offset_bytes + p.spec.nbytes for p in placed)
+    memory = np.zeros(size, dtype=np.uint8)
+    for place in placed:
+        data = bank.tensors()[place.name].contiguous().view(-1).view(torch.uint8).numpy()
+        memory[place.offset_bytes : place.offset_bytes + place.spec.nbytes] = data
+    memory.tofile(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch warns that the memory cannot be written: so it should be
+        mapped = torch.from_numpy(np.memmap(path, dtype=np.uint8, mode="r"))
+    found = {}
+    for place in placed:
+        part = mapped[place.offset_bytes : place.offset_bytes + place.spec.nbytes]
+        found[place.name] = part.view(getattr(torch, place.spec.dtype)).view(place.spec.shape)
+    return found, (mapped.data_ptr(), mapped.data_ptr() + size)
