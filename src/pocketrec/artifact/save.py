@@ -179,19 +179,21 @@ def _check_space(folder: Path, needed_bytes: int) -> None:
 
 
 def _write(folder: Path, manifest: Manifest, plans: Mapping[str, Sequence[FilePlan]]) -> Manifest:
+    text = b""
     try:
         entries = tuple(entry for part, plan in plans.items() for entry in _write_part(folder, part, plan, manifest))
         files.sync_folder(folder)
         whole = replace(manifest, files=entries)
-        passing = folder / f".{MANIFEST_NAME.partition('.')[0]}.tmp"
-        _write_text(passing, whole.to_bytes())
+        text, passing = whole.to_bytes(), folder / ".manifest.tmp"
+        _write_text(passing, text)
+        files.rename(passing, folder / MANIFEST_NAME)
+        files.sync_folder(folder)
     except BaseException:
         with suppress(OSError):  # the first error is the one to tell; what is left is swept by the next save
-            _sweep(folder)
+            # Once the new manifest stands there, a power cut may still bring the old one back: its files must stay.
+            if _manifest_text(folder) != text:
+                _sweep(folder)
         raise
-    # From here on nothing is swept until the folder is on the disk: a power cut may bring the old manifest back.
-    files.rename(passing, folder / MANIFEST_NAME)
-    files.sync_folder(folder)
     with suppress(OSError):  # the artifact is whole; what is left is swept by the next save
         _sweep(folder)
     return whole
