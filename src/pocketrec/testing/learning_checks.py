@@ -156,7 +156,8 @@ class LearningChecks(Cases):
         assert losses[-1] < 0.8 * losses[0]
 
     def test_from_dense_is_as_the_traits_say(self, variant: Mapping[str, Any]) -> None:
-        tables = small_tables(self.method.traits.ids[0])
+        ids = self.method.traits.ids
+        tables = small_tables("plain" if "plain" in ids else ids[0])  # whose numbers are those of dense rows
         method = of(self.method.name, variant)
         sizing = method.size(tables, max(dense_float32_bytes(tables) * 2, method.least_bytes(tables)))
         bank, draw = self.bank(sizing), torch.Generator().manual_seed(0)
@@ -168,7 +169,7 @@ class LearningChecks(Cases):
             method.from_dense(_group(bank), weights)
         made, wanted = torch.cat(dense_tables(bank)).detach(), torch.cat(list(weights.values()))
         lost = float((made - wanted).square().mean() / wanted.square().mean())
-        assert lost < 0.6, f"{lost:.0%} of the tables is lost although there are twice the bytes"
+        assert lost < 0.5, f"{lost:.0%} of the tables is lost although there are twice the bytes"
 
     def test_a_bank_goes_on_from_the_one_before(self, variant: Mapping[str, Any], space: IdSpace) -> None:
         sizing = self.sized(variant, space)

@@ -25,6 +25,7 @@ from pocketrec.compress.parts.row_tables import starts, total_rows, uniform_rows
 from pocketrec.compress.parts.seed import SEED, read_seed, write_seed
 from pocketrec.compress.share import proportional, waterfill
 from pocketrec.compress.storage import STORAGES
+from pocketrec.spec.errors import OptionError
 from pocketrec.spec.sizing import GroupSizing, TableSizing
 from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import TableSpec
@@ -85,6 +86,12 @@ class HashRows(Method):
     def from_dense(self, group: Group, weights: Mapping[str, Tensor]) -> None:
         import torch  # here, not above: sizing answers without it
 
+        for sized in group.sizing.tables:
+            if sized.ids == "hash63":
+                raise OptionError(
+                    f"hash_rows reads table {sized.table.name!r} by hashes of tokens: whose the rows of a dense table are "
+                    "cannot be told. Use plain ids."
+                )
         rows = group.tensor("rows").data.zero_()
         shared = torch.zeros(rows.shape[0], 1)
         for index, sized in enumerate(group.sizing.tables):
