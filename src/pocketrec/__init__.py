@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pocketrec.compress import size as size
     from pocketrec.compress.embedding_bag import EmbeddingBag as EmbeddingBag
     from pocketrec.pipeline import load as load
-    from pocketrec.pipeline import train as train
+    from pocketrec.pipeline.train import train as train
 
     __version__: str
 
