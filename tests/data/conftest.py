@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from pocketrec.data import text_blocks
 from pocketrec.data.synthetic import SyntheticReport, SyntheticSpec, write_synthetic
 from pocketrec.spec.schema import DenseTransform, Field, Schema
 
-ALL_KINDS = Schema(
+_ALL_KINDS = Schema(
     fields=(
         Field(name="y", kind="label"),
         Field(name="w", kind="weight"),
@@ -26,7 +27,7 @@ ALL_KINDS = Schema(
 )
 
 
-def write_all_kinds(path: Path, rows: int, *, seed: int = 0, shuffled_time: bool = False) -> Path:
+def _write(path: Path, rows: int, *, seed: int = 0, shuffled_time: bool = False) -> Path:
     """A CSV log with every kind of column, values missing here and there, new tokens towards the end."""
     rng = np.random.default_rng(seed)
     times = rng.permutation(rows) // 3 if shuffled_time else np.arange(rows) // 3
@@ -40,6 +41,18 @@ def write_all_kinds(path: Path, rows: int, *, seed: int = 0, shuffled_time: bool
         )
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+@pytest.fixture
+def all_kinds() -> Schema:
+    """A schema with every kind of column."""
+    return _ALL_KINDS
+
+
+@pytest.fixture
+def write_log() -> Callable[..., Path]:
+    """Writes a log of that schema: (path, rows, seed=, shuffled_time=)."""
+    return _write
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def test_bad_lines_do_not_move_the_numbers_of_the_others(
     monkeypatch.setattr(text_blocks, "BLOCK_BYTES", size)
     blocks, bad = read(tmp_path, b"1,2\n3\n4,5,6\n\n7,8\r\n\r\n9,\n")
     assert rows(blocks) == [(1, b"1", b"2"), (5, b"7", b"8"), (7, b"9", b"")]
-    assert bad.counts == {"1 columns instead of 2": 1, "3 columns instead of 2": 1, "1 column instead of 2": 2}
+    assert bad.counts == {"1 columns instead of 2": 3, "3 columns instead of 2": 1}
     assert blocks[-1].after.row == 7
 
 
@@ -48,7 +48,7 @@ def test_bad_lines_do_not_move_the_numbers_of_the_others(
     ("text", "row"), [(b"1,2\n3\n", 2), (b"1,2\n3,4,5\n", 2), (b"1,2\n\n3,4\n", 2), (b"\n1,2\n", 1)]
 )
 def test_the_first_bad_line_is_named(tmp_path: Path, text: bytes, row: int) -> None:
-    with pytest.raises(BadRow, match=f"log.csv, row {row}: . columns? instead of 2"):
+    with pytest.raises(BadRow, match=f"log.csv, row {row}: . columns instead of 2"):
         read(tmp_path, text, "fail")
 
 

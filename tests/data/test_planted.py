@@ -74,11 +74,12 @@ def test_missing_values_come_in_their_shares_and_together() -> None:
 def test_the_law_turns_with_the_age_of_a_row() -> None:
     still, turning = LAW, replace(LAW, drift=1.0)
     assert np.array_equal(still.rows(0, 9, N, CALIBRATION).logit, still.rows(0, 9, 10 * N, CALIBRATION).logit)
-    first = turning.rows(0, 500, N, CALIBRATION)
-    np.testing.assert_allclose(first.logit, still.rows(0, 500, N, CALIBRATION).logit, atol=0.2)
-    last = turning.rows(N - 500, N, N, CALIBRATION)
-    apart = np.abs(last.logit - still.rows(N - 500, N, N, CALIBRATION).logit)
-    assert apart.mean() > 0.5
+    apart = [
+        np.abs(turning.rows(at, at + 500, N, CALIBRATION).logit - still.rows(at, at + 500, N, CALIBRATION).logit)
+        for at in (0, N - 500)
+    ]
+    assert np.median(apart[0]) < 0.1  # a few rows are in another cluster already
+    assert np.median(apart[1]) > 0.5
 
 
 @pytest.mark.parametrize("zipf", [0.5, 1.0, 2.0])

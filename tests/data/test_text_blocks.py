@@ -39,6 +39,15 @@ def test_reading_goes_on_at_any_place_it_named(tmp_path: Path, name: str) -> Non
         assert TEXT[:after].endswith(block)
 
 
+@pytest.mark.parametrize("name", ["a.tsv", "a.tsv.gz"])
+def test_a_block_depends_on_where_it_begins_only(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, name, TEXT)
+    for size in (1, 3, 100, 333):
+        blocks = list(text_blocks(path, block_bytes=size))
+        for i in (0, 2, len(blocks) - 2):
+            assert list(text_blocks(path, start=blocks[i][1], block_bytes=size)) == blocks[i + 1 :]
+
+
 def test_the_last_line_needs_no_newline(tmp_path: Path) -> None:
     blocks = list(text_blocks(written(tmp_path, "a.tsv", b"one\ntwo"), block_bytes=4))
     assert blocks == [(b"one\n", 4), (b"two", 7)]

@@ -6,15 +6,15 @@ Training (from files) and serving (from frames) both pass through here, so they 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pocketrec.data import values
 from pocketrec.data.bad_rows import BadRows
-from pocketrec.data.values import Values, integers, moments_in_time, numbers, tokens
 from pocketrec.native.hash63 import hash_tokens
 from pocketrec.spec.errors import SchemaError
 from pocketrec.spec.schema import Field, Schema
@@ -103,14 +103,21 @@ def read_columns(table: pa.Table, schema: Schema, *, file: str, rows: np.ndarray
     """
     raw = {f.name: _whole(table, f, file) for f in schema.fields}
     faults = _Faults(len(table))
+    tokens = {}
+    numbers: dict[str, dict[str, np.ndarray]] = {"dense": {}, "categorical": {}, "label": {}, "weight": {}, "time": {}}
+    for f in schema.fields:  # in the order of the columns, so that the first fault of a row is the leftmost
+        if f.kind == "categorical" and f.ids != "plain":
+            tokens[f.name] = _tokens(raw[f.name], f, faults)
+        else:
+            numbers[f.kind][f.name] = _CHECKS[f.kind](raw[f.name], f, faults)
     columns = Columns(
         n=len(table),
-        dense={f.name: _dense(raw[f.name], f, faults) for f in schema.dense},
-        tokens={f.name: _tokens(raw[f.name], f, faults) for f in schema.categorical if f.ids != "plain"},
-        plain={f.name: _plain(raw[f.name], f, faults) for f in schema.categorical if f.ids == "plain"},
-        label=_label(raw[schema.label.name], schema.label, faults) if schema.label else None,
-        weight=_weight(raw[schema.weight.name], schema.weight, faults) if schema.weight else None,
-        time=_time(raw[schema.time.name], schema.time, faults) if schema.time else None,
+        dense=numbers["dense"],
+        tokens=tokens,
+        plain=numbers["categorical"],
+        label=next(iter(numbers["label"].values()), None),
+        weight=next(iter(numbers["weight"].values()), None),
+        time=next(iter(numbers["time"].values()), None),
     )
     if not faults.which.any():
         return columns
@@ -136,7 +143,7 @@ def _whole(table: pa.Table, field: Field, file: str) -> pa.Array:
 
 
 def _dense(raw: pa.Array, field: Field, faults: _Faults) -> np.ndarray:
-    got = _unread(numbers(raw), raw, field, "not a number", faults)
+    got = _unread(values.numbers(raw), raw, field, "not a number", faults)
     present = ~got.missing
     faults.mark(field.name, "not a finite number", present & ~np.isfinite(got.values), raw)
     faults.mark(field.name, "beyond the range of float32", present & (np.abs(got.values) > _FLOAT32_MAX), raw)
@@ -144,7 +151,7 @@ def _dense(raw: pa.Array, field: Field, faults: _Faults) -> np.ndarray:
 
 
 def _tokens(raw: pa.Array, field: Field, faults: _Faults) -> Tokens:
-    got, wrong = tokens(raw)
+    got, wrong = values.tokens(raw)
     faults.mark(field.name, "not a token (text, or a whole number)", wrong, raw)
     codes = got.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
     if field.tokens == "hex":
@@ -156,7 +163,7 @@ def _tokens(raw: pa.Array, field: Field, faults: _Faults) -> Tokens:
 
 
 def _plain(raw: pa.Array, field: Field, faults: _Faults) -> np.ndarray:
-    got = _unread(integers(raw), raw, field, "not a whole number", faults)
+    got = _unread(values.integers(raw), raw, field, "not a whole number", faults)
     assert field.rows is not None
     faults.mark(field.name, "missing, but plain ids cannot be", got.missing, raw)
     outside = (got.values < 0) | (got.values >= field.rows)
@@ -165,14 +172,14 @@ def _plain(raw: pa.Array, field: Field, faults: _Faults) -> np.ndarray:
 
 
 def _label(raw: pa.Array, field: Field, faults: _Faults) -> np.ndarray:
-    got = _unread(numbers(raw), raw, field, "not a number", faults)
+    got = _unread(values.numbers(raw), raw, field, "not a number", faults)
     faults.mark(field.name, "label missing", got.missing, raw)
     faults.mark(field.name, "label not 0 or 1", (got.values != 0) & (got.values != 1), raw)
     return got.values.astype(np.float32)
 
 
 def _weight(raw: pa.Array, field: Field, faults: _Faults) -> np.ndarray:
-    got = _unread(numbers(raw), raw, field, "not a number", faults)
+    got = _unread(values.numbers(raw), raw, field, "not a number", faults)
     faults.mark(field.name, "weight missing", got.missing, raw)
     outside = ~((got.values >= 0) & (got.values <= _FLOAT32_MAX))
     faults.mark(field.name, "weight not a finite number of 0 or more", outside, raw)
@@ -180,13 +187,22 @@ def _weight(raw: pa.Array, field: Field, faults: _Faults) -> np.ndarray:
 
 
 def _time(raw: pa.Array, field: Field, faults: _Faults) -> np.ndarray:
-    got = moments_in_time(raw) if field.clock == "iso8601" else numbers(raw)
+    got = values.moments_in_time(raw) if field.clock == "iso8601" else values.numbers(raw)
     got = _unread(got, raw, field, "not a time" if field.clock == "iso8601" else "not a number", faults)
     faults.mark(field.name, "time missing", got.missing, raw)
     faults.mark(field.name, "not a finite number", ~np.isfinite(got.values), raw)
     return got.values
 
 
-def _unread(got: Values, raw: pa.Array, field: Field, reason: str, faults: _Faults) -> Values:
+_CHECKS: dict[str, Callable[[pa.Array, Field, _Faults], np.ndarray]] = {
+    "dense": _dense,
+    "categorical": _plain,
+    "label": _label,
+    "weight": _weight,
+    "time": _time,
+}
+
+
+def _unread(got: values.Values, raw: pa.Array, field: Field, reason: str, faults: _Faults) -> values.Values:
     faults.mark(field.name, reason, got.wrong, raw)
     return got

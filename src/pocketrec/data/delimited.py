@@ -45,9 +45,14 @@ def delimited_blocks(file: Path, schema: Schema, form: Form, bad: BadRows, start
     try:
         for text, offset in text_blocks(file, start=start.offset):
             text = text if place.offset else text.removeprefix(BOM)
-            table, numbers, seen = _split(text, form, wanted, file, place.row, bad)
-            place = Place(offset=offset, row=place.row + seen)
-            yield Block(table=table, rows=numbers, after=place)
+            table, good, wrong = _split(text, form, wanted)
+            if wrong and bad.mode == "fail":
+                yield from _rows_before(wrong[0][0], text, form, wanted, place)
+            for line, why in wrong:
+                bad.row(str(file), place.row + line + 1, None, why)
+            rows = good + (place.row + 1)
+            place = Place(offset=offset, row=place.row + len(good) + len(wrong))
+            yield Block(table=table, rows=rows, after=place)
     except Truncated as damage:
         bad.file(str(file), "truncated gzip", place.row, str(damage))
         return
@@ -55,14 +60,21 @@ def delimited_blocks(file: Path, schema: Schema, form: Form, bad: BadRows, start
         bad.file(str(file), "empty file", 0)
 
 
-def _split(
-    text: bytes, form: Form, wanted: list[str], file: Path, before: int, bad: BadRows
-) -> tuple[pa.Table, np.ndarray, int]:
-    """Columns of the well-formed lines, their row numbers, and how many lines there were."""
+def _rows_before(line: int, text: bytes, form: Form, wanted: list[str], place: Place) -> Iterator[Block]:
+    """The rows before a line of the block, so that a bad value among them is found before the bad line is told."""
+    head = b"".join(text.splitlines(keepends=True)[:line])
+    if head:
+        table, good, _ = _split(head, form, wanted)
+        after = Place(offset=place.offset + len(head), row=place.row + line)
+        yield Block(table=table, rows=good + (place.row + 1), after=after)
+
+
+def _split(text: bytes, form: Form, wanted: list[str]) -> tuple[pa.Table, np.ndarray, list[tuple[int, str]]]:
+    """Columns of the well-formed lines; their numbers, int64 from 0; and the other lines in order, with the reason."""
     wrong: list[tuple[int, str]] = []
 
     def note(row: Any) -> str:
-        wrong.append((row.number, f"{row.actual_columns} columns instead of {row.expected_columns}"))
+        wrong.append((row.number - 1, f"{row.actual_columns} columns instead of {row.expected_columns}"))
         return "skip"
 
     table = pa_csv.read_csv(
@@ -79,23 +91,19 @@ def _split(
             column_types={name: pa.binary() for name in wanted}, include_columns=wanted, strings_can_be_null=False
         ),
     )
-    lines = table.num_rows + len(wrong)
-    keep = np.ones(lines, dtype=bool)
-    keep[[number - 1 for number, _ in wrong]] = False
-    rows = np.flatnonzero(keep)
+    good = np.setdiff1d(np.arange(table.num_rows + len(wrong)), [line for line, _ in wrong], assume_unique=True)
     empty = _empty_lines(text) if len(form.names) > 1 else []
     if empty:
         # pyarrow makes a row of empty values of an empty line, but a row with no delimiter has too few columns.
-        wrong += [(line + 1, f"1 column instead of {len(form.names)}") for line in empty]
-        full = ~np.isin(rows, empty)
-        table, rows = table.filter(pa.array(full)), rows[full]
-    for number, why in sorted(wrong):
-        bad.row(str(file), before + number, None, why)
-    return table, rows + before + 1, lines
+        wrong += [(line, f"1 columns instead of {len(form.names)}") for line in empty]
+        full = ~np.isin(good, empty)
+        table, good = table.filter(pa.array(full)), good[full]
+    return table, good.astype(np.int64), sorted(wrong)
 
 
 def _empty_lines(text: bytes) -> list[int]:
-    """Numbers of the lines, from 0, that hold nothing."""
+    """Numbers of the lines, from 0, that hold nothing; found fast when there are none."""
     if not text.startswith((b"\n", b"\r\n")) and b"\n\n" not in text and b"\n\r\n" not in text:
         return []
-    return [i for i, line in enumerate(text.removesuffix(b"\n").split(b"\n")) if not line.strip(b"\r")]
+    lines = text.removesuffix(b"\n").split(b"\n")
+    return [i for i, line in enumerate(lines) if not line.strip(b"\r")]

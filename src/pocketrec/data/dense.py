@@ -33,18 +33,17 @@ class Moments:
 
     @staticmethod
     def of(values: np.ndarray) -> Moments:
-        """Of finite numbers [n]; sums in float64."""
+        """Of finite numbers [n].
+
+        Sums are rounded once (math.fsum): NumPy's depend in their last bits on where an array lies in memory, and a
+        cache made again must have the same bytes.
+        """
         if not values.size:
             return Moments()
         wide = values.astype(np.float64)
-        mean = float(wide.mean())
-        return Moments(
-            count=wide.size,
-            mean=mean,
-            m2=float(((wide - mean) ** 2).sum()),
-            low=float(wide.min()),
-            high=float(wide.max()),
-        )
+        mean = math.fsum(wide.tolist()) / wide.size
+        m2 = math.fsum(((wide - mean) ** 2).tolist())
+        return Moments(count=wide.size, mean=mean, m2=m2, low=float(wide.min()), high=float(wide.max()))
 
     def merge(self, other: Moments) -> Moments:
         """Of both heaps together (Chan, Golub, LeVeque 1979, eq. 2.1)."""

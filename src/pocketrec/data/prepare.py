@@ -78,7 +78,9 @@ def prepare(
     final = folder / _key(job)
     if not final.is_dir():
         with _own(final.with_suffix(".work")) as work:
-            if not final.is_dir():
+            if final.is_dir():  # another process made it while we waited
+                shutil.rmtree(work)
+            else:
                 _make(job, work, final)
     return Dataset.open(final)
 

@@ -34,27 +34,27 @@ def text_blocks(file: Path, *, start: int = 0, block_bytes: int | None = None) -
         Truncated: for damaged gzip, after the whole lines before the damage.
     """
     size = block_bytes or BLOCK_BYTES
-    offset, rest = start, b""
     pieces = _pieces(file, size, start)
-    damage: Truncated | None = None
-    while True:
-        try:
-            piece = next(pieces, b"")
-        except Truncated as caught:
-            damage, piece = caught, b""
-        if not piece:
-            break
-        cut = piece.rfind(b"\n") + 1
+    offset, text, damage, ended = start, b"", None, False
+    while not ended or text:
+        # The block that begins at an offset ends where it ends, whatever was read before: a resumed pass must make the
+        # same blocks. So as many bytes as a block may have are gathered before it is cut.
+        while not ended and (len(text) < size or b"\n" not in text):
+            try:
+                piece = next(pieces, b"")
+            except Truncated as caught:
+                damage, piece = caught, b""
+            text, ended = text + piece, not piece
+        cut = text.rfind(b"\n", 0, size) + 1 or text.find(b"\n") + 1
         if not cut:
-            rest += piece
-            continue
-        block, rest = rest + piece[:cut], piece[cut:]
-        offset += len(block)
-        yield block, offset
+            break
+        offset += cut
+        yield text[:cut], offset
+        text = text[cut:]
     if damage:
         raise damage
-    if rest:
-        yield rest, offset + len(rest)
+    if text:
+        yield text, offset + len(text)
 
 
 def first_line(file: Path) -> tuple[bytes, int]:

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pytest
+
+from pocketrec.data.bad_rows import BadRows
+from pocketrec.data.dataset import Dataset
+from pocketrec.data.encoder import Encoded, Encoder
+from pocketrec.data.prepare import prepare
+from pocketrec.data.scan import scan
+from pocketrec.data.split import Split
+from pocketrec.native.hash63 import hash_tokens
+from pocketrec.spec.errors import BadRow, OptionError, SchemaError
+from pocketrec.spec.schema import Schema
+from pocketrec.spec.table import IdSpace
+
+WriteLog = Callable[..., Path]
+SPACES: list[dict[str, IdSpace]] = [{}, {"c": "hash63"}, {"c": "plain"}]
+
+
+@pytest.fixture
+def log(tmp_path: Path, write_log: WriteLog) -> Path:
+    return write_log(tmp_path / "log.csv", 400)
+
+
+@pytest.fixture
+def dataset(log: Path, tmp_path: Path, all_kinds: Schema) -> Dataset:
+    return prepare(log, all_kinds, cache=tmp_path / "cache", split=Split(train="1/2", validation="1/4", test="1/4"))
+
+
+def cached(dataset: Dataset, spaces: dict[str, IdSpace]) -> Encoded:
+    (batch,) = dataset.batches(("train", "validation", "test"), batch_size=10_000, id_spaces=spaces)
+    assert batch.weight is not None
+    return Encoded(
+        dense=batch.dense.numpy(), ids=batch.ids.numpy(), label=batch.label.numpy(), weight=batch.weight.numpy()
+    )
+
+
+def as_known_to_training(ids: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """What the cache holds, with tokens that came after the training rows as unknown."""
+    rows = dataset.table_specs(1)[0].rows
+    out = ids.copy()
+    assert rows is not None
+    out[:, :2] = np.where(out[:, :2] >= rows, 0, out[:, :2])
+    return out
+
+
+def frames(log: Path) -> dict[str, Any]:
+    """The same rows as people hold them, with numbers where the file has digits."""
+    typed = pa_csv.read_csv(log, convert_options=pa_csv.ConvertOptions(strings_can_be_null=True))
+    return {
+        "text": pd.read_csv(log, dtype=str, keep_default_na=False),
+        "pandas": pd.read_csv(log),
+        "arrow": typed,
+        "lists": typed.to_pydict(),
+        "dictionaries": pa.table(
+            {n: typed[n].dictionary_encode() if n in ("c", "h") else typed[n] for n in typed.column_names}
+        ),
+    }
+
+
+@pytest.mark.parametrize("kind", ["text", "pandas", "arrow", "lists", "dictionaries"])
+@pytest.mark.parametrize("spaces", SPACES, ids=["rank", "hash63", "plain"])
+def test_serving_encodes_bit_for_bit_as_training_did(
+    log: Path, dataset: Dataset, kind: str, spaces: dict[str, IdSpace]
+) -> None:
+    want, got = cached(dataset, spaces), dataset.encoder().encode(frames(log)[kind], id_spaces=spaces)
+    assert got.dense.tobytes() == want.dense.tobytes()
+    ids = want.ids if spaces == {"c": "hash63"} else as_known_to_training(want.ids, dataset)
+    assert np.array_equal(got.ids, ids)
+    assert (got.ids.dtype, got.dense.dtype) == (np.int64, np.float32)
+    assert got.label is not None
+    assert got.weight is not None
+    assert np.array_equal(got.label, want.label if want.label is not None else [])
+    assert np.array_equal(got.weight, want.weight if want.weight is not None else [])
+
+
+def test_so_does_reading_files_and_one_row_at_a_time(log: Path, dataset: Dataset, all_kinds: Schema) -> None:
+    encoder, frame = dataset.encoder("validation"), pd.read_csv(log)
+    whole = encoder.encode(frame)
+    assert (whole.ids[:, 0] > 0).mean() > 0.95
+    read = [encoder.encode_columns(columns) for columns in scan(log, all_kinds, BadRows("fail"))]
+    assert np.array_equal(np.concatenate([part.ids for part in read]), whole.ids)
+    for i in (0, 7, 399):
+        one = encoder.encode(frame.iloc[i : i + 1])
+        assert one.dense.tobytes() == whole.dense[i : i + 1].tobytes()
+        assert np.array_equal(one.ids, whole.ids[i : i + 1])
+
+
+def test_it_survives_being_taken_apart(log: Path, dataset: Dataset) -> None:
+    encoder = dataset.encoder()
+    again = Encoder.from_parts(json.loads(json.dumps(encoder.to_json())), encoder.to_arrays())
+    frame = pd.read_csv(log)
+    one, two = encoder.encode(frame), again.encode(frame)
+    assert one.dense.tobytes() == two.dense.tobytes()
+    assert np.array_equal(one.ids, two.ids)
+    tokens = dataset.table_specs(1)[0].rows
+    assert tokens is not None
+    assert sum(array.nbytes for array in encoder.to_arrays().values()) == 12 * (tokens - 1)
+
+
+def test_a_cut_encoder_knows_the_first_ranks_only(log: Path, dataset: Dataset) -> None:
+    frame, encoder = pd.read_csv(log), dataset.encoder()
+    whole, cut = encoder.encode(frame), encoder.cut({"c": 5}).encode(frame)
+    assert np.array_equal(cut.ids[:, :2], np.where(whole.ids[:, :2] > 5, 0, whole.ids[:, :2]))
+    assert np.array_equal(cut.ids[:, 2:], whole.ids[:, 2:])
+    assert encoder.cut({"c": 0}).to_arrays()["0.keys"].size == 0
+    with pytest.raises(OptionError, match=r"No vocabulary for h. Tables: c"):
+        encoder.cut({"h": 3})
+
+
+def test_extending_appends(dataset: Dataset) -> None:
+    encoder = dataset.encoder()
+    n = encoder.vocabularies["c"].size
+    grown = encoder.extend({"c": hash_tokens(pa.array(["t1", "brand new", "newer"]))})
+    row = {"d": [1.0], "e": [1.0], "c": ["brand new"], "c2": ["newer"], "h": ["x"], "p": [0]}
+    assert encoder.encode(row).ids[0, :2].tolist() == [0, 0]
+    assert grown.encode(row).ids[0, :2].tolist() == [n + 1, n + 2]
+    assert np.array_equal(grown.vocabularies["c"].tokens()[:n], encoder.vocabularies["c"].tokens())
+
+
+def test_label_and_weight_may_be_absent_when_predicting(dataset: Dataset) -> None:
+    got = dataset.encoder().encode(
+        {"d": [None], "e": [None], "c": [None], "c2": ["t1"], "h": ["x"], "p": ["3"], "more": [1]}
+    )
+    assert got.label is None
+    assert got.weight is None
+    assert got.dense[0, 1:].tolist() == [1.0, 0.5]
+    assert got.ids[0, 0] > 0  # missing is an ordinary token
+
+
+def test_bad_frames_name_row_and_column(dataset: Dataset) -> None:
+    good: dict[str, list[Any]] = {
+        "d": [1, 2],
+        "e": [1, 2],
+        "c": ["a", "b"],
+        "c2": ["a", "b"],
+        "h": ["x", "y"],
+        "p": [0, 1],
+    }
+    with pytest.raises(SchemaError, match=r"the frame: there must be one column 'e'"):
+        dataset.encoder().encode({name: values for name, values in good.items() if name != "e"})
+    with pytest.raises(BadRow, match="the frame, row 2, column d: not a finite number"):
+        dataset.encoder().encode({**good, "d": [1.0, float("inf")]})
+    with pytest.raises(BadRow, match="the frame, row 1, column p: not an id from 0 to 5"):
+        dataset.encoder().encode({**good, "p": [6, 0]})
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data, arrays: data.pop("schema"),
+        lambda data, arrays: data.update(tables=[]),
+        lambda data, arrays: data.update(fitted={}),
+        lambda data, arrays: data.update(fitted={"d": 3}),
+        lambda data, arrays: arrays.pop("0.keys"),
+        lambda data, arrays: arrays.update({"0.keys": arrays["0.keys"][::-1]}),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(dataset: Dataset, spoil: Callable[[Any, Any], None]) -> None:
+    encoder = dataset.encoder()
+    data, arrays = encoder.to_json(), encoder.to_arrays()
+    spoil(data, arrays)
+    with pytest.raises(OptionError):
+        Encoder.from_parts(data, arrays)
+
+
+def test_encoding_nothing_gives_nothing(dataset: Dataset) -> None:
+    names = ("d", "e", "c", "c2", "h", "p")
+    got = dataset.encoder().encode(pa.table({name: pa.array([], pa.string()) for name in names}))
+    assert got.ids.shape == (0, 4)
+    assert got.dense.shape == (0, 3)
