@@ -89,8 +89,8 @@ class HashRows(Method):
         for sized in group.sizing.tables:
             if sized.ids == "hash63":
                 raise OptionError(
-                    f"hash_rows reads table {sized.table.name!r} by hashes of tokens: whose the rows of a dense table are "
-                    "cannot be told. Use plain ids."
+                    f"hash_rows reads table {sized.table.name!r} by hashes of tokens; "
+                    "whose the rows of a dense table are cannot be told. Use plain ids."
                 )
         rows = group.tensor("rows").data.zero_()
         shared = torch.zeros(rows.shape[0], 1)
