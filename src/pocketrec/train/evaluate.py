@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,23 +11,54 @@ from numpy.typing import NDArray
 from pocketrec.models import Model
 from pocketrec.train.source import BatchSource
 
-__all__ = ["logits_of"]
+__all__ = ["Scores", "logits_of", "scores_of"]
 
 
-def logits_of(
-    model: Model, source: BatchSource, *, batch_size: int, precision: str = "float32"
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Labels and logits of all rows in file order, float32 [rows] each. The model's mode is put back afterwards."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scores:
+    """What was observed and what was predicted, in file order.
+
+    Attributes:
+        labels: float32 [rows], 0 or 1.
+        logits: float32 [rows].
+        weights: float32 [rows], or None when every row counts once.
+    """
+
+    labels: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    weights: NDArray[np.float32] | None
+
+
+def scores_of(model: Model, source: BatchSource, *, batch_size: int, precision: str = "float32") -> Scores:
+    """Scores of all rows. The model's mode is put back afterwards.
+
+    Args:
+        model: nothing of it changes.
+        source: the rows; 12 bytes of memory are taken per row.
+        batch_size: rows at a time.
+        precision: ``float32``, or ``bfloat16`` for the products of the dense nets.
+    """
     was_training = model.training
     model.eval()
-    labels, logits = [], []
+    labels, logits, weights = [torch.zeros(0)], [torch.zeros(0)], []
     try:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             for batch in source.batches(batch_size=batch_size, order="time", seed=0, epoch=0, start=0):
                 logits.append(model(batch.dense, batch.ids).float())
                 labels.append(batch.label)
+                if batch.weight is not None:
+                    weights.append(batch.weight)
     finally:
         model.train(was_training)
-    if not labels:
-        return np.zeros(0, np.float32), np.zeros(0, np.float32)
-    return torch.cat(labels).numpy(), torch.cat(logits).numpy()
+    return Scores(
+        labels=torch.cat(labels).numpy(), logits=torch.cat(logits).numpy(),
+        weights=torch.cat(weights).numpy() if weights else None,
+    )  # fmt: skip
+
+
+def logits_of(
+    model: Model, source: BatchSource, *, batch_size: int, precision: str = "float32"
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Labels and logits of :func:`scores_of`, for those who do not weight."""
+    found = scores_of(model, source, batch_size=batch_size, precision=precision)
+    return found.labels, found.logits

@@ -15,6 +15,7 @@ class GracefulInterrupt:
     """While this context is open, the first SIGINT or SIGTERM sets :attr:`asked`; the second acts at once.
 
     A signal in the middle of an update would leave half a step behind. Outside the main thread nothing is installed.
+    Afterwards the handlers from before are back.
     """
 
     def __init__(self) -> None:
@@ -36,4 +37,6 @@ class GracefulInterrupt:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # None stands for a handler that was not installed from Python, and cannot be put back from there
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._before.clear()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, final
 
 from rich.console import Console
@@ -9,58 +12,84 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 __all__ = ["ProgressBar"]
 
-# The text is refreshed every so many steps: drawing costs more than a small step.
-_EVERY = 20
+# Drawing costs more than a small step, so the bar is told of steps only so often.
+_EVERY_S = 0.1
+# Share of the newest step in the running mean of the loss.
+_NEWEST = 0.02
 
 
 @final
 class ProgressBar:
     """One bar per stage, over all its batches; a line per epoch stays above it.
 
+    Where there is no terminal (a log file) only the lines are written.
+
     Args:
         label: what is trained.
         console: where to draw; standard error when not given, so that standard output stays clean.
+        clock: seconds, from anywhere.
     """
 
-    def __init__(self, label: str, console: Console | None = None) -> None:
-        self._label, self._console = label, console or Console(stderr=True)
+    def __init__(
+        self, label: str, console: Console | None = None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._label, self._console, self._clock = label, console or Console(stderr=True), clock
         self._bar: Progress | None = None
         self._task = TaskID(0)
-        self._loss, self._batch_size, self._auc = 0.0, 0, ""
+        self._batch_size, self._done, self._shown_at_s = 0, 0, 0.0
+        self._loss: float | None = None
+        self._auc = ""
 
     def begin(self, *, stage: str, epochs: int, batches: int, batch_size: int, epoch: int, batch: int) -> None:
         self.end()
-        self._batch_size = batch_size
+        self._batch_size, self._done, self._loss, self._auc = batch_size, epoch * batches + batch, None, ""
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"),
-            TimeRemainingColumn(), console=self._console, transient=True,
+            TextColumn("left"), TimeRemainingColumn(), console=self._console, transient=True, get_time=self._clock,
         )  # fmt: skip
-        self._task = self._bar.add_task(
-            f"{self._label} {stage}", total=epochs * batches, completed=epoch * batches + batch, figures=""
-        )
+        name = f"{self._label} {stage}"
+        self._task = self._bar.add_task(name, total=epochs * batches, completed=self._done, figures="")
         self._bar.start()
+        self._shown_at_s = self._clock()
 
     def step(self, *, step: int, batch: int, loss: float) -> None:
-        self._loss = loss if self._loss == 0.0 else 0.98 * self._loss + 0.02 * loss
-        if self._bar is None or step % _EVERY:
-            return
-        self._bar.advance(self._task, _EVERY)
-        speed = self._bar.tasks[0].speed
-        rows = f"{speed * self._batch_size:,.0f} rows/s" if speed else ""
-        self._bar.update(self._task, figures=f"{rows} loss {self._loss:.4f} {self._auc}")
+        self._done += 1
+        self._loss = loss if self._loss is None else (1 - _NEWEST) * self._loss + _NEWEST * loss
+        if self._clock() - self._shown_at_s >= _EVERY_S:
+            self._show()
 
     def epoch(self, entry: dict[str, Any]) -> None:
         if self._bar is None:
             return
         auc = entry.get("auc")
-        self._auc = "" if auc is None else f"val AUC {auc:.4f}"
-        valid = "" if auc is None else f"  validation AUC {auc:.5f}  log-loss {entry['logloss']:.5f}"
+        self._auc = "" if auc is None else f"validation AUC {auc:.4f}"
+        self._show()
+        valid = f"  log-loss {entry['logloss']:.5f}" if "logloss" in entry else ""
+        valid = (f"  validation AUC {auc:.5f}" if auc is not None else "") + valid
+        left_s = self._bar.tasks[0].time_remaining
+        left = f"  at most {timedelta(seconds=int(left_s))} left" if left_s else ""
         self._bar.console.print(
             f"{self._label} {entry['stage']} epoch {entry['epoch']}: loss {entry['train_loss']:.5f}{valid}"
-            f"  {entry['rows_per_s']:,.0f} rows/s"
+            f"  {entry['rows_per_s']:,.0f} rows/s{left}",
+            soft_wrap=True,
         )
 
     def end(self) -> None:
         if self._bar is not None:
+            self._show()
             self._bar.stop()
             self._bar = None
+
+    def _show(self) -> None:
+        """Bring the bar to the present step."""
+        if self._bar is None:
+            return
+        self._shown_at_s = self._clock()
+        self._bar.update(self._task, completed=self._done)
+        speed = self._bar.tasks[0].speed
+        figures = [
+            f"{speed * self._batch_size:,.0f} rows/s" if speed else "",
+            "" if self._loss is None else f"loss {self._loss:.4f}",
+            self._auc,
+        ]
+        self._bar.update(self._task, figures=" ".join(filter(None, figures)))

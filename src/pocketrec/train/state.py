@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from torch import Tensor
 from pocketrec.artifact.checkpoint import latest_checkpoint, save_checkpoint
 from pocketrec.artifact.load import Artifact
 from pocketrec.models import Model
-from pocketrec.spec.errors import ArtifactError
+from pocketrec.spec.errors import ArtifactError, OptionError
 from pocketrec.train.optim import load_optimizer_tensors, optimizer_tensors
 
-__all__ = ["TrainState", "load_into", "restore", "save"]
+__all__ = ["TrainState", "copy_nets", "load_into", "parts_of", "restore", "save"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,7 +28,9 @@ class TrainState:
         epoch: number of the epoch within the stage, from 0.
         batch: the next batch of the epoch.
         step: steps made in all stages.
-        loss_sum: sum of the losses of the epoch's batches so far.
+        rows: rows of the epoch's batches so far.
+        loss_sum: sum of the losses of these rows (of batches, times their rows).
+        seconds: time that these batches took, of all processes that worked on the epoch.
         best_epoch: the best epoch of the last stage so far, counted from 1; 0 for none.
         best_value: its validation figure, larger is better.
         best_metrics: all its validation metrics, or None.
@@ -38,11 +41,30 @@ class TrainState:
     epoch: int = 0
     batch: int = 0
     step: int = 0
+    rows: int = 0
     loss_sum: float = 0.0
+    seconds: float = 0.0
     best_epoch: int = 0
     best_value: float = 0.0
     best_metrics: dict[str, Any] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+
+    def next_epoch(self) -> None:
+        """Count one epoch more; its sums begin at 0."""
+        self.epoch, self.batch, self.rows, self.loss_sum, self.seconds = self.epoch + 1, 0, 0, 0.0, 0.0
+
+    def next_stage(self) -> None:
+        """Count one stage more; epochs begin anew."""
+        self.stage, self.epoch, self.batch = self.stage + 1, 0, 0
+
+
+def parts_of(model: Model, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Tensor]]:
+    """All tensors that training changes, by part and name. They share memory with the model: nothing is copied."""
+    return {
+        "nets": {name: t.detach() for name, t in model.nets().items()},
+        "bank": model.bank.tensors(),
+        "optimizer": optimizer_tensors(optimizer),
+    }
 
 
 def save(
@@ -51,40 +73,64 @@ def save(
     model: Model,
     optimizer: torch.optim.Optimizer,
     *,
-    run: dict[str, Any],
+    run: Mapping[str, Any],
     keep: int = 2,
 ) -> None:
-    """Write a checkpoint, atomically. `run` says what the run is (sizing, configuration, seed): a resume checks it."""
-    parts: dict[str, dict[str, Tensor]] = {
-        "nets": {name: t.detach() for name, t in model.nets().items()},
-        "bank": model.bank.tensors(),
-        "optimizer": optimizer_tensors(optimizer),
-    }
-    save_checkpoint(folder, state.step, {"run": run, "state": asdict(state)}, parts, keep=keep)
+    """Write a checkpoint, atomically. `run` says what the run is (sizing, configuration, seed): a resume checks it.
+
+    Raises:
+        ArtifactError: no space, or no permission. The checkpoints that were there still are.
+    """
+    save_checkpoint(folder, state.step, {"run": run, "state": asdict(state)}, parts_of(model, optimizer), keep=keep)
 
 
-def restore(folder: Path, run: dict[str, Any]) -> tuple[TrainState, Artifact] | None:
-    """The newest whole checkpoint, or None. ArtifactError if it is of another run."""
+def restore(folder: Path, run: Mapping[str, Any]) -> tuple[TrainState, Artifact] | None:
+    """The newest whole checkpoint, or None.
+
+    Raises:
+        ArtifactError: it is of another run, or of another program.
+    """
     found = latest_checkpoint(folder)
     if found is None:
         return None
-    theirs = found.manifest.content["run"]
+    theirs, state = found.manifest.content.get("run"), found.manifest.content.get("state")
+    if not isinstance(theirs, Mapping) or not isinstance(state, Mapping):
+        raise ArtifactError(f"The checkpoint {found.path} was not written by this trainer. Take another folder.")
     different = sorted(key for key in {*run, *theirs} if run.get(key) != theirs.get(key))
     if different:
         raise ArtifactError(
-            f"The checkpoint in {folder} is of another run: {', '.join(different)} differ. "
+            f"The checkpoint {found.path} is of another run: {', '.join(different)} differ. "
             "Take another folder, or delete this one to start anew."
         )
-    return TrainState(**found.manifest.content["state"]), found
+    try:
+        return TrainState(**state), found
+    except TypeError as wrong:
+        raise ArtifactError(f"The state in the checkpoint {found.path} is not one of this trainer: {wrong}.") from wrong
 
 
-def load_into(artifact: Artifact, model: Model, optimizer: torch.optim.Optimizer | None = None) -> None:
-    """Copy a checkpoint's tensors into a model of the same form, and its optimizer's state."""
-    nets = artifact.tensors("nets")
-    with torch.no_grad():
-        for name, target in model.nets().items():
-            target.copy_(nets[name])
-        for name, tensor in artifact.tensors("bank").items():
-            model.bank.tensors()[name].copy_(tensor)
-    if optimizer is not None:
-        load_optimizer_tensors(optimizer, artifact.tensors("optimizer"))
+def load_into(parts: Mapping[str, Mapping[str, Tensor]], model: Model, optimizer: torch.optim.Optimizer) -> None:
+    """Copy tensors as of :func:`parts_of` into a model of the same form, and into its optimizer."""
+    copy_nets(model, parts["nets"])
+    bank = model.bank.tensors()
+    assert bank.keys() == parts["bank"].keys(), "the sizing is the same, so are its tensors"
+    for name, tensor in bank.items():
+        tensor.copy_(parts["bank"][name])
+    load_optimizer_tensors(optimizer, parts["optimizer"])
+
+
+def copy_nets(model: Model, nets: Mapping[str, Tensor]) -> None:
+    """Copy values of everything outside the bank.
+
+    Raises:
+        OptionError: they are of a model of another form. Nothing was changed.
+    """
+    here = {name: t.detach() for name, t in model.nets().items()}
+    for name in sorted({*here, *nets}):
+        ours, theirs = (list(n[name].shape) if name in n else "not there" for n in (here, nets))
+        if ours != theirs:
+            raise OptionError(
+                f"These are the nets of another model: {name!r} is {theirs} in them and {ours} in this one. "
+                "Keep the model's name, widths and features."
+            )
+    for name, tensor in here.items():
+        tensor.copy_(nets[name])

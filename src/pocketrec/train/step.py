@@ -17,11 +17,15 @@ __all__ = ["loss_of", "train_step"]
 
 
 def loss_of(logits: Tensor, batch: Batch) -> Tensor:
-    """Log-loss per row, weighted if the batch has weights: scalar float32."""
+    """Log-loss per row in nats, weighted if the batch has weights: scalar float32.
+
+    A batch whose weights are all 0 has loss 0 and teaches nothing.
+    """
     each = torch.nn.functional.binary_cross_entropy_with_logits(logits, batch.label, reduction="none")
     if batch.weight is None:
         return each.mean()
-    return (each * batch.weight).sum() / batch.weight.sum()
+    # the smallest normal float32 stands in for a sum of 0, so that 0 / 0 is 0
+    return (each * batch.weight).sum() / batch.weight.sum().clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def train_step(
@@ -30,25 +34,16 @@ def train_step(
     """Learn from one batch and return its loss.
 
     Raises:
-        NotFinite: the loss or a gradient is NaN or infinite; no weight and no row was changed. `where` names the batch.
+        NotFinite: the loss or the norm of the gradients is NaN or infinite; no weight and no row was changed. `where`
+            names the batch.
     """
-    optimizer.zero_grad(set_to_none=True)
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
-        logits = model(batch.dense, batch.ids)
-    loss = loss_of(logits, batch)
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        model.bank.discard()
-        raise NotFinite(f"{where}: the loss is {value}. {_suspect(batch)} No weight and no row was changed.")
-    loss.backward()  # type: ignore[no-untyped-call]
-    model.bank.collect()
-    norm = _gradient_norm(model, stage)
-    if not math.isfinite(norm):
+    try:
+        value = _gradients(model, optimizer, batch, config, stage, where)
+    except BaseException:
+        # whatever it was (NaN, an id out of range, a second Ctrl-C): nothing of this batch may reach the next one
         model.bank.discard()
         optimizer.zero_grad(set_to_none=True)
-        raise NotFinite(f"{where}: the gradient's norm is {norm}. {_suspect(batch)} No weight and no row was changed.")
-    if config.clip_norm is not None and norm > config.clip_norm:
-        _scale(model, config.clip_norm / norm)
+        raise
     if stage.dense:
         optimizer.step()
     if stage.tables:
@@ -58,7 +53,28 @@ def train_step(
     return value
 
 
+def _gradients(
+    model: Model, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainConfig, stage: Stage, where: str
+) -> float:
+    """Loss of the batch; its gradients, clipped, wait in the dense parameters and in the bank."""
+    optimizer.zero_grad(set_to_none=True)
+    with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
+        logits = model(batch.dense, batch.ids)
+    loss = loss_of(logits, batch)
+    value = float(loss.detach())
+    _refuse(value, "loss", batch, where)
+    loss.backward()  # type: ignore[no-untyped-call]
+    if stage.tables:
+        model.bank.collect()
+    norm = _gradient_norm(model, stage)
+    _refuse(norm, "norm of the gradients", batch, where)
+    if config.clip_norm is not None and norm > config.clip_norm:
+        _scale(model, config.clip_norm / norm)
+    return value
+
+
 def _gradient_norm(model: Model, stage: Stage) -> float:
+    """L2 norm over all that this stage trains, dense parameters and rows together."""
     dense = [p.grad for p in model.dense_parameters() if p.grad is not None] if stage.dense else []
     squared = float(torch.nn.utils.get_total_norm(dense)) ** 2 if dense else 0.0
     if stage.tables:
@@ -73,9 +89,16 @@ def _scale(model: Model, factor: float) -> None:
     model.bank.scale(factor)
 
 
+def _refuse(value: float, what: str, batch: Batch, where: str) -> None:
+    if not math.isfinite(value):
+        raise NotFinite(f"{where}: the {what} is {value}. {_suspect(batch)} No weight and no row was changed.")
+
+
 def _suspect(batch: Batch) -> str:
     """What to look at first."""
-    if not torch.isfinite(batch.dense).all():
-        row = int((~torch.isfinite(batch.dense)).any(dim=1).nonzero()[0])
-        return f"Row {row} of the batch has dense numbers that are not finite: check the source and the schema."
+    inputs = {"dense numbers": batch.dense, "a label": batch.label, "a weight": batch.weight}
+    for what, tensor in inputs.items():
+        if tensor is not None and not torch.isfinite(tensor).all():
+            row = int((~torch.isfinite(tensor)).flatten(1 if tensor.dim() > 1 else 0).nonzero()[0, 0])
+            return f"Row {row} of the batch (from 0) has {what} not finite: check the source and the schema."
     return "The inputs are finite: lower the learning rates, or set clip_norm."

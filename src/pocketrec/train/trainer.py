@@ -4,54 +4,40 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, final
 
 import torch
-from torch import Tensor
 
-from pocketrec.compress import Bank, build, stages
+from pocketrec.artifact.load import Artifact
+from pocketrec.compress import Bank, attach, build, stages
 from pocketrec.metrics import Metrics, evaluate
 from pocketrec.models import Model
-from pocketrec.spec.errors import TrainingError
+from pocketrec.spec.errors import NotFinite, TrainingError
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.stage import Stage
+from pocketrec.train.best import BestEpoch
 from pocketrec.train.config import TrainConfig
-from pocketrec.train.evaluate import logits_of
+from pocketrec.train.evaluate import scores_of
 from pocketrec.train.interrupt import GracefulInterrupt
-from pocketrec.train.optim import dense_optimizer, load_optimizer_tensors
-from pocketrec.train.source import BatchSource, TrainingData
-from pocketrec.train.state import TrainState, load_into, restore, save
+from pocketrec.train.optim import dense_optimizer, load_optimizer_tensors, optimizer_tensors
+from pocketrec.train.outcome import Outcome
+from pocketrec.train.source import Batch, BatchSource, Part, TrainingData
+from pocketrec.train.state import TrainState, copy_nets, restore, save
 from pocketrec.train.step import train_step
 from pocketrec.train.warm_start import WarmStart
 from pocketrec.train.watch import Silent, Watcher
 
-__all__ = ["Outcome", "Trainer"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What training ended with.
-
-    Attributes:
-        model: the trained model over its training bank, at the best epoch if one was chosen, else at the last.
-        history: one entry per epoch: stage, epoch, train_loss, rows_per_s, seconds, and on validation auc, logloss ...
-        best_epoch: the chosen epoch of the last stage, from 1; the last one without validation rows.
-        validation: metrics of that epoch on the validation rows, or None.
-        optimizer: of the dense nets, in its last state.
-    """
-
-    model: Model
-    history: list[dict[str, Any]]
-    best_epoch: int
-    validation: Metrics | None
-    optimizer: torch.optim.Optimizer
+__all__ = ["Trainer"]
 
 
 @final
 class Trainer:
     """Trains one model on one machine.
+
+    Memory: one copy of the tables and their optimizer's state; two while a stage takes over the stage before or an
+    earlier model is continued; and one more for the best epoch where there is no folder to put it in.
 
     Args:
         sizing: what the tables are.
@@ -64,12 +50,15 @@ class Trainer:
         start: yesterday's model, whose rows, nets and optimizer state are taken over.
         extra: what methods may need to build (counts, value sets).
         watcher: told how it goes.
+        identity: what else must be equal for a checkpoint to be of this run, JSON only: which data, which model.
+            Sizing, configuration, seed and numbers of rows always must.
     """
 
     def __init__(
         self, sizing: Sizing, make_model: Callable[[Bank], Model], data: TrainingData, config: TrainConfig, *,
         seed: int, folder: Path | None = None, restore_best: bool = True, start: WarmStart | None = None,
         extra: Mapping[str, Any] | None = None, watcher: Watcher | None = None,
+        identity: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self.stages: Sequence[tuple[Stage, Sizing]] = stages(sizing)
         self.make_model, self.data, self.config, self.seed = make_model, data, config, seed
@@ -77,129 +66,184 @@ class Trainer:
         self.start = start
         self.watcher: Watcher = watcher or Silent()
         self.state = TrainState()
-        # what must be equal for a checkpoint to be of this run
-        self.run_identity: dict[str, Any] = {"sizing": sizing.to_json(), "config": asdict(config), "seed": seed}
+        self.run_identity: dict[str, Any] = {
+            **(identity or {}), "sizing": sizing.to_json(), "config": asdict(config), "seed": seed,
+            "start": None if start is None else int(start.bank.steps),
+        }  # fmt: skip
         self.model: Model
         self.optimizer: torch.optim.Optimizer
-        self._best: dict[str, Tensor] | None = None
+        self._notes: list[str] = []
+        self._best = BestEpoch(None if folder is None else folder / "best", self.run_identity)
 
     def run(self) -> Outcome:
         """Train to the end, or go on from the folder's newest checkpoint.
 
         Raises:
             NotFinite: see :func:`pocketrec.train.step.train_step`.
-            KeyboardInterrupt: after Ctrl-C, at the end of a step, with a checkpoint written.
+            TrainingError: a stage has no rows to train on.
+            ArtifactError: the folder holds another run, or a checkpoint could not be written.
+            KeyboardInterrupt: after Ctrl-C or SIGTERM, at the end of a step, with a checkpoint written.
         """
         with GracefulInterrupt() as interrupt:
             try:
                 self._begin()
                 for number in range(self.state.stage, len(self.stages)):
                     if number > self.state.stage:
-                        self._enter(number)
+                        self._enter()
                     self._stage(interrupt)
             finally:
                 self.watcher.end()
-        self._take_best()
+        state = self.state
+        if self.restore_best and state.best_epoch not in (0, state.epoch):
+            self._best.bring_back(state, self.model, self.optimizer)
         return Outcome(
-            model=self.model.eval(), history=self.state.history,
-            best_epoch=self.state.best_epoch or self.state.epoch,
-            validation=None if self.state.best_metrics is None else Metrics(**self.state.best_metrics),
-            optimizer=self.optimizer,
+            model=self.model.eval(), history=state.history, best_epoch=state.best_epoch or state.epoch,
+            validation=None if state.best_metrics is None else Metrics(**state.best_metrics),
+            optimizer=self.optimizer, notes=tuple(self._notes),
         )  # fmt: skip
 
     # -- stages ------------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        found = restore(self.folder, self.run_identity) if self.folder is not None else None
-        if found is None:
-            self._make(0, None if self.start is None else self.start.bank)
+        """Make the first stage, or what the newest checkpoint holds."""
+        parts: tuple[Part, ...] = ("train", "validation")
+        rows = {part: self._rows(part) for part in parts}
+        for stage, _ in self.stages:
+            if not rows[stage.split]:
+                raise TrainingError(
+                    f"Stage {stage.name!r} trains on {stage.split} rows, and there are none. Change the split."
+                )
+        self.run_identity["rows"] = rows
+        found = None if self.folder is None else restore(self.folder, self.run_identity)
+        if found is not None:
+            self._resume(*found)
+        else:
+            self._make(0, None if self.start is None else self.start.bank_for(self.stages[0][1]))
             if self.start is not None:
-                _copy_nets(self.model, self.start.nets)
+                copy_nets(self.model, self.start.nets)
                 load_optimizer_tensors(self.optimizer, self.start.optimizer)
-            return
-        self.state, artifact = found
-        self._make(self.state.stage, None)
-        load_into(artifact, self.model, self.optimizer)
 
-    def _enter(self, number: int) -> None:
+    def _rows(self, part: Part) -> int:
+        source = self.data.source(part, _id_spaces(self.stages[0][1]))
+        return 0 if source is None else source.batch_count(1)
+
+    def _resume(self, state: TrainState, artifact: Artifact) -> None:
+        self.state = state
+        # attached, not copied into a bank that was built anew: the seeds of hashes come with the tensors
+        tensors = {name: t.clone() for name, t in artifact.tensors("bank").items()}
+        self._set(attach(self.stages[state.stage][1], tensors, form="train"))
+        copy_nets(self.model, artifact.tensors("nets"))
+        load_optimizer_tensors(self.optimizer, artifact.tensors("optimizer"))
+        self._notes.append(f"Went on at step {state.step} of {artifact.path}.")
+        self._notes.extend(f"Passed over: {reason}" for reason in artifact.skipped)
+
+    def _enter(self) -> None:
         """Go on to the next stage: tables warm from the stage before, nets carried over."""
         before, optimizer = self.model, self.optimizer
-        self.state.stage, self.state.epoch, self.state.batch = number, 0, 0
-        self.state.best_epoch, self.state.best_metrics, self._best = 0, None, None
-        self._make(number, before.bank)
-        _copy_nets(self.model, before.nets())
-        if self.stages[number][0].optimizer == "keep":
-            self.optimizer.load_state_dict(optimizer.state_dict())
+        self.state.next_stage()
+        self._make(self.state.stage, before.bank)
+        copy_nets(self.model, before.nets())
+        if self.stages[self.state.stage][0].optimizer == "keep":
+            load_optimizer_tensors(self.optimizer, optimizer_tensors(optimizer))
+        else:
+            self.model.bank.reset_state()
 
     def _make(self, number: int, previous: Bank | None) -> None:
-        bank = build(self.stages[number][1], seed=self.seed, data=self.extra, previous=previous)
+        sizing = self.stages[number][1]
+        bank = build(sizing, seed=self.seed, data=self.extra, previous=previous)
+        # attached once more: hashes follow the seeds in the tensors, and `previous` may have brought its own
+        self._set(attach(sizing, bank.tensors(), form="train"))
+
+    def _set(self, bank: Bank) -> None:
         self.model = self.make_model(bank).train()
         self.optimizer = dense_optimizer(self.model.dense_parameters(), self.config)
 
     def _stage(self, interrupt: GracefulInterrupt) -> None:
-        stage = self.stages[self.state.stage][0]
-        spaces = self.model.bank.id_spaces()
-        source = self.data.source(stage.split, spaces)
-        if source is None:
-            raise TrainingError(f"Stage {stage.name!r} trains on {stage.split} rows, and there are none.")
-        validation = self.data.source("validation", spaces)
+        stage, sizing = self.stages[self.state.stage]
         epochs = stage.epochs or self.config.epochs
+        if self._finished(epochs):
+            return
+        source = self.data.source(stage.split, _id_spaces(sizing))
+        assert source is not None, "rows were counted before the first stage"
+        validation = self.data.source("validation", _id_spaces(sizing)) if self._rows("validation") else None
         self.watcher.begin(
             stage=stage.name, epochs=epochs, batches=source.batch_count(self.config.batch_size),
             batch_size=self.config.batch_size, epoch=self.state.epoch, batch=self.state.batch,
         )  # fmt: skip
-        while self.state.epoch < epochs and not self._out_of_patience():
-            self._epoch(stage, source, validation, interrupt)
+        while not self._finished(epochs):
+            self._epoch(stage, source, interrupt)
+            self._finish_epoch(stage, validation)
+            if interrupt.asked:
+                raise KeyboardInterrupt
 
-    def _out_of_patience(self) -> bool:
-        patience, last = self.config.patience, self.state.stage == len(self.stages) - 1
-        return bool(
-            last and patience and self.state.best_epoch and self.state.epoch - self.state.best_epoch >= patience
-        )
+    def _in_last_stage(self) -> bool:
+        return self.state.stage == len(self.stages) - 1
+
+    def _finished(self, epochs: int) -> bool:
+        """Whether the present stage is over: all epochs made, or patience lost (in the last stage only)."""
+        epoch, best, patience = self.state.epoch, self.state.best_epoch, self.config.patience
+        lost = patience is not None and best > 0 and epoch - best >= patience
+        return epoch >= epochs or (lost and self._in_last_stage())
 
     # -- epochs ------------------------------------------------------------------------------------------------------
 
-    def _epoch(
-        self, stage: Stage, source: BatchSource, validation: BatchSource | None, interrupt: GracefulInterrupt
-    ) -> None:
+    def _epoch(self, stage: Stage, source: BatchSource, interrupt: GracefulInterrupt) -> None:
         state, config = self.state, self.config
-        count, first, began = source.batch_count(config.batch_size), state.batch, time.perf_counter()
+        count, began = source.batch_count(config.batch_size), time.perf_counter()
+        if state.batch == count:  # stopped between the last batch and its validation
+            return
         for batch in source.batches(
-            batch_size=config.batch_size, order=config.order, seed=self.seed, epoch=state.epoch, start=first
+            batch_size=config.batch_size, order=config.order, seed=self.seed, epoch=state.epoch, start=state.batch
         ):
-            where = f"Stage {stage.name}, epoch {state.epoch + 1}, batch {state.batch}"
-            loss = train_step(self.model, self.optimizer, batch, config, stage, where=where)
-            state.loss_sum += loss
-            state.batch += 1
-            state.step += 1
-            self.watcher.step(step=state.step, batch=state.batch, loss=loss)
+            self._learn(stage, batch)
+            state.seconds += time.perf_counter() - began
             if interrupt.asked:
                 self._checkpoint()
                 raise KeyboardInterrupt
             if state.step % config.checkpoint_steps == 0 and state.batch < count:
                 self._checkpoint()
-        seconds = time.perf_counter() - began
-        rows = (state.batch - first) * config.batch_size
-        self._finish_epoch(stage, validation, seconds, rows / max(seconds, 1e-9))
+            began = time.perf_counter()
 
-    def _finish_epoch(self, stage: Stage, validation: BatchSource | None, seconds: float, rows_per_s: float) -> None:
+    def _learn(self, stage: Stage, batch: Batch) -> None:
+        state = self.state
+        where = f"Stage {stage.name}, epoch {state.epoch + 1}, batch {state.batch} (from 0)"
+        loss = train_step(self.model, self.optimizer, batch, self.config, stage, where=where)
+        rows = len(batch.label)
+        state.loss_sum += loss * rows
+        state.rows += rows
+        state.batch += 1
+        state.step += 1
+        self.watcher.step(step=state.step, batch=state.batch, loss=loss)
+
+    def _finish_epoch(self, stage: Stage, validation: BatchSource | None) -> None:
         state = self.state
         entry: dict[str, Any] = {
-            "stage": stage.name, "epoch": state.epoch + 1, "train_loss": state.loss_sum / max(1, state.batch),
-            "rows_per_s": rows_per_s, "seconds": seconds,
+            "stage": stage.name, "epoch": state.epoch + 1, "step": state.step,
+            "train_loss": state.loss_sum / state.rows, "rows_per_s": state.rows / max(state.seconds, 1e-9),
+            "seconds": state.seconds,
         }  # fmt: skip
-        if validation is not None:
-            labels, logits = logits_of(
-                self.model, validation, batch_size=self.config.evaluation_batch_size, precision=self.config.precision
-            )
-            metrics = evaluate(labels, logits)
+        metrics = None if validation is None else self._validate(stage, validation)
+        if metrics is not None:
             entry.update(auc=metrics.auc, logloss=metrics.logloss)
         state.history.append(entry)
-        state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
-        if validation is not None:
+        state.next_epoch()
+        if metrics is not None and self._in_last_stage():
             self._judge(metrics)
         self._checkpoint()
         self.watcher.epoch(entry)
+
+    def _validate(self, stage: Stage, validation: BatchSource) -> Metrics:
+        config = self.config
+        found = scores_of(
+            self.model, validation, batch_size=config.evaluation_batch_size, precision=config.precision
+        )  # fmt: skip
+        try:
+            return evaluate(found.labels, found.logits, found.weights)
+        except NotFinite as wrong:
+            raise NotFinite(
+                f"Stage {stage.name}, epoch {self.state.epoch + 1}, validation: {wrong} "
+                "The weights have grown too large: lower the learning rates, or set clip_norm."
+            ) from wrong
 
     def _judge(self, metrics: Metrics) -> None:
         # with one class only there is no AUC; log-loss can always be compared
@@ -209,34 +253,14 @@ class Trainer:
             return
         self.state.best_epoch, self.state.best_value = self.state.epoch, value
         self.state.best_metrics = asdict(metrics)
-        if not self.restore_best:
-            return
-        if self.folder is None:
-            self._best = {name: t.clone() for name, t in self._tensors().items()}
-        else:
-            save(self.folder / "best", self.state, self.model, self.optimizer, run=self.run_identity, keep=1)
-
-    def _tensors(self) -> dict[str, Tensor]:
-        nets = {f"nets.{name}": t.detach() for name, t in self.model.nets().items()}
-        return {**nets, **{f"bank.{name}": t for name, t in self.model.bank.tensors().items()}}
+        if self.restore_best:
+            self._best.keep(self.state, self.model, self.optimizer)
 
     def _checkpoint(self) -> None:
         if self.folder is not None:
             save(self.folder, self.state, self.model, self.optimizer, run=self.run_identity)
 
-    def _take_best(self) -> None:
-        if not self.restore_best or self.state.best_epoch in (0, self.state.epoch):
-            return
-        if self._best is not None:
-            for name, tensor in self._tensors().items():
-                tensor.copy_(self._best[name])
-        elif self.folder is not None:
-            found = restore(self.folder / "best", self.run_identity)
-            assert found is not None, "the best epoch was saved before the checkpoint that names it"
-            load_into(found[1], self.model)
 
-
-def _copy_nets(model: Model, nets: Mapping[str, Tensor]) -> None:
-    with torch.no_grad():
-        for name, target in model.nets().items():
-            target.copy_(nets[name])
+def _id_spaces(sizing: Sizing) -> tuple[str, ...]:
+    """The id space of each column of ids."""
+    return tuple(sizing.of(name).ids for name in sizing.order)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from pocketrec.compress import Bank
+from pocketrec.spec.errors import OptionError
+from pocketrec.spec.sizing import Sizing
 
 __all__ = ["WarmStart"]
 
@@ -25,3 +27,17 @@ class WarmStart:
     bank: Bank
     nets: Mapping[str, Tensor]
     optimizer: Mapping[str, Tensor]
+
+    def bank_for(self, sizing: Sizing) -> Bank:
+        """The bank, to be continued in a bank of this sizing.
+
+        Raises:
+            OptionError: the rows are updated by another optimizer now, so that its state would begin anew.
+        """
+        was, now = self.bank.sizing.optimizer.name, sizing.optimizer.name
+        if was != now:
+            raise OptionError(
+                f"The rows of the model to continue were updated by {was}, now by {now}: their state cannot be taken "
+                f"over. Keep optimizer.name {was}."
+            )
+        return self.bank

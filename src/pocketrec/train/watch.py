@@ -21,7 +21,7 @@ class Watcher(Protocol):
         ...
 
     def epoch(self, entry: dict[str, Any]) -> None:
-        """An epoch ended; `entry` has stage, epoch, train_loss, rows_per_s and validation figures."""
+        """An epoch ended; `entry` is as in :class:`~pocketrec.train.outcome.Outcome`'s history."""
         ...
 
     def end(self) -> None:
@@ -62,20 +62,27 @@ class TensorBoard:
             raise ImportError("TensorBoard is not installed. Run: pip install 'pocketrec[tensorboard]'") from missing
         self._writer = SummaryWriter(str(folder))
         self._every = every
-        self._steps_of_epochs = 0
+        self._resumed = False
 
     def begin(self, *, stage: str, epochs: int, batches: int, batch_size: int, epoch: int, batch: int) -> None:
-        pass
+        self._resumed = epoch > 0 or batch > 0
 
     def step(self, *, step: int, batch: int, loss: float) -> None:
-        self._steps_of_epochs = step
+        self._hide_from(step)
         if step % self._every == 0:
             self._writer.add_scalar("train/loss", loss, step)
 
     def epoch(self, entry: dict[str, Any]) -> None:
+        self._hide_from(entry["step"])
         for name, value in entry.items():
             if isinstance(value, float):
-                self._writer.add_scalar(f"epoch/{name}", value, self._steps_of_epochs)
+                self._writer.add_scalar(f"epoch/{name}", value, entry["step"])
+
+    def _hide_from(self, step: int) -> None:
+        """After a resume, hide what the killed run drew beyond its last checkpoint: it is drawn again."""
+        if self._resumed:
+            self._writer.close()
+            self._writer.purge_step, self._resumed = step, False
 
     def end(self) -> None:
         self._writer.close()

@@ -1,0 +1,35 @@
+"""Outcome: what training ended with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from pocketrec.metrics import Metrics
+from pocketrec.models import Model
+
+__all__ = ["Outcome"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What training ended with.
+
+    Attributes:
+        model: the trained model over its training bank, at the best epoch if one was chosen, else at the last.
+        history: one entry per epoch, JSON only: stage, epoch (from 1, within the stage), step (of all stages so far),
+            train_loss, rows_per_s, seconds, and on validation rows auc (None with one class only) and logloss.
+        best_epoch: the chosen epoch of the last stage, from 1; the last one without validation rows.
+        validation: metrics of that epoch on the validation rows, or None.
+        optimizer: of the dense nets, as it was at the model's epoch.
+        notes: sentences to print: where a resume began, and which checkpoints it passed over.
+    """
+
+    model: Model
+    history: list[dict[str, Any]]
+    best_epoch: int
+    validation: Metrics | None
+    optimizer: torch.optim.Optimizer
+    notes: tuple[str, ...] = ()
