@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -139,6 +140,36 @@ def test_version_is_that_of_pyproject() -> None:
 def test_train_stays_the_function_whatever_was_imported_before(before: str) -> None:
     asserts = "import types; assert isinstance(pocketrec.train, types.FunctionType), pocketrec.train"
     loaded_by(f"import pocketrec\n{before}\n{asserts}\nfrom pocketrec.train import trainer")
+
+
+# ---------------------------------------------------------------- the README
+
+
+def test_the_readme_names_every_command() -> None:
+    named = re.findall(r"^\| `(\w+)` \|", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    assert sorted(named) == sorted(path.stem for path in (SOURCES / "cli").glob("[!_]*.py"))
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
+    [example] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    program = f"""
+import gzip
+from pocketrec.data.synthetic import SyntheticSpec, write_synthetic
+
+write_synthetic("clicks.tsv.gz", SyntheticSpec(rows=1000))
+names = ["label", *(f"I{{n}}" for n in range(1, 14)), *(f"C{{n}}" for n in range(1, 27))]
+rows = [line.rstrip("\\n").split("\\t") for line in gzip.open("clicks.tsv.gz", "rt")][:5]
+frame = dict(zip(names, zip(*rows, strict=True), strict=True))
+{example}
+assert trained.result.promised_bytes == trained.result.held_bytes == trained.result.file_bytes
+assert scores.shape == (5,) and bag.embedding_dim == 16
+"""
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert done.returncode == 0, done.stderr
 
 
 # ---------------------------------------------------------------- versions
