@@ -5,6 +5,7 @@
 >>> sizing = size(tables, "16x", method="hash_rows")
 >>> sizing.budget_bytes, sizing.serve_bytes
 (4200, 4168)
+>>> from pocketrec.compress import build, freeze
 >>> bank = build(sizing, seed=0)
 >>> freeze(bank).held_bytes()
 4168
@@ -12,9 +13,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from pocketrec.compress.method import METHODS, Method, of
@@ -41,12 +44,21 @@ _WITH_TENSORS = {
 def __getattr__(name: str) -> Any:
     if name not in _WITH_TENSORS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{_WITH_TENSORS[name]}")
-    # the submodules of the same names (build, freeze) would hide the functions after their import
-    for known, home in _WITH_TENSORS.items():
-        if home == _WITH_TENSORS[name]:
-            globals()[known] = getattr(module, known)
-    return globals()[name]
+    return getattr(import_module(f"{__name__}.{_WITH_TENSORS[name]}"), name)
+
+
+class _Package(ModuleType):
+    """This package, whose `build` and `freeze` are functions although modules of these names stand in it.
+
+    Python binds a submodule to its parent as soon as anybody imports it, which would hide the function of its name.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _WITH_TENSORS and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def size(

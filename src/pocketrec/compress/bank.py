@@ -132,18 +132,25 @@ class Bank(nn.Module):
     ) -> Tensor:
         if offsets is not None and len(self.groups) > 1:
             offsets = _offsets_of(group, offsets, len(self.sizing.order))
-        taped = self.form == "train" and self.training and self.gradient == "pairs" and torch.is_grad_enabled()
-        if taped:
-            if weights is not None and weights.requires_grad:
-                raise OptionError('Weights of values that train need bank.gradient = "sparse" or "dense", not "pairs".')
-            with torch.no_grad():
-                vectors = group.lookup(ids, offsets, weights, pool)
-            self._tapes.append(Tape(index, vectors.requires_grad_(), ids, offsets, weights, pool))
+        if self.form == "train" and self.gradient == "pairs":
+            vectors = self._taped(index, group, ids, offsets, weights, pool)
         else:
             vectors = group.lookup(ids, offsets, weights, pool, sparse=self.gradient == "sparse")
         if offsets is not None and pool == "none":
             return group.widened(vectors, group.tables_of(columns_of_values(offsets, len(group.columns))))
         return group.widened(vectors)
+
+    def _taped(
+        self, index: int, group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
+    ) -> Tensor:
+        """A lookup whose result is a leaf: its gradient becomes pairs. In eval mode nothing is left to learn from."""
+        if torch.is_grad_enabled() and weights is not None and weights.requires_grad:
+            raise OptionError('Weights of values that train need bank.gradient = "sparse" or "dense", not "pairs".')
+        with torch.no_grad():
+            vectors = group.lookup(ids, offsets, weights, pool)
+        if self.training and torch.is_grad_enabled():
+            self._tapes.append(Tape(index, vectors.requires_grad_(), ids, offsets, weights, pool))
+        return vectors
 
     def _check_limits(self, ids: Tensor, offsets: Tensor | None) -> None:
         assert self._limits is not None
