@@ -107,23 +107,22 @@ def latest_checkpoint(folder: Path) -> Artifact | None:
 def _names(folder: Path) -> list[str]:
     """The names of all checkpoints, finished or not, the oldest first."""
     try:
-        names = [name for name in files.list_names(folder) if (folder / name).is_dir()]
+        listed = files.list_names(folder)
     except FileNotFoundError:
         return []
     except OSError as wrong:
         raise ArtifactError(f"Cannot look for checkpoints in {folder}: {wrong.strerror or wrong}.") from wrong
-    return sorted(filter(_NAME.fullmatch, names), key=_number)
+    return sorted((name for name in listed if _number(name) and (folder / name).is_dir()), key=_number)
 
 
 def _number(name: str) -> int:
+    """The number of a save, 1 or more; 0 for a name that is none."""
     found = _NAME.fullmatch(name)
-    assert found is not None
-    return int(found[1])
+    return int(found[1]) if found else 0
 
 
 def _next_number(folder: Path) -> int:
-    names = _names(folder)
-    return _number(names[-1]) + 1 if names else 1
+    return max(map(_number, files.list_names(folder)), default=0) + 1
 
 
 def _remove_unfinished(folder: Path) -> None:
@@ -133,18 +132,19 @@ def _remove_unfinished(folder: Path) -> None:
 
 
 def _remove_oldest(folder: Path, keep: int, newest: Path) -> None:
-    """Keep the newest `keep` whole ones and what only a newer pocketrec can judge; the one just saved always stays."""
+    """Remove the whole ones beyond the newest `keep`, and broken ones. What was just saved stays whatever is found.
+
+    Whole is judged by sizes and headers. What cannot be read now, or only by a newer pocketrec, is not ours to judge.
+    """
     whole = 1
     for name in reversed(_names(folder)):
         if folder / name == newest:
             continue
-        if whole < keep:
-            try:
-                load_artifact(folder / name, verify="lazy", kind="checkpoint")
-                whole += 1
-                continue
-            except ArtifactVersion:
-                continue
-            except ArtifactError:
-                pass
-        remove_artifact(folder / name)
+        try:
+            load_artifact(folder / name, verify="lazy", kind="checkpoint")
+            whole += 1
+            superfluous = whole > keep
+        except ArtifactError as wrong:
+            superfluous = isinstance(wrong, ArtifactCorrupt)
+        if superfluous:
+            remove_artifact(folder / name)

@@ -123,7 +123,7 @@ def open_regular(path: Path) -> tuple[int, int]:
     try:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as wrong:
-        if wrong.errno in (errno.ELOOP, errno.ENXIO):
+        if wrong.errno == errno.ENXIO or path.is_symlink():
             raise ArtifactCorrupt(f"{path} is a link or a socket; an artifact holds plain files only.") from wrong
         raise
     about = os.fstat(file)

@@ -71,6 +71,10 @@ class MappedFile:
             length = header_length(files.read(file, 8, 0), file_bytes, str(path))
             entries = decode(files.read(file, 8 + length, 0), file_bytes, str(path))
             pages = mmap.mmap(file, file_bytes, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+        except ValueError as wrong:  # of mmap; ours are ValueErrors too
+            if isinstance(wrong, ArtifactCorrupt):
+                raise
+            raise ArtifactCorrupt(f"{path} was cut short while it was being opened.") from wrong
         finally:
             files.close(file)
         self.entries: dict[str, TensorEntry] = {entry.name: entry for entry in entries}
