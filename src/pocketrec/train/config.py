@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from pocketrec.spec.errors import OptionError
 
 __all__ = ["TrainConfig"]
+
+DenseOptimizer = Literal["adam", "adagrad", "sgd"]
+Precision = Literal["float32", "bfloat16"]
+Order = Literal["shuffle", "time"]
+ChooseBy = Literal["auc", "logloss"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,9 +27,10 @@ class TrainConfig:
         dense_optimizer: ``adam``, ``adagrad`` or ``sgd``.
         precision: ``float32``, or ``bfloat16`` for the products of the dense nets (tables and loss stay float32).
         order: ``shuffle`` (a new order every epoch, a pure function of the seed) or ``time`` (as in the files).
-        clip_norm: largest L2 norm of all gradients of a step together; None does not clip.
-        patience: epochs without a better validation log-loss or AUC after which training ends; None trains all epochs.
-        choose_by: what the best epoch is chosen by, on validation rows.
+        clip_norm: largest L2 norm of all gradients of a step together, nets and rows; None does not clip.
+        patience: epochs of the last stage without a better validation figure after which training ends; None trains
+            all epochs.
+        choose_by: what the best epoch is chosen by, on validation rows (log-loss where they are of one class).
         checkpoint_steps: steps between checkpoints; one is also made at the end of every epoch.
         evaluation_batch_size: rows per step where nothing is learned.
     """
@@ -31,20 +38,25 @@ class TrainConfig:
     epochs: int = 10
     batch_size: int = 512
     dense_lr: float = 1e-3
-    dense_optimizer: Literal["adam", "adagrad", "sgd"] = "adam"
-    precision: Literal["float32", "bfloat16"] = "float32"
-    order: Literal["shuffle", "time"] = "shuffle"
+    dense_optimizer: DenseOptimizer = "adam"
+    precision: Precision = "float32"
+    order: Order = "shuffle"
     clip_norm: float | None = None
     patience: int | None = 2
-    choose_by: Literal["auc", "logloss"] = "auc"
+    choose_by: ChooseBy = "auc"
     checkpoint_steps: int = 2000
     evaluation_batch_size: int = 4096
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "checkpoint_steps", "evaluation_batch_size"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} must be 1 or more, got {getattr(self, name)}.")
-        if not self.dense_lr > 0 or (self.clip_norm is not None and not self.clip_norm > 0):
-            raise OptionError(f"dense_lr and clip_norm must be above 0, got {self.dense_lr} and {self.clip_norm}.")
-        if self.patience is not None and self.patience < 1:
-            raise OptionError(f"patience must be 1 or more, or None, got {self.patience}.")
+        for name in ("epochs", "batch_size", "checkpoint_steps", "evaluation_batch_size", "patience"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise OptionError(f"{name} must be 1 or more, got {count}.")
+        for name in ("dense_lr", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise OptionError(f"{name} must be above 0 and finite, got {value}.")
+        choices = {"dense_optimizer": DenseOptimizer, "precision": Precision, "order": Order, "choose_by": ChooseBy}
+        for name, known in choices.items():
+            if getattr(self, name) not in get_args(known):
+                raise OptionError(f"{name} cannot be {getattr(self, name)!r}. Known: {', '.join(get_args(known))}.")
