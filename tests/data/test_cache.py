@@ -41,6 +41,16 @@ def test_arrays_are_mapped_and_read_only(tmp_path: Path) -> None:
         mapped[0, 0] = 1
 
 
+def test_released_pages_are_not_lost(tmp_path: Path) -> None:
+    files = CacheFiles(tmp_path)
+    array = files.create("ranks", (5000, 2), np.int32)
+    array[:] = 7
+    files.release([array, np.zeros(3)])
+    array[0] = 8
+    assert array.sum() == 7 * 10_000 + 2
+    assert files.map("ranks", (5000, 2), np.int32).sum() == 7 * 10_000 + 2
+
+
 def test_empty_arrays_need_no_map(tmp_path: Path) -> None:
     files = CacheFiles(tmp_path)
     files.create("ids", (4, 0), np.int64)

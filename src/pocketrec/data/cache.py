@@ -16,8 +16,9 @@ Rows are train rows, then validation rows, then test rows; each in order of time
 from __future__ import annotations
 
 import json
+import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,13 @@ class CacheFiles:
             np.save(self._path(name), np.zeros(shape, dtype=dtype), allow_pickle=False)
             return np.zeros(shape, dtype=dtype)
         return np.lib.format.open_memmap(self._path(name), mode="w+", dtype=dtype, shape=shape)
+
+    @staticmethod
+    def release(arrays: Iterable[np.ndarray]) -> None:
+        """Let go of the pages of memory maps; what was written stays, in the file and in the system's own cache."""
+        for array in arrays:
+            if isinstance(array.base, mmap.mmap):
+                array.base.madvise(mmap.MADV_DONTNEED)
 
     def save(self, name: str, array: np.ndarray) -> None:
         """A whole array at once."""

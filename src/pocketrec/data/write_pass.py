@@ -149,6 +149,7 @@ class WritePass:
                 ids[to] = np.stack([self._encoded(chunk, j)[kept] for j in others], axis=1)
             for name, out in maps.items():
                 out[to] = self.journal.array(chunk, name)[kept]
+            self.files.release([dense, ranks, ids, *maps.values()])
             progress("write", chunk + 1, self.journal.chunks)
 
     def _encoded(self, chunk: int, j: int) -> np.ndarray:
