@@ -8,15 +8,29 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+from typing import Annotated, Any
 
 import typer
 
-from pocketrec.cli._output import complain
+from pocketrec.cli._output import complain, say
 from pocketrec.spec.errors import PocketrecError
 
 __all__ = ["app", "main"]
 
+
+class _Commands(typer.core.TyperGroup):
+    """The group of all commands; Ctrl-C ends with a sentence and the shell's code for it, 130."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            complain("Interrupted. What was finished is kept: the same command again goes on from there.")
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="pocketrec",
     help="Give it a recommender and a number of bytes; it gives back the best recommender that fits.",
     no_args_is_help=True,
@@ -24,10 +38,33 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        import pocketrec
+
+        say(f"pocketrec {pocketrec.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """Give it a recommender and a number of bytes; it gives back the best recommender that fits."""
+
+
+def _paragraphs(text: str) -> str:
+    """Text whose lines are joined within paragraphs, so that they fill any width."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
 for _module in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
     if not _module.name.startswith("_"):
         _found = importlib.import_module(f"{__name__}.{_module.name}")
-        app.command(_module.name, help=_found.__doc__)(_found.command)
+        app.command(_module.name, help=_paragraphs(_found.__doc__ or ""))(_found.command)
 
 
 def main() -> None:
@@ -37,9 +74,6 @@ def main() -> None:
     except PocketrecError as mistake:
         complain(str(mistake))
         sys.exit(2)
-    except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as mistake:
-        complain(str(mistake))
+    except OSError as trouble:
+        complain(f"{trouble.strerror or trouble}{f': {trouble.filename}' if trouble.filename else ''}.")
         sys.exit(2)
-    except KeyboardInterrupt:
-        complain("Interrupted. Run the same command again to go on from the last checkpoint.")
-        sys.exit(130)

@@ -10,12 +10,18 @@ import yaml
 
 from pocketrec.spec.errors import OptionError
 
-__all__ = ["Cache", "Json", "Option", "Storage", "pairs"]
+__all__ = ["BadRows", "Cache", "Json", "Option", "Quiet", "Storage", "method_options", "pairs"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
 Cache = Annotated[
     Path | None, typer.Option("--cache", help="Folder of encoded data.", show_default="~/.cache/pocketrec")
 ]
+BadRows = Annotated[
+    str | None,
+    typer.Option("--bad-rows", help="fail at the first row that cannot be read, or skip and count such rows.",
+                 show_default="fail"),
+]  # fmt: skip
 Storage = Annotated[
     str | None, typer.Option("--storage", help="float32, float16, bfloat16 or int8.", show_default="float32")
 ]
@@ -25,7 +31,7 @@ Option = Annotated[
 
 
 def pairs(texts: list[str] | None, what: str) -> dict[str, Any]:
-    """Key=value texts as a mapping; values are read as YAML scalars.
+    """Key=value texts as a mapping; values are read as YAML.
 
     >>> pairs(["block=8", "sign=false", "storage=int8"], "--option")
     {'block': 8, 'sign': False, 'storage': 'int8'}
@@ -35,5 +41,13 @@ def pairs(texts: list[str] | None, what: str) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise OptionError(f"{what} {text!r} is not of the form key=value.")
-        found[key] = yaml.safe_load(value)
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError as wrong:
+            raise OptionError(f"{what} {text!r}: the value cannot be read: {' '.join(str(wrong).split())}.") from wrong
     return found
+
+
+def method_options(option: list[str] | None, storage: str | None) -> dict[str, Any]:
+    """The options of a method from ``--option`` and ``--storage``."""
+    return pairs(option, "--option") | ({} if storage is None else {"storage": storage})

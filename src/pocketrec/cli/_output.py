@@ -26,16 +26,18 @@ def complain(text: str) -> None:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns aligned: the first to the left, the others to the right.
+    """Columns aligned: the first, and those without a heading, to the left; the others to the right.
 
-    >>> print(table(["method", "bytes"], [["full", "1,000"], ["robe", "62"]]))
+    >>> print(table(["method", "bytes", ""], [["full", "1,000", ""], ["robe", "62", "fits"]]))
     method  bytes
     full    1,000
-    robe       62
+    robe       62  fits
     """
-    widths = [max(len(row[i]) for row in [headings, *rows]) for i in range(len(headings))]
-    lines = []
-    for row in [headings, *rows]:
-        cells = [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    lines = [headings, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(headings))]
+    left = [i == 0 or not heading for i, heading in enumerate(headings)]
+
+    def cell(i: int, text: str) -> str:
+        return text.ljust(widths[i]) if left[i] else text.rjust(widths[i])
+
+    return "\n".join("  ".join(cell(i, text) for i, text in enumerate(line)).rstrip() for line in lines)

@@ -8,24 +8,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pocketrec.cli._output import table
+from pocketrec.cli._reading import ReadingBar
 from pocketrec.metrics import Metrics
 from pocketrec.pipeline.config import RunConfig
 from pocketrec.spec.result import Result
-from pocketrec.train.watch import Silent, TensorBoard, Watcher, Watchers
+from pocketrec.train.watch import TensorBoard, Watcher, Watchers
 
 __all__ = ["commit", "describe", "identity", "watcher"]
 
 
-def watcher(config: RunConfig, *, quiet: bool, tensorboard: Path | None) -> Watcher:
-    """A progress bar unless quiet, and TensorBoard if asked for."""
-    watchers: list[Watcher] = []
+def watcher(config: RunConfig, reading: ReadingBar, *, quiet: bool, tensorboard: Path | None) -> Watcher:
+    """A progress bar after that of reading unless quiet, and TensorBoard if asked for."""
+    watchers: list[Watcher] = [reading]
     if not quiet:
         from pocketrec.train.progress import ProgressBar
 
         watchers.append(ProgressBar(config.method))
     if tensorboard is not None:
         watchers.append(TensorBoard(tensorboard))
-    return Watchers(watchers) if watchers else Silent()
+    return Watchers(watchers)
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
@@ -39,45 +41,68 @@ def commit() -> str:
 
     here = Path(pocketrec.__file__).parent
     try:
-        found = subprocess.run(
-            ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"],
-            capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
+        # A package within somebody else's repository is not of that repository's commit.
+        _git(here, "ls-files", "--error-unmatch", "__init__.py")
+        return _git(here, "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
         return f"version {pocketrec.__version__}"
-    return found.stdout.strip()
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
 
 
 def describe(result: Result) -> str:
     """A result for people."""
     lines = [
-        f"{result.method} ({result.storage}), budget {result.budget} = {_bytes(result.budget_bytes)}, "
-        f"seed {result.seed}",
-        f"  promised {_bytes(result.promised_bytes)}  held {_bytes(result.held_bytes)}  "
-        f"file {_bytes(result.file_bytes)}",
-        f"  vocabulary {_bytes(result.vocabulary_bytes)}  dense nets {_bytes(result.dense_bytes)}  "
-        f"training {_bytes(result.train_bytes)}",
-        f"  chosen epochs {result.epochs}  {result.rows_per_s or 0:,.0f} rows/s  {result.seconds or 0:.1f} s  "
-        f"peak memory {_bytes(result.peak_rss_bytes)}",
+        f"{result.method} ({result.storage}), budget {result.budget} = {result.budget_bytes:,} bytes, seed "
+        f"{result.seed}",
+        _indented(table(("", "bytes"), _byte_rows(result))),
     ]
-    for name, metrics in (("validation", result.validation), ("test", result.test)):
-        if metrics is not None:
-            lines.append(f"  {name:10} {_metrics(metrics)}")
-    for group, seen in result.by_frequency.items():
-        auc = "-" if seen.auc is None else f"{seen.auc:.5f}"
-        lines.append(f"  test {group:7} AUC {auc}  ({seen.rows:,} rows)")
+    scores = [(name, m) for name, m in (("validation", result.validation), ("test", result.test)) if m is not None]
+    if scores:
+        headings = ("", "AUC", "log-loss", "entropy", "calibration", "rows")
+        groups = [
+            (f"- {name}", _digits(g.auc, 5), "", "", "", f"{g.rows:,}") for name, g in result.by_frequency.items()
+        ]
+        lines.append(_indented(table(headings, [*(_scores(name, m) for name, m in scores), *groups])))
+    took = "" if result.seconds is None else f", {result.seconds:.1f} s"
+    speed = "" if result.rows_per_s is None else f", {result.rows_per_s:,.0f} rows/s"
+    peak = "" if result.peak_rss_bytes is None else f", peak memory {result.peak_rss_bytes / 2**20:,.0f} MiB"
+    lines.append(f"  {result.epochs} {'epoch' if result.epochs == 1 else 'epochs'} chosen{speed}{took}{peak}")
     return "\n".join([*lines, *(f"  {note}" for note in result.notes)])
 
 
-def _metrics(m: Metrics) -> str:
-    auc = "-" if m.auc is None else f"{m.auc:.5f}"
-    entropy = "-" if m.normalised_entropy is None else f"{m.normalised_entropy:.5f}"
-    calibration = "-" if m.calibration is None else f"{m.calibration:.4f}"
-    return f"AUC {auc}  log-loss {m.logloss:.5f}  normalised entropy {entropy}  calibration {calibration}"
+def _byte_rows(result: Result) -> list[tuple[str, str]]:
+    """The three figures of the tables, what else serving needs, their sum, and what training took."""
+    parts = (result.held_bytes, result.vocabulary_bytes, result.dense_bytes)
+    known = [part for part in parts if part is not None]
+    rows = [
+        ("tables, promised", result.promised_bytes),
+        ("tables, held", result.held_bytes),
+        ("tables, in the file", result.file_bytes),
+        ("vocabulary", result.vocabulary_bytes),
+        ("dense nets", result.dense_bytes),
+        ("all that serves", sum(known) if len(known) == len(parts) else None),
+        ("tables while training", result.train_bytes),
+    ]
+    return [(name, "-" if amount is None else f"{amount:,}") for name, amount in rows]
 
 
-def _bytes(amount: int | None) -> str:
-    return "-" if amount is None else f"{amount:,} bytes"
+def _scores(name: str, m: Metrics) -> tuple[str, ...]:
+    return (
+        name, _digits(m.auc, 5), _digits(m.logloss, 5), _digits(m.normalised_entropy, 5), _digits(m.calibration, 4),
+        f"{m.rows:,}",
+    )  # fmt: skip
+
+
+def _digits(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
 
 
 def _data_name(config: RunConfig) -> str:

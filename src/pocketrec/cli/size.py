@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pocketrec.cli._options import Json, Option, Storage, pairs
+from pocketrec.cli._options import Json, Option, Storage, method_options
 from pocketrec.cli._output import say, say_json, table
 from pocketrec.spec.budget import dense_float32_bytes
 from pocketrec.spec.cardinalities import CARDINALITIES
@@ -21,34 +21,50 @@ __all__ = ["command"]
 
 def command(
     tables: Annotated[
-        str, typer.Argument(help="A named public set (criteo_terabyte_uncapped ...), or a YAML/JSON file: name: rows.")
+        str,
+        typer.Argument(
+            help=f"A public set ({', '.join(CARDINALITIES)}), or a YAML/JSON file with one table per line, "
+            "name: distinct ids (null: nobody knows)."
+        ),
     ],
-    budget: Annotated[list[str], typer.Option("--budget", "-b", help='"64MiB", "16x", "5%"; several are allowed.')],
+    budget: Annotated[
+        list[str],
+        typer.Option(
+            "--budget",
+            "-b",
+            help="Ceiling: 64MiB, 16x (times smaller than float32 tables) or 5% of them; several are allowed.",
+        ),
+    ],
     method: Annotated[
         list[str] | None, typer.Option("--method", "-m", help="Several are allowed.", show_default="all")
     ] = None,
     dim: Annotated[int, typer.Option(help="Numbers per vector.")] = 16,
     storage: Storage = None,
     option: Option = None,
-    optimizer: Annotated[str, typer.Option(help="Whose state counts as training bytes.")] = "rowwise_adagrad",
+    optimizer: Annotated[
+        str, typer.Option(help="Whose state counts as training bytes: sgd, rowwise_adagrad, adagrad or adam.")
+    ] = "rowwise_adagrad",
     per_table: Annotated[bool, typer.Option("--per-table", help="Print what each table gets.")] = False,
     json: Json = False,
 ) -> None:
     """See the head of this file."""
     from pocketrec.compress import METHODS
 
+    if option and not method:
+        raise OptionError("An --option belongs to one method. Say which, such as --method robe.")
     specs = _specs(tables, dim)
-    options = pairs(option, "--option") | ({} if storage is None else {"storage": storage})
+    options = method_options(option, storage)
     answers = [
-        _answer(specs, name, text, options, OptimizerSpec(name=optimizer))  # type: ignore[arg-type]
+        _answer(specs, name, text, options, OptimizerSpec(name=optimizer))  # type: ignore[arg-type]  # it checks
         for text in budget
         for name in method or METHODS.names()
     ]
+    dense = None if any(t.rows is None for t in specs) else dense_float32_bytes(specs)
     if json:
-        say_json({"tables": len(specs), "dense_float32_bytes": dense_float32_bytes(specs), "sizings": answers})
+        say_json({"tables": len(specs), "dense_float32_bytes": dense, "sizings": answers})
         return
-    rows = sum(t.closed_rows for t in specs)
-    say(f"{len(specs)} tables, {rows:,} rows of dim {dim}: {dense_float32_bytes(specs):,} bytes in dense float32")
+    rows = f"{sum(t.rows or 0 for t in specs):,} rows" + (" and open tables" if dense is None else "")
+    say(f"{len(specs)} tables, {rows} of dim {dim}" + (f": {dense:,} bytes in dense float32" if dense else ""))
     say(table(_HEADINGS, [_row(a) for a in answers]))
     for note in dict.fromkeys(n for a in answers for n in a.get("notes", ())):
         say(note)
@@ -63,8 +79,11 @@ _HEADINGS = ("method", "budget", "promised bytes", "unused", "vocabulary", "tota
 def _answer(
     specs: Sequence[TableSpec], method: str, budget: str, options: Mapping[str, Any], optimizer: OptimizerSpec
 ) -> dict[str, Any]:
-    from pocketrec.compress import size
+    from pocketrec.compress import METHODS, size
 
+    if any(t.ids not in METHODS.get(method).traits.ids for t in specs):
+        refused = f"{method} cannot hold open tables."
+        return {"method": method, "budget": budget, "refused": refused, "least_bytes": None}
     try:
         sizing = size(specs, budget, method, optimizer=optimizer, **options)
     except BudgetTooSmall as refusal:
@@ -79,7 +98,8 @@ def _answer(
 
 def _row(answer: Mapping[str, Any]) -> list[str]:
     if "refused" in answer:
-        refusal = f"needs at least {answer['least_bytes']:,} bytes"
+        floor = answer["least_bytes"]
+        refusal = answer["refused"] if floor is None else f"needs at least {floor:,} bytes"
         return [answer["method"], answer["budget"], "refused", "", "", "", "", refusal]
     numbers = [answer[k] for k in ("serve_bytes", "unused_bytes", "vocabulary_bytes")]
     total = answer["serve_bytes"] + answer["vocabulary_bytes"]
@@ -95,20 +115,31 @@ def _say_tables(answer: Mapping[str, Any]) -> None:
 
 
 def _specs(text: str, dim: int) -> list[TableSpec]:
-    """Tables of ranks, with one row for unknown ids besides the distinct ones."""
+    """Tables of ranks, with one row for unknown ids besides the distinct ones; open tables take hashes."""
+    ids: Mapping[str, int | None]
     if text in CARDINALITIES:
         ids = {f"C{i + 1}": n for i, n in enumerate(CARDINALITIES[text])}
     elif Path(text).is_file():
         ids = _read(Path(text))
     else:
         raise UnknownName("set of tables (nor a file)", text, CARDINALITIES)
-    return [TableSpec(name=name, rows=n + 1, dim=dim, ids="rank") for name, n in ids.items()]
+    return [
+        TableSpec(name=name, rows=n + 1, dim=dim, ids="rank") if n else TableSpec(name=name, rows=None, dim=dim,
+                                                                                    ids="hash63")
+        for name, n in ids.items()
+    ]  # fmt: skip
 
 
-def _read(path: Path) -> dict[str, int]:
+def _read(path: Path) -> dict[str, int | None]:
     import yaml
 
-    found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(found, dict) or not all(isinstance(n, int) and n > 0 for n in found.values()):
-        raise OptionError(f"{path}: write one table per line as name: rows, with whole numbers above 0.")
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, yaml.YAMLError) as wrong:
+        raise OptionError(f"{path}: this is not YAML: {' '.join(str(wrong).split())}.") from wrong
+    if not isinstance(found, dict) or not found:
+        raise OptionError(f"{path}: write one table per line as name: distinct ids.")
+    for name, n in found.items():
+        if n is not None and (type(n) is not int or n < 1):
+            raise OptionError(f"{path}: {name}: {n!r} is not a whole number above 0 (nor null, for an open table).")
     return {str(name): n for name, n in found.items()}

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pocketrec.models import ModelConfig
-from pocketrec.spec.errors import OptionError
+from pocketrec.compress import METHODS, of
+from pocketrec.data.split import Split
+from pocketrec.models import MODELS, ModelConfig
+from pocketrec.spec.budget import Budget
+from pocketrec.spec.errors import OptionError, PocketrecError
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.train.config import TrainConfig
 
 if TYPE_CHECKING:
-    from pydantic import ConfigDict, TypeAdapter
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-__all__ = ["RunConfig", "SplitConfig"]
+__all__ = ["RunConfig", "SplitConfig", "overridden"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,17 @@ class SplitConfig:
     key: str | None = None
     seed: int = 0
 
+    def split(self) -> Split:
+        """The split itself; OptionError for shares that do not add up."""
+        if self.rows is None:
+            return Split(
+                by=self.by, train=self.train, validation=self.validation, test=self.test, key=self.key, seed=self.seed
+            )
+        if self.by != "time":
+            raise OptionError("Numbers of rows belong to a split by time; a split by hash takes shares.")
+        train, validation, test = self.rows
+        return Split.rows(train=train, validation=validation, test=test)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
@@ -48,7 +64,7 @@ class RunConfig:
 
     Attributes:
         data: files or folders, read one after the other.
-        schema: ``criteo``, or the path of a schema file.
+        schema: ``criteo``, the path of a schema file, or what stands in one.
         split: which rows train, which choose the epoch, which judge.
         bad_rows: ``fail`` at the first row that cannot be read, or ``skip`` and count them.
         method: how tables are stored.
@@ -60,13 +76,13 @@ class RunConfig:
         optimizer: of looked-up rows.
         train: settings of the trainer.
         refit: after the epochs are chosen, train anew on training and validation rows together for as many epochs.
-        seed: of starting values, hashes and the order of rows.
+        seed: of starting values, hashes and the order of rows; 0 or more.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = {"extra": "forbid"}
 
     data: tuple[str, ...]
-    schema: str = "criteo"
+    schema: str | Mapping[str, Any] = "criteo"
     split: SplitConfig = field(default_factory=SplitConfig)
     bad_rows: Literal["fail", "skip"] = "fail"
     method: str = "min_count"
@@ -83,8 +99,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         if not self.data:
             raise OptionError("data names no file. Give one file or folder at least.")
-        if self.dim < 1:
-            raise OptionError(f"dim must be 1 or more, got {self.dim}.")
+        if self.dim < 1 or self.seed < 0:
+            raise OptionError(f"dim must be 1 or more and seed 0 or more, got {self.dim} and {self.seed}.")
 
     @staticmethod
     def from_json(data: Mapping[str, Any], *, source: str = "the configuration") -> RunConfig:
@@ -92,14 +108,11 @@ class RunConfig:
         from pydantic import ValidationError
 
         try:
-            return _adapter().validate_python(data)
+            config: RunConfig = _adapter(RunConfig).validate_python(_shares_as_text(data))
         except ValidationError as wrong:
-            faults = []
-            for fault in wrong.errors(include_url=False, include_input=False):
-                where = ".".join(map(str, fault["loc"]))
-                said = "there is no such key" if fault["type"] == "unexpected_keyword_argument" else fault["msg"]
-                faults.append(f"{where}: {said.removeprefix('Value error, ')}" if where else said)
-            raise OptionError(f"{source}: {'; '.join(faults)}") from wrong
+            raise OptionError(f"{source}: {_sentences(wrong)}") from wrong
+        _check_values(config, source)
+        return config
 
     @staticmethod
     def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> RunConfig:
@@ -113,6 +126,8 @@ class RunConfig:
 
         try:
             found = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except FileNotFoundError:
+            raise OptionError(f"{path}: there is no such configuration file.") from None
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as wrong:
             raise OptionError(f"{path}: this configuration cannot be read: {' '.join(str(wrong).split())}") from wrong
         if not isinstance(found, dict):
@@ -130,13 +145,13 @@ def overridden(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[st
     >>> overridden({"train": {"epochs": 10, "batch_size": 512}}, {"train.epochs": 3, "seed": 1})
     {'train': {'epochs': 3, 'batch_size': 512}, 'seed': 1}
     """
-    result = {key: dict(value) if isinstance(value, dict) else value for key, value in data.items()}
+    result = {key: dict(value) if isinstance(value, Mapping) else value for key, value in data.items()}
     for dotted, value in overrides.items():
         *path, last = dotted.split(".")
         place = result
         for key in path:
             inner = place.setdefault(key, {})
-            if not isinstance(inner, dict):
+            if not isinstance(inner, Mapping):
                 raise OptionError(f"{dotted}: {key} is {inner!r}, it has no keys of its own.")
             place[key] = dict(inner)
             place = place[key]
@@ -144,8 +159,81 @@ def overridden(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[st
     return result
 
 
+# -- checks ----------------------------------------------------------------------------------------------------------
+
+
+def _shares_as_text(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Shares of a split that were written as numbers, as the text they were written as: 0.1 in a file means 1/10."""
+    split = data.get("split")
+    if not isinstance(split, Mapping):
+        return dict(data)
+    shares = {key: repr(split[key]) for key in ("train", "validation", "test") if type(split.get(key)) in (int, float)}
+    return {**data, "split": {**split, **shares}}
+
+
+def _check_values(config: RunConfig, source: str) -> None:
+    """Refuse before any data is read what can be refused without it."""
+    checks: dict[str, Callable[[], object]] = {
+        "method": lambda: METHODS.get(config.method),
+        "options": lambda: _check_options(config.method, config.options),
+        "budget": lambda: Budget.parse(config.budget, train=config.train_budget),
+        "model.name": lambda: MODELS.get(config.model.name),
+        "split": config.split.split,
+    }
+    for key, check in checks.items():
+        try:
+            check()
+        except PocketrecError as wrong:
+            raise OptionError(f"{source}: {key}: {wrong}") from wrong
+
+
+def _check_options(method: str, options: Mapping[str, Any]) -> None:
+    """OptionError for options that the method does not have, or of the wrong kind: "8" is not 8, nor is 8.5."""
+    from pydantic import ValidationError
+
+    kind = METHODS.get(method)
+    unknown = sorted(set(options) - {f.name for f in fields(kind)})
+    if not unknown:
+        try:
+            _adapter(kind).validate_json(json.dumps(dict(options)), strict=True)
+        except ValidationError as wrong:
+            raise OptionError(_sentences(wrong)) from wrong
+        except TypeError as wrong:
+            raise OptionError(f"options are plain values: {wrong}.") from wrong
+    of(method, options)
+
+
+def _sentences(wrong: ValidationError) -> str:
+    """Every fault as `key: what is wrong`; those of the kinds that one key may have, together."""
+    said: dict[str, list[str]] = {}
+    for fault in wrong.errors(include_url=False):
+        path = tuple(part for part in fault["loc"] if part not in ("str", "int", "dict[str,any]"))
+        what = str(fault["msg"]).removeprefix("Value error, ").replace("Input should", "it should")
+        if fault["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            what = _no_such_key(path)
+        elif not fault["msg"].startswith("Value error"):
+            what = f"{what}, got {_short(fault['input'])}"
+        said.setdefault(".".join(map(str, path)), []).append(what)
+    return "; ".join((f"{key}: " if key else "") + " or ".join(dict.fromkeys(what)) for key, what in said.items())
+
+
+def _no_such_key(path: tuple[int | str, ...]) -> str:
+    """With the nearest key that there is at that place."""
+    place: Any = RunConfig(data=("",))
+    for part in path[:-1]:
+        place = getattr(place, str(part), None)
+    known = [f.name for f in fields(place)] if is_dataclass(place) else []
+    near = difflib.get_close_matches(str(path[-1]), known, n=1)
+    return "there is no such key" + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}")
+
+
+def _short(value: object) -> str:
+    said = repr(value)
+    return said if len(said) <= 40 else f"{said[:36]} ..."
+
+
 @functools.cache
-def _adapter() -> TypeAdapter[RunConfig]:
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(RunConfig)
+    return TypeAdapter(kind)

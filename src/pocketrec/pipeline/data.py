@@ -13,13 +13,13 @@ from pocketrec.data.encoder import Encoder
 from pocketrec.data.prepare import prepare
 from pocketrec.data.read_pass import Progress, silent
 from pocketrec.data.sources import source_files
-from pocketrec.data.split import Part, Split
-from pocketrec.pipeline.config import RunConfig, SplitConfig
+from pocketrec.data.split import Part
+from pocketrec.pipeline.config import RunConfig
 from pocketrec.spec.schema import Schema, criteo
 from pocketrec.spec.table import IdSpace
 from pocketrec.train import Batch, BatchSource
 
-__all__ = ["PartSource", "RunData", "default_cache", "open_data", "schema_of", "split_of"]
+__all__ = ["PartSource", "RunData", "default_cache", "open_data", "schema_of", "spaces_by_table"]
 
 
 def default_cache() -> Path:
@@ -27,20 +27,11 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pocketrec"
 
 
-def schema_of(name: str) -> Schema:
-    """The built-in schema ``criteo``, or the schema in a file."""
-    return criteo() if name == "criteo" else Schema.load(name)
-
-
-def split_of(config: SplitConfig) -> Split:
-    """The split that a configuration names."""
-    if config.rows is not None:
-        train, validation, test = config.rows
-        return Split.rows(train=train, validation=validation, test=test)
-    return Split(
-        by=config.by, train=config.train, validation=config.validation, test=config.test, key=config.key,
-        seed=config.seed,
-    )  # fmt: skip
+def schema_of(named: str | Mapping[str, Any]) -> Schema:
+    """The built-in schema ``criteo``, the schema in a file, or the one that these plain values say."""
+    if isinstance(named, str):
+        return criteo() if named == "criteo" else Schema.load(named)
+    return Schema.from_json(named)
 
 
 def open_data(
@@ -51,13 +42,13 @@ def open_data(
     Args:
         config: names files, schema and split.
         cache: folder of all caches.
-        encoder: continue this vocabulary (the next day's data).
+        encoder: continue this vocabulary, under its schema (the next day's data).
         progress: told how far reading is.
     """
-    schema = schema_of(config.schema)
+    schema = schema_of(config.schema) if encoder is None else encoder.schema
     files = [file for place in config.data for file in source_files(place, schema)]
     return prepare(
-        files, schema, cache=cache, split=split_of(config.split), bad_rows=config.bad_rows, encoder=encoder,
+        files, schema, cache=cache, split=config.split.split(), bad_rows=config.bad_rows, encoder=encoder,
         progress=progress,
     )  # fmt: skip
 
@@ -84,11 +75,9 @@ class PartSource:
         self, *, batch_size: int, order: Literal["shuffle", "time"], seed: int, epoch: int, start: int
     ) -> Iterator[Batch]:
         """The batches of an epoch from number `start` on."""
-        return iter(
-            self.dataset.batches(
-                self.parts, batch_size=batch_size, order=order, seed=seed, epoch=epoch,
-                id_spaces=self.id_spaces, start=start,
-            )
+        return self.dataset.batches(
+            self.parts, batch_size=batch_size, order=order, seed=seed, epoch=epoch, id_spaces=self.id_spaces,
+            start=start,
         )  # fmt: skip
 
 

@@ -10,73 +10,124 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from pocketrec.data.bad_rows import BadRows
-from pocketrec.data.columns import read_columns
+from pocketrec.data.bad_rows import BadRows, BadRowsMode
+from pocketrec.data.columns import Columns, read_columns
 from pocketrec.data.readers import READERS, Place
 from pocketrec.data.sources import source_files
-from pocketrec.data.text_blocks import first_line
+from pocketrec.data.text_blocks import Truncated, first_line
 from pocketrec.metrics import Metrics, StreamingMetrics
-from pocketrec.pipeline.recommender import Recommender
-from pocketrec.spec.errors import SchemaError
-from pocketrec.spec.schema import Schema
+from pocketrec.pipeline.recommender import Recommender, probabilities
+from pocketrec.spec.errors import BadRow, DataError, SchemaError
+from pocketrec.spec.schema import Kind, Schema
 
 __all__ = ["evaluate_files", "predict_files", "write_scores"]
 
+_INPUTS: frozenset[Kind] = frozenset({"dense", "categorical"})
+
 
 def predict_files(recommender: Recommender, files: Sequence[str | Path]) -> Iterator[NDArray[np.float32]]:
-    """Probabilities of a click for all rows of the files, block by block, float32 [rows of the block].
+    """Probabilities of a click for all rows of the files in order, float32 [rows of a portion].
 
     Args:
-        recommender: whose schema the files have; label and weight may be absent.
+        recommender: whose schema the files have. Label, weight and time may be absent and are not looked at.
         files: files or folders, in order.
 
     Raises:
-        BadRow, BadFile: name file, row and column.
+        BadFile: names the file. DataError: names file, row and column of a row that cannot be read; none is skipped,
+            because the scores would no longer stand in the order of the rows.
     """
-    schema, bad = recommender.encoder.schema, BadRows("fail")
-    for file in (f for place in files for f in source_files(place, schema)):
-        here = _present(file, schema)
-        for block in READERS.get(schema.format).blocks(file, here, bad, Place()):
-            read = _inputs_only(here)
-            columns = read_columns(block.table, read, file=str(file), rows=block.rows, bad=bad)
-            yield recommender.predict_columns(columns)
+    schema = recommender.encoder.schema
+    blocks = _blocks(files, schema, [_with(schema, _INPUTS)], BadRows("fail"))
+    try:
+        for _, logits in recommender.score_blocks(blocks):
+            yield probabilities(logits)
+    except BadRow as bad:
+        column = "" if bad.column is None else f", column {bad.column}"
+        raise DataError(
+            f"{bad.file}, row {bad.row}{column}: {bad.why}. Mend or remove the row: every row gets one score, so that "
+            "scores and rows stay in one order."
+        ) from bad
+
+
+def evaluate_files(
+    recommender: Recommender, files: Sequence[str | Path], *, bad_rows: BadRowsMode = "fail"
+) -> tuple[Metrics, dict[str, int]]:
+    """All metrics over labelled files, in bounded memory; weighted where the files have the schema's weight.
+
+    Args:
+        recommender: whose schema the files have. Weight and time may be absent.
+        files: files or folders, in order.
+        bad_rows: ``fail`` at the first row that cannot be read, or ``skip`` and count them.
+
+    Returns:
+        The metrics, and what was skipped: counts by column and reason.
+
+    Raises:
+        SchemaError: there is no label. BadRow, BadFile: name file, row and column.
+    """
+    schema, bad, metrics = recommender.encoder.schema, BadRows(bad_rows), StreamingMetrics()
+    if schema.label is None:
+        raise SchemaError("The schema has no label, so there is nothing to compare scores with.")
+    forms = [_with(schema, _INPUTS | {"label", "weight"}), _with(schema, _INPUTS | {"label"})]
+    for rows, logits in recommender.score_blocks(_blocks(files, schema, forms, bad)):
+        assert rows.label is not None, "every form has the label"
+        metrics.update(rows.label, logits, rows.weight)
+    return metrics.result(), bad.counts
 
 
 def write_scores(scores: Iterable[NDArray[np.float32]], file: TextIO) -> None:
     """One probability per line, with as many digits as a float32 needs."""
-    for block in scores:
-        file.write("".join(f"{value:.9g}\n" for value in block.tolist()))
+    for portion in scores:
+        file.write("".join(f"{value:.9g}\n" for value in portion.tolist()))
 
 
-def _present(file: Path, schema: Schema) -> Schema:
-    """The schema of this file's columns: files without a header may come without label and weight."""
-    unlabelled = schema.unlabelled()
-    headless = schema.format == "criteo" or (schema.format == "csv" and not schema.header)
-    if not headless:
-        return unlabelled
-    delimiter = b"\t" if schema.format == "criteo" else schema.delimiter.encode()
-    columns = first_line(file)[0].count(delimiter) + 1
-    return unlabelled if columns == len(unlabelled.fields) else schema
+# -- files -----------------------------------------------------------------------------------------------------------
 
 
-def _inputs_only(schema: Schema) -> Schema:
-    """Nothing but what a score depends on: a wrong label or time must not stop a prediction."""
-    return replace(schema, fields=tuple(f for f in schema.fields if f.kind in ("dense", "categorical")))
+def _blocks(files: Sequence[str | Path], schema: Schema, forms: Sequence[Schema], bad: BadRows) -> Iterator[Columns]:
+    """The checked rows of all files, block by block.
 
-
-def evaluate_files(recommender: Recommender, files: Sequence[str | Path]) -> Metrics:
-    """All metrics over labelled files, in bounded memory.
-
-    Raises:
-        SchemaError: a file has no label. BadRow, BadFile: name file, row and column.
+    Args:
+        files: files or folders.
+        schema: of files that have all columns.
+        forms: which of its fields to read; the first of these that a file has, else the last.
+        bad: takes bad rows.
     """
-    schema, bad, metrics = recommender.encoder.schema, BadRows("fail"), StreamingMetrics()
-    if schema.label is None:
-        raise SchemaError("The schema has no label, so there is nothing to compare scores with.")
-    read = replace(schema, fields=tuple(f for f in schema.fields if f.kind != "time"))
+    reader = READERS.get(schema.format)
+    headless = schema.format == "criteo" or (schema.format == "csv" and not schema.header)
     for file in (f for place in files for f in source_files(place, schema)):
-        for block in READERS.get(schema.format).blocks(file, schema, bad, Place()):
-            columns = read_columns(block.table, read, file=str(file), rows=block.rows, bad=bad)
-            assert columns.label is not None
-            metrics.update(columns.label, recommender.logits_of_columns(columns), columns.weight)
-    return metrics.result()
+        layout = _columns_of(file, schema) if headless else None
+        form = _first_of(forms, layout) if layout else _readable(file, forms)
+        for block in reader.blocks(file, layout or form, bad, Place()):
+            yield read_columns(block.table, form, file=str(file), rows=block.rows, bad=bad)
+
+
+def _columns_of(file: Path, schema: Schema) -> Schema:
+    """A file without a header holds all fields, or all but label and weight, or only what a score depends on."""
+    delimiter = b"\t" if schema.format == "criteo" else schema.delimiter.encode()
+    try:
+        columns = first_line(file)[0].count(delimiter) + 1
+    except Truncated:  # the reader will say so, and after which row
+        return schema
+    known = [schema, schema.unlabelled(), _with(schema, _INPUTS)]
+    return next((layout for layout in known if len(layout.fields) == columns), schema)
+
+
+def _first_of(forms: Sequence[Schema], layout: Schema) -> Schema:
+    names = {f.name for f in layout.fields}
+    return next((form for form in forms if names.issuperset(f.name for f in form.fields)), forms[-1])
+
+
+def _readable(file: Path, forms: Sequence[Schema]) -> Schema:
+    """The first form whose columns the file has by name: its reader refuses the others before the first row."""
+    for form in forms[:-1]:
+        try:
+            next(iter(READERS.get(form.format).blocks(file, form, BadRows("skip"), Place())), None)
+        except SchemaError:
+            continue
+        return form
+    return forms[-1]
+
+
+def _with(schema: Schema, kinds: frozenset[Kind]) -> Schema:
+    return replace(schema, fields=tuple(f for f in schema.fields if f.kind in kinds))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -18,15 +19,24 @@ from pocketrec.data.columns import Columns
 from pocketrec.data.encoder import Encoded, Encoder
 from pocketrec.models import MODELS, Model, ModelConfig
 from pocketrec.pipeline.data import spaces_by_table
+from pocketrec.pipeline.portions import portions
 from pocketrec.pipeline.size import told_apart
-from pocketrec.spec.errors import ArtifactCorrupt, OptionError, PocketrecError
+from pocketrec.spec.errors import ArtifactCorrupt, ArtifactError, OptionError, PocketrecError
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.table import IdSpace
 
-__all__ = ["Recommender", "load", "save"]
+__all__ = [
+    "TRAINING_SIZING",
+    "Recommender",
+    "artifact_folder",
+    "load",
+    "opened",
+    "probabilities",
+    "save",
+]
 
-# Rows that are scored at a time, so that a large frame needs no more memory than a small one.
-_CHUNK_ROWS = 8192
+# The key of an artifact's content under which only `train --from` looks.
+TRAINING_SIZING = "training_sizing"
 
 
 @final
@@ -51,41 +61,50 @@ class Recommender:
         """What the tables are, with exact bytes."""
         return self.model.bank.sizing
 
+    def predict(self, frame: Any) -> NDArray[np.float32]:
+        """Probabilities of a click, float32 [rows] in 0..1; see :meth:`logits`."""
+        return probabilities(self.logits(frame))
+
     def logits(self, frame: Any) -> NDArray[np.float32]:
         """Log-odds of a click, float32 [rows].
 
         Args:
             frame: pyarrow table, pandas or polars frame, or dict of lists, with the schema's raw columns; label,
-                weight and time may be absent.
+                weight and time may be absent, other columns are left alone.
 
         Raises:
-            SchemaError, BadRow: a column is missing, a value cannot be read.
+            SchemaError: a column is missing. BadRow: a value cannot be read.
         """
-        return self._scored(self.encoder.encode(frame, id_spaces=self._spaces()))
+        encoded = self.encoder.encode(frame, id_spaces=self._spaces())
+        found = [logits for _, logits in self._scored([encoded])]
+        return np.concatenate(found) if found else np.zeros(0, np.float32)
 
-    def predict_columns(self, columns: Columns) -> NDArray[np.float32]:
-        """Probabilities for rows that a reader has checked already; see :meth:`predict`."""
-        return torch.sigmoid(torch.from_numpy(self.logits_of_columns(columns))).numpy()
+    def score_blocks(self, blocks: Iterable[Columns]) -> Iterator[tuple[Encoded, NDArray[np.float32]]]:
+        """Rows that a reader has checked already, encoded, with their log-odds, float32 [rows]; in bounded memory.
 
-    def logits_of_columns(self, columns: Columns) -> NDArray[np.float32]:
-        """Log-odds for rows that a reader has checked already; see :meth:`logits`."""
-        return self._scored(self.encoder.encode_columns(columns, id_spaces=self._spaces()))
+        How the rows are cut into blocks changes nothing, not even in the last bit.
+        """
+        spaces = self._spaces()
+        return self._scored(self.encoder.encode_columns(columns, id_spaces=spaces) for columns in blocks)
+
+    def save(self, path: str | Path) -> Artifact:
+        """Write it for serving only: tables, nets and vocabulary, without what `train --from` would need."""
+        content = {key: value for key, value in self.content.items() if key != TRAINING_SIZING}
+        return save(Path(path), self.model, self.encoder, content)
 
     def _spaces(self) -> dict[str, IdSpace]:
         return spaces_by_table(self.encoder.schema, self.model.bank.id_spaces())
 
-    def _scored(self, encoded: Encoded) -> NDArray[np.float32]:
-        found = []
-        with torch.inference_mode():
-            for start in range(0, len(encoded.ids), _CHUNK_ROWS):
-                rows = slice(start, start + _CHUNK_ROWS)
-                scores = self.model(torch.from_numpy(encoded.dense[rows]), torch.from_numpy(encoded.ids[rows]))
-                found.append(scores.numpy())
-        return np.concatenate(found) if found else np.zeros(0, np.float32)
+    def _scored(self, encoded: Iterable[Encoded]) -> Iterator[tuple[Encoded, NDArray[np.float32]]]:
+        for rows in portions(encoded):
+            with torch.inference_mode():
+                logits: Tensor = self.model(torch.from_numpy(rows.dense), torch.from_numpy(rows.ids))
+            yield rows, logits.numpy()
 
-    def predict(self, frame: Any) -> NDArray[np.float32]:
-        """Probabilities of a click, float32 [rows] in 0..1; see :meth:`logits`."""
-        return torch.sigmoid(torch.from_numpy(self.logits(frame))).numpy()
+
+def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """1 / (1 + exp(-logit)), float32."""
+    return torch.sigmoid(torch.from_numpy(logits)).numpy()
 
 
 def save(
@@ -95,9 +114,9 @@ def save(
     """Write a recommender, atomically, and open what was written.
 
     Args:
-        path: the artifact's folder.
-        model: over its frozen bank.
-        encoder: with at least the tokens that the bank must tell apart; it is cut to them.
+        path: the artifact's folder; one that is there is replaced.
+        model: over a frozen bank.
+        encoder: with all vocabularies; they are cut to the tokens that the tables tell apart.
         content: JSON to keep beside (method, budget, metrics, configuration).
         training: parts that only ``train --from`` needs (training tensors, optimizer, whole vocabulary).
     """
@@ -124,41 +143,77 @@ def load(path: str | Path, *, verify: Literal["full", "lazy"] = "full") -> Recom
 
     Args:
         path: the artifact's folder, or the folder of a run that holds one as ``model``.
-        verify: ``full`` checks every byte's hash now, ``lazy`` when a file is first used.
+        verify: ``full`` checks every byte's hash, ``lazy`` those of the parts that serving reads (what only
+            ``train --from`` needs is left alone).
 
     Raises:
         ArtifactCorrupt: what is there does not add up; nothing of it was used. ArtifactVersion: of a newer pocketrec.
+        ArtifactError: there is no artifact.
     """
-    folder = Path(path)
-    if not (folder / "manifest.json").exists() and (folder / "model" / "manifest.json").exists():
-        folder = folder / "model"
-    artifact = load_artifact(folder, verify=verify)
-    if artifact.manifest.kind != "model":
-        raise ArtifactCorrupt(f"{folder} holds a {artifact.manifest.kind}, not a model.")
-    content = artifact.manifest.content
+    folder = artifact_folder(path)
+    artifact = load_artifact(folder, verify=verify, kind="model")
     try:
-        return _assembled(artifact, content)
+        return opened(artifact)
+    except ArtifactCorrupt:
+        raise
     except (PocketrecError, KeyError, TypeError, ValueError, RuntimeError) as wrong:
-        if isinstance(wrong, ArtifactCorrupt):
-            raise
         raise ArtifactCorrupt(f"{folder}: the parts of this artifact do not fit each other: {wrong}") from wrong
 
 
-def _assembled(artifact: Artifact, content: Mapping[str, Any]) -> Recommender:
-    bank = attach(Sizing.from_json(content["sizing"]), artifact.tensors("tables"), form="serve")
-    about = content["model"]
-    dense_features = int(about["dense_features"])
-    config = ModelConfig(name=str(about["name"]), bottom=tuple(about["bottom"]), top=tuple(about["top"]))
-    model = MODELS.get(config.name)(bank, dense_features=dense_features, config=config, seed=0)
-    nets = artifact.tensors("nets")
-    with torch.no_grad():
-        for name, target in model.nets().items():
-            target.copy_(nets[name])
+def artifact_folder(path: str | Path) -> Path:
+    """The artifact in a folder of a run, or the path itself."""
+    folder = Path(path)
+    if (folder / "manifest.json").exists():
+        return folder
+    if (folder / "model" / "manifest.json").exists():
+        return folder / "model"
+    if (folder / "checkpoints").is_dir():
+        raise ArtifactError(
+            f"The run in {folder} has not finished: there are checkpoints, but no model yet. "
+            "Run its command again; it goes on where it stopped."
+        )
+    return folder
+
+
+def opened(artifact: Artifact) -> Recommender:
+    """The recommender in an open artifact; errors say which parts do not fit each other."""
+    content = artifact.manifest.content
     arrays = {name: t.numpy() for name, t in artifact.tensors("vocabulary").items()}
     encoder = Encoder.from_parts(content["encoder"], arrays)
-    if len(encoder.schema.categorical) != len(bank.sizing.order):
-        raise OptionError(f"{len(encoder.schema.categorical)} fields for {len(bank.sizing.order)} columns of ids.")
+    bank = attach(Sizing.from_json(content["sizing"]), artifact.tensors("tables"), form="serve")
+    columns, features = bank.sizing.order, len(encoder.schema.dense_columns)
+    if columns != tuple(f.table_name for f in encoder.schema.categorical):
+        raise OptionError(f"the schema has other categorical fields than the tables' columns {', '.join(columns)}")
+    about, nets = content["model"], artifact.tensors("nets")
+    if about["dense_features"] != features:
+        raise OptionError(f"the model reads {about['dense_features']} dense numbers, the schema gives {features}")
+    most = sum(t.numel() for t in nets.values())
+    bottom, top = (_widths(about[key], most) for key in ("bottom", "top"))
+    config = ModelConfig(name=str(about["name"]), bottom=bottom, top=top)
+    model = MODELS.get(config.name)(bank, dense_features=features, config=config, seed=0)
+    _fill(model, nets)
     return Recommender(model=model.eval(), encoder=encoder, content=content, artifact=artifact)
+
+
+def _widths(listed: Any, most: int) -> tuple[int, ...]:
+    """Widths of layers, none of which holds more numbers than all nets of the file: false ones could ask for any
+    amount of memory."""
+    widths = tuple(listed)
+    for inputs, outputs in pairwise((1, *widths)):
+        if type(outputs) is not int or not 0 < inputs * outputs <= most:
+            raise OptionError(f"a layer of {inputs} x {outputs} numbers, and the file has {most:,} in all")
+    return widths
+
+
+def _fill(model: Model, nets: Mapping[str, Tensor]) -> None:
+    targets = model.nets()
+    if set(targets) != set(nets):
+        raise OptionError(f"the nets are {', '.join(sorted(targets))}, the file has {', '.join(sorted(nets))}")
+    with torch.no_grad():
+        for name, target in targets.items():
+            if (target.shape, target.dtype) != (nets[name].shape, nets[name].dtype):
+                raise OptionError(f"{name} is {tuple(target.shape)}, the file has {tuple(nets[name].shape)}")
+            target.copy_(nets[name])
 
 
 def _in_order(sizing: Sizing, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -12,8 +12,34 @@ from pocketrec.spec.budget import Budget
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.schema import Schema
 from pocketrec.spec.sizing import Sizing
+from pocketrec.spec.table import TableSpec
 
-__all__ = ["size_run", "told_apart", "with_columns"]
+__all__ = ["check_schema", "size_run", "told_apart", "with_columns"]
+
+
+def check_schema(config: RunConfig, schema: Schema) -> None:
+    """Refuse before any data is read what cannot be trained on this schema, or not by this method.
+
+    Raises:
+        OptionError: no label, no categorical field, or ids that the method does not take. BudgetTextError: a relative
+            budget and a table whose rows nobody knows.
+    """
+    if schema.label is None:
+        raise OptionError("The schema has no field of kind label, and training learns from labels.")
+    if not schema.tables:
+        raise OptionError("The schema has no categorical field, so there are no tables to store.")
+    taken = of(config.method, config.options).traits.ids
+    for f in schema.tables:
+        if f.ids not in taken:
+            raise OptionError(
+                f"{config.method} takes ids of space {', '.join(taken)}; field {f.name!r} has {f.ids} ids. "
+                "Choose another method, or other ids in the schema."
+            )
+    open_tables = [
+        TableSpec(name=f.table_name, rows=None, dim=config.dim, ids=f.ids) for f in schema.tables if f.ids == "hash63"
+    ]
+    if open_tables:
+        Budget.parse(config.budget).resolve(open_tables)
 
 
 def size_run(config: RunConfig, dataset: Dataset, through: Through = "train") -> Sizing:
@@ -22,13 +48,11 @@ def size_run(config: RunConfig, dataset: Dataset, through: Through = "train") ->
     Raises:
         BudgetTooSmall: names the floor.
     """
-    tables = dataset.table_specs(config.dim, through)
-    if not tables:
-        raise OptionError("The schema has no categorical field, so there are no tables to store.")
     budget = Budget.parse(config.budget, train=config.train_budget)
     sizing = of(config.method, config.options).size(
-        tables, budget, stats=dataset.table_stats(through), optimizer=config.optimizer
-    )
+        dataset.table_specs(config.dim, through), budget, stats=dataset.table_stats(through),
+        optimizer=config.optimizer,
+    )  # fmt: skip
     return with_columns(sizing, dataset.schema)
 
 

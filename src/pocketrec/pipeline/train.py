@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pocketrec.compress import Bank, freeze
 from pocketrec.data.dataset import Dataset
 from pocketrec.data.read_pass import Progress, silent
-from pocketrec.data.split import Part, Through
-from pocketrec.metrics import GroupMetrics, Metrics
+from pocketrec.data.split import Through
 from pocketrec.models import MODELS, Model
-from pocketrec.pipeline.carry_on import Start, size_onward
-from pocketrec.pipeline.config import RunConfig, overridden
-from pocketrec.pipeline.data import RunData, default_cache, open_data
+from pocketrec.pipeline.carry_on import Start, check_onward, onward, size_onward, start_from
+from pocketrec.pipeline.config import RunConfig
+from pocketrec.pipeline.data import RunData, default_cache, open_data, schema_of
 from pocketrec.pipeline.judge import judge
-from pocketrec.pipeline.recommender import Recommender, save
-from pocketrec.pipeline.size import size_run
+from pocketrec.pipeline.recommender import TRAINING_SIZING, Recommender, load, opened, save
+from pocketrec.pipeline.run_folder import RunFolder
+from pocketrec.pipeline.size import check_schema, size_run
+from pocketrec.pipeline.summary import result_of
 from pocketrec.spec.result import Result
+from pocketrec.spec.schema import Schema
 from pocketrec.spec.sizing import Sizing
-from pocketrec.train import Outcome, Trainer
+from pocketrec.train import Outcome, TrainConfig, Trainer
 from pocketrec.train.optim import optimizer_tensors
 from pocketrec.train.watch import Watcher
 
@@ -37,39 +41,51 @@ class Trained:
     Attributes:
         recommender: in its serving form, opened from the artifact if one was written.
         result: the run as one line.
+        again: whether the run had finished before, so that nothing was trained now.
     """
 
     recommender: Recommender
     result: Result
+    again: bool = False
+
+    def predict(self, frame: Any) -> NDArray[np.float32]:
+        """Probabilities of a click, see :meth:`Recommender.predict`."""
+        return self.recommender.predict(frame)
 
 
 def train(
-    data: str | Path | Sequence[str | Path], *, budget: str | int = "16x", method: str = "min_count",
-    out: str | Path | None = None, cache: str | Path | None = None, watcher: Watcher | None = None, **settings: Any,
+    data: str | Path | Sequence[str | Path], *, budget: str | int | None = None, method: str | None = None,
+    out: str | Path | None = None, cache: str | Path | None = None, start: str | Path | None = None,
+    watcher: Watcher | None = None, **settings: Any,
 ) -> Trained:  # fmt: skip
     """Train a recommender to a byte budget.
 
     Args:
         data: a file, a folder, or several; Criteo's layout unless ``schema`` names another.
-        budget: ceiling for the tables: ``"64MiB"``, ``"16x"``, ``"5%"`` or an int of bytes.
-        method: how tables are stored.
-        out: folder of the run (artifact, checkpoints); a second call with the same settings goes on where the first
-            one stopped. None keeps nothing on disk but the encoded cache.
+        budget: ceiling for the tables: ``"64MiB"``, ``"16x"``, ``"5%"`` or an int of bytes; ``"16x"`` when not given.
+        method: how tables are stored; ``min_count`` when not given.
+        out: folder of the run (artifact, checkpoints, result). A second call with the same settings goes on where the
+            first one stopped, and returns at once when it had finished. None keeps nothing on disk but the encoded
+            cache.
         cache: folder of encoded data; ``~/.cache/pocketrec`` when not given.
+        start: an artifact (or the run that holds it) to continue on this data, with its settings and for one epoch
+            unless told otherwise.
         watcher: told how it goes (a progress bar, TensorBoard).
         settings: everything else of :class:`~pocketrec.pipeline.config.RunConfig`, nested values as mappings, such as
-            ``options={"storage": "int8"}`` or ``train={"epochs": 3}``.
+            ``options={"storage": "int8"}`` or ``train={"epochs": 3}``; ``schema`` may be a Schema.
 
     Raises:
-        BudgetTooSmall: names the method's floor. BadRow, BadFile: name file, row and column.
+        BudgetTooSmall: names the method's floor. BadRow, BadFile: name file, row and column. OptionError: a setting.
     """
     files = [data] if isinstance(data, (str, Path)) else list(data)
-    config = RunConfig.from_json(
-        {"data": [str(f) for f in files], "budget": budget, "method": method, **overridden({}, settings)}
-    )
+    given = {"data": [str(f) for f in files], "budget": budget, "method": method, **settings}
+    given = {key: _plain(value) for key, value in given.items() if value is not None}
+    before = None if start is None else start_from(start)
+    config = RunConfig.from_json(given) if before is None else onward(before, _dotted(given))
     return run(
-        config, out=None if out is None else Path(out), cache=Path(cache) if cache else default_cache(), watcher=watcher
-    )
+        config, out=None if out is None else Path(out), cache=Path(cache) if cache else default_cache(),
+        watcher=watcher, start=before,
+    )  # fmt: skip
 
 
 def run(
@@ -88,20 +104,19 @@ def run(
         start: what an earlier run left, to be continued on this run's files.
     """
     began = time.perf_counter()
+    if start is not None:
+        check_onward(start, config)
+    check_schema(config, schema_of(config.schema) if start is None else start.encoder.schema)
     dataset = open_data(config, cache, encoder=None if start is None else start.encoder, progress=progress)
-    sizing = _size(config, dataset, "train", start)
-    checkpoints = None if out is None else out / "checkpoints"
-    outcome = _fit(config, sizing, RunData(dataset=dataset), checkpoints, watcher, start, best=not config.refit)
-    through: Through = "train"
-    if config.refit and dataset.parts["validation"]:
-        through = "validation"
-        sizing = _size(config, dataset, through, start)
-        again = replace(config, train=replace(config.train, epochs=outcome.best_epoch))
-        everything = RunData(dataset=dataset, train=("train", "validation"), validation=())
-        folder = None if checkpoints is None else checkpoints / "refit"
-        refitted = _fit(again, sizing, everything, folder, watcher, start, best=False)
-        outcome = replace(outcome, model=refitted.model, optimizer=refitted.optimizer)
-    return _finish(config, dataset, sizing, outcome, through, out, began, identity or {})
+    folder = None if out is None else RunFolder(out, _about(config, dataset, start))
+    finished = None if folder is None else folder.result()
+    if folder is not None and finished is not None:
+        return Trained(recommender=load(folder.model), result=finished, again=True)
+    resumed = folder is not None and folder.begun
+    job = _Job(config=config, dataset=dataset, folder=folder, watcher=watcher, start=start)
+    outcome, sizing, through = job.fit()
+    # nobody measured how long a run was that was interrupted
+    return job.finish(outcome, sizing, through, identity or {}, None if resumed else began)
 
 
 def make_model(config: RunConfig, dataset: Dataset, bank: Bank) -> Model:
@@ -111,101 +126,96 @@ def make_model(config: RunConfig, dataset: Dataset, bank: Bank) -> Model:
     )
 
 
-def _size(config: RunConfig, dataset: Dataset, through: Through, start: Start | None) -> Sizing:
-    return size_run(config, dataset, through) if start is None else size_onward(start, config, dataset, through)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Job:
+    config: RunConfig
+    dataset: Dataset
+    folder: RunFolder | None
+    watcher: Watcher | None
+    start: Start | None
+
+    def fit(self) -> tuple[Outcome, Sizing, Through]:
+        """What training ended with, the sizing that it was promised, and through which part its rows go."""
+        checkpoints = None if self.folder is None else self.folder.checkpoints
+        sizing, data = self._size("train"), RunData(dataset=self.dataset)
+        refit = self.config.refit and self.dataset.parts["validation"] > 0
+        outcome = self._trainer(sizing, data, self.config.train, checkpoints, best=not refit).run()
+        if not refit:
+            return outcome, sizing, "train"
+        sizing = self._size("validation")
+        everything = RunData(dataset=self.dataset, train=("train", "validation"), validation=())
+        settings = replace(self.config.train, epochs=outcome.best_epoch)
+        folder = None if checkpoints is None else checkpoints / "refit"
+        again = self._trainer(sizing, everything, settings, folder, best=False).run()
+        return replace(outcome, model=again.model, optimizer=again.optimizer), sizing, "validation"
+
+    def _size(self, through: Through) -> Sizing:
+        if self.start is None:
+            return size_run(self.config, self.dataset, through)
+        return size_onward(self.start, self.config, self.dataset, through)
+
+    def _trainer(
+        self, sizing: Sizing, data: RunData, settings: TrainConfig, folder: Path | None, *, best: bool
+    ) -> Trainer:  # fmt: skip
+        return Trainer(
+            sizing, lambda bank: make_model(self.config, self.dataset, bank), data, settings, seed=self.config.seed,
+            folder=folder, restore_best=best, watcher=self.watcher,
+            start=None if self.start is None else self.start.warm,
+        )  # fmt: skip
+
+    def finish(
+        self, outcome: Outcome, sizing: Sizing, through: Through, identity: Mapping[str, Any], began: float | None
+    ) -> Trained:
+        """Freeze, judge, save."""
+        served = outcome.model.with_bank(freeze(outcome.model.bank)).eval()
+        test = judge(served, self.dataset, "test", through=through)
+        content = {
+            "config": self.config.to_json(), "method": self.config.method, "budget": str(self.config.budget),
+            "best_epoch": outcome.best_epoch, "test": None if test[0] is None else asdict(test[0]),
+        }  # fmt: skip
+        encoder = self.dataset.encoder(through)
+        recommender = Recommender(model=served, encoder=encoder, content=content)
+        if self.folder is not None:
+            recommender = _saved(self.folder.model, recommender, outcome)
+        artifact = recommender.artifact
+        seconds = {} if began is None else {"seconds": time.perf_counter() - began}
+        result = result_of(
+            self.config, outcome, sizing, served, test=test,
+            file_bytes=None if artifact is None else artifact.tensor_bytes("tables"), identity={**seconds, **identity},
+        )  # fmt: skip
+        if self.folder is not None:
+            self.folder.finish(result)
+        return Trained(recommender=recommender, result=result)
 
 
-def _fit(
-    config: RunConfig, sizing: Sizing, data: RunData, folder: Path | None, watcher: Watcher | None,
-    start: Start | None, *, best: bool,
-) -> Outcome:  # fmt: skip
-    trainer = Trainer(
-        sizing, lambda bank: make_model(config, data.dataset, bank), data, config.train, seed=config.seed,
-        folder=folder, restore_best=best, watcher=watcher, start=None if start is None else start.warm,
-    )  # fmt: skip
-    return trainer.run()
+def _saved(path: Path, recommender: Recommender, outcome: Outcome) -> Recommender:
+    """The recommender written with all that another day needs, and opened from what was written."""
+    bank, encoder = outcome.model.bank, recommender.encoder
+    training: dict[str, Mapping[str, Any]] = {
+        "training": bank.tensors(),
+        "optimizer": optimizer_tensors(outcome.optimizer),
+        "training_vocabulary": encoder.to_arrays(),
+    }
+    content = {**recommender.content, TRAINING_SIZING: bank.sizing.to_json()}
+    return opened(save(path, recommender.model, encoder, content, training=training))
 
 
-def _finish(
-    config: RunConfig, dataset: Dataset, sizing: Sizing, outcome: Outcome,
-    through: Through, out: Path | None, began: float, identity: Mapping[str, Any],
-) -> Trained:  # fmt: skip
-    served = outcome.model.with_bank(freeze(outcome.model.bank)).eval()
-    part: Part = "test"
-    test, groups = judge(
-        served, dataset, part, through=through, batch_size=config.train.evaluation_batch_size,
-        precision=config.train.precision,
-    )  # fmt: skip
-    content = {
-        "config": config.to_json(), "method": config.method, "budget": str(config.budget),
-        "best_epoch": outcome.best_epoch, "test": None if test is None else _plain_metrics(test),
-    }  # fmt: skip
-    encoder = dataset.encoder(through)
-    if out is None:
-        recommender, file_bytes = Recommender(model=served, encoder=encoder, content=content), None
-    else:
-        training: dict[str, Mapping[str, Any]] = {
-            "training": outcome.model.bank.tensors(),
-            "optimizer": optimizer_tensors(outcome.optimizer),
-            "training_vocabulary": encoder.to_arrays(),
-        }
-        content = {**content, "training_sizing": outcome.model.bank.sizing.to_json()}
-        artifact = save(out / "model", served, encoder, content, training=training)
-        recommender = Recommender(model=served, encoder=encoder, content=content, artifact=artifact)
-        file_bytes = artifact.tensor_bytes("tables")
-    result = _result(config, sizing, outcome, served, file_bytes, test, groups, began, identity)
-    return Trained(recommender=recommender, result=result)
+def _about(config: RunConfig, dataset: Dataset, start: Start | None) -> dict[str, Any]:
+    """What must be equal for two runs to be the same run. The key of the cache stands for files, schema and split."""
+    settings = {key: value for key, value in config.to_json().items() if key not in ("data", "schema")}
+    return {**settings, "data": dataset.path.name, "start": None if start is None else start.identity}
 
 
-def _result(
-    config: RunConfig, sizing: Sizing, outcome: Outcome, served: Model, file_bytes: int | None,
-    test: Metrics | None, groups: Mapping[str, GroupMetrics], began: float,
-    identity: Mapping[str, Any],
-) -> Result:  # fmt: skip
-    history = outcome.history
-    curve = tuple(
-        {
-            "epoch": number, "train_loss": h["train_loss"], "validation_auc": h.get("auc"),
-            "validation_logloss": h.get("logloss"),
-        }
-        for number, h in enumerate(history, start=1)
-    )  # fmt: skip
-    return Result(
-        **{"commit": "unknown", "data": ", ".join(config.data), **identity},
-        model=config.model.name, method=sizing.method, budget=str(config.budget), budget_bytes=sizing.budget_bytes,
-        seed=config.seed, options={k: v for k, v in config.options.items() if k != "storage"},
-        storage=str(config.options.get("storage", "float32")), promised_bytes=sizing.serve_bytes,
-        held_bytes=served.bank.held_bytes(), file_bytes=file_bytes, train_bytes=sizing.train_bytes,
-        vocabulary_bytes=sizing.vocabulary_bytes, dense_bytes=served.dense_bytes(),
-        table_bytes=table_bytes(sizing), epochs=outcome.best_epoch, validation=outcome.validation, test=test,
-        by_frequency=dict(groups), curve=curve, rows_per_s=sum(h["rows_per_s"] for h in history) / len(history),
-        seconds=time.perf_counter() - began, peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        notes=sizing.notes,
-    )  # fmt: skip
+def _plain(value: Any) -> Any:
+    return value.to_json() if isinstance(value, Schema) else value
 
 
-def table_bytes(sizing: Sizing) -> dict[str, int]:
-    """Promised bytes by table where tables have rows of their own, else by the name of what they share.
-
-    Sums to ``sizing.serve_bytes``.
-    """
-    found: dict[str, int] = {}
-    for group in sizing.groups:
-        rows = [int(t.settings.get("rows", 0)) for t in group.tables]
-        stacked = next((s for s in group.serve if s.shape[0] == sum(rows) > 0), None)
-        rest = group.serve_bytes
-        if stacked is not None:
-            row_bytes = stacked.nbytes // stacked.shape[0]
-            for t, count in zip(group.tables, rows, strict=True):
-                found[t.table.name] = count * row_bytes
-            rest -= stacked.nbytes
-        if rest:
-            found[f"{group.method} (shared)"] = found.get(f"{group.method} (shared)", 0) + rest
+def _dotted(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by dotted key, so that one of a group leaves the others of its group alone."""
+    found: dict[str, Any] = {}
+    for key, value in given.items():
+        if isinstance(value, Mapping) and key != "schema":
+            found |= {f"{key}.{inner}": v for inner, v in value.items()}
+        else:
+            found[key] = value
     return found
-
-
-def _plain_metrics(metrics: Metrics) -> dict[str, Any]:
-    return {
-        "rows": metrics.rows, "auc": metrics.auc, "logloss": metrics.logloss,
-        "normalised_entropy": metrics.normalised_entropy, "calibration": metrics.calibration,
-    }  # fmt: skip

@@ -1,0 +1,46 @@
+"""Cut encoded rows into the portions that are scored at a time, whatever the blocks are that they come in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from pocketrec.data.encoder import Encoded
+
+__all__ = ["SCORE_ROWS", "portions"]
+
+# Matrix products may round the same row differently in batches of other sizes, so frames, files and the judgement of
+# a run all go by the same number, counted from their first row.
+SCORE_ROWS = 4096
+
+
+def portions(blocks: Iterable[Encoded]) -> Iterator[Encoded]:
+    """The same rows, SCORE_ROWS at a time and what is left at the end, however the blocks are cut."""
+    rest: Encoded | None = None
+    for block in blocks:
+        held = block if rest is None else _both(rest, block)
+        whole = len(held.ids) // SCORE_ROWS * SCORE_ROWS
+        for start in range(0, whole, SCORE_ROWS):
+            yield _some(held, start, start + SCORE_ROWS)
+        rest = _some(held, whole, len(held.ids))
+    if rest is not None and len(rest.ids):
+        yield rest
+
+
+def _some(rows: Encoded, start: int, stop: int) -> Encoded:
+    return Encoded(
+        dense=rows.dense[start:stop], ids=rows.ids[start:stop],
+        label=None if rows.label is None else rows.label[start:stop],
+        weight=None if rows.weight is None else rows.weight[start:stop],
+    )  # fmt: skip
+
+
+def _both(first: Encoded, second: Encoded) -> Encoded:
+    labels = [rows.label for rows in (first, second) if rows.label is not None]
+    weights = [np.ones(len(r.ids), np.float32) if r.weight is None else r.weight for r in (first, second)]
+    return Encoded(
+        dense=np.concatenate([first.dense, second.dense]), ids=np.concatenate([first.ids, second.ids]),
+        label=np.concatenate(labels) if len(labels) == 2 else None,
+        weight=None if first.weight is None and second.weight is None else np.concatenate(weights),
+    )  # fmt: skip

@@ -1,0 +1,85 @@
+"""The line of result that a run leaves."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from pocketrec.compress import stages
+from pocketrec.metrics import GroupMetrics, Metrics
+from pocketrec.models import Model
+from pocketrec.pipeline.config import RunConfig
+from pocketrec.spec.result import Result
+from pocketrec.spec.sizing import Sizing
+from pocketrec.train import Outcome
+
+__all__ = ["result_of", "table_bytes"]
+
+
+def result_of(
+    config: RunConfig, outcome: Outcome, promised: Sizing, served: Model, *,
+    test: tuple[Metrics | None, Mapping[str, GroupMetrics]], file_bytes: int | None, identity: Mapping[str, Any],
+) -> Result:  # fmt: skip
+    """Everything about a run but what its caller knows.
+
+    Args:
+        config: what was asked for.
+        outcome: what training ended with.
+        promised: the sizing that was decided before.
+        served: the model over its frozen bank.
+        test: metrics on the test rows, and by frequency of their ids.
+        file_bytes: of the tables in the artifact, None without one.
+        identity: fields that only the caller knows (commit, command, data, seconds).
+    """
+    known = {"commit": f"version {version('pocketrec')}", "data": ", ".join(config.data), **identity}
+    metrics, groups = test
+    return Result(
+        **known, model=config.model.name, method=promised.method, budget=str(config.budget),
+        budget_bytes=promised.budget_bytes, seed=config.seed,
+        options={k: v for k, v in config.options.items() if k != "storage"},
+        storage=str(config.options.get("storage", "float32")), promised_bytes=promised.serve_bytes,
+        held_bytes=served.bank.held_bytes(), file_bytes=file_bytes,
+        train_bytes=max(sizing.train_bytes for _, sizing in stages(promised)),
+        vocabulary_bytes=promised.vocabulary_bytes, dense_bytes=served.dense_bytes(), table_bytes=table_bytes(promised),
+        epochs=outcome.best_epoch, validation=outcome.validation, test=metrics, by_frequency=dict(groups),
+        curve=_curve(outcome.history), rows_per_s=_rows_per_s(outcome.history),
+        peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, notes=promised.notes,
+    )  # fmt: skip
+
+
+def table_bytes(sizing: Sizing) -> dict[str, int]:
+    """Promised bytes by table where tables have rows of their own, else by the name of what they share.
+
+    Sums to ``sizing.serve_bytes``.
+    """
+    found: dict[str, int] = {}
+    for group in sizing.groups:
+        rows = [int(t.settings.get("rows", 0)) for t in group.tables]
+        stacked = next((s for s in group.serve if sum(rows) and s.shape[:1] == (sum(rows),)), None)
+        rest = group.serve_bytes
+        if stacked is not None:
+            row_bytes = stacked.nbytes // stacked.shape[0]
+            found |= {t.table.name: count * row_bytes for t, count in zip(group.tables, rows, strict=True)}
+            rest -= stacked.nbytes
+        if rest:
+            shared = f"{group.method} (shared)"
+            found[shared] = found.get(shared, 0) + rest
+    return found
+
+
+def _curve(history: list[dict[str, Any]]) -> tuple[dict[str, int | float | None], ...]:
+    return tuple(
+        {
+            "epoch": number, "train_loss": h["train_loss"], "validation_auc": h.get("auc"),
+            "validation_logloss": h.get("logloss"),
+        }
+        for number, h in enumerate(history, start=1)
+    )  # fmt: skip
+
+
+def _rows_per_s(history: list[dict[str, Any]]) -> float:
+    """All rows over all seconds: epochs that were slow count for as long as they took."""
+    seconds = sum(h["seconds"] for h in history)
+    return float(sum(h["rows_per_s"] * h["seconds"] for h in history) / seconds) if seconds else 0.0
