@@ -101,8 +101,7 @@ def build(
         assert isinstance(group, Group)
         with torch.no_grad():
             group.method.initialise(group, seed=stream(seed, index), data=data)
-    # seeds that live in tensors were written only now: attach again over the same memory
-    bank = attach(sizing, made, form="train", padding=padding)
+        group.refresh()
     if previous is not None:
         _warm(bank, previous)
     return bank
@@ -124,6 +123,7 @@ def _warm(bank: Bank, previous: Bank) -> None:
         assert isinstance(old, Group)
         with torch.no_grad():
             new.method.warm(new, old)
+        new.refresh()
     bank.steps.copy_(previous.steps)
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import pocketrec.native  # noqa: F401  registers torch.ops.pocketrec
 from pocketrec.compress.access import Access, Combine
+from pocketrec.compress.addressing._program import PROGRAM_COLUMNS
 from pocketrec.compress.method import Method, of
 from pocketrec.compress.pairs import Pairs
 from pocketrec.compress.storage import STORAGES
@@ -53,15 +54,24 @@ class Group(nn.Module):
         self._attributes: dict[str, str] = {}
         for spec in self.specs():
             self._hold(spec, tensors)
-        self.access: Access = self.method.access(sizing, tensors)
+        self.access: Access
         kept = STORAGES.get(self.method.storage)
         self._storage_code = (kept if form == "serve" else STORAGES.get(kept.trained_as)).code
+        self.padding = padding
+        self.program: Tensor
+        program = torch.zeros(len(columns), len(PROGRAM_COLUMNS), dtype=torch.int64)
+        self.register_buffer("program", program, persistent=False)
+        self.refresh()
+        self.register_load_state_dict_post_hook(_refresh)  # type: ignore[no-untyped-call]  # torch has no types here
+
+    def refresh(self) -> None:
+        """Read the seeds that live in tensors: where ids are found depends on them. Call it when they were written."""
+        self.access = self.method.access(self.sizing, self.tensors())
         rows = [
             self.access.addressing[place].program(column=column, padding=pad)
-            for column, place, pad in zip(columns, places, padding, strict=True)
+            for column, place, pad in zip(self.columns, self.places, self.padding, strict=True)
         ]
-        self.program: Tensor
-        self.register_buffer("program", torch.tensor(rows, dtype=torch.int64), persistent=False)
+        self.program.copy_(torch.tensor(rows, dtype=torch.int64))
 
     def specs(self) -> tuple[TensorSpec, ...]:
         """The tensors of this form, optimizer state included while training."""
@@ -184,3 +194,9 @@ class Group(nn.Module):
     def extra_repr(self) -> str:
         names = ", ".join(t.table.name for t in self.sizing.tables[:4])
         return f"{self.sizing.method}, {len(self.sizing.tables)} tables ({names} ...), {self.form}"
+
+
+def _refresh(group: nn.Module, _: object) -> None:
+    """Seeds may have come with a state dict."""
+    assert isinstance(group, Group)
+    group.refresh()

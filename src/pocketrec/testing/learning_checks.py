@@ -178,6 +178,8 @@ class LearningChecks(Cases):
         for name, tensor in before.tensors().items():
             assert torch.equal(tensor, after.tensors()[name]), name
             assert tensor.data_ptr() != after.tensors()[name].data_ptr()
+        ids = random_batch(sizing, 3).ids
+        assert torch.equal(before(ids), after(ids)), "hashes go on with the seed of the bank before"
 
 
 def _numpy_state() -> str:
