@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from pocketrec.data.dataset import Dataset
 from pocketrec.data.prepare import prepare
 from pocketrec.data.scan import scan
 from pocketrec.data.split import Split
-from pocketrec.data.statistics import Statistics
+from pocketrec.data.statistics import Statistics, Summary
 from pocketrec.data.synthetic import SyntheticReport
 from pocketrec.spec.errors import BadFile, OptionError
 from pocketrec.spec.schema import Schema, criteo
@@ -78,7 +79,12 @@ def test_statistics_are_of_training_rows_only(dataset: Dataset, tmp_path: Path) 
     assert got.tables["c"].counts.sum() == 200
     assert dataset.table_stats()["c"].occurrences == 200
     assert dataset.table_stats()["h"].occurrences == 100
-    assert "100 training rows" in str(got.summary())
+    for through in ("train", "validation"):
+        assert dataset.summary(through) == dataset.statistics(through).summary()
+        assert dataset.table_stats(through) == dataset.statistics(through).table_stats()
+    saved = json.loads((dataset.path / "statistics.json").read_text())
+    assert Summary.from_json(saved) == dataset.summary()
+    assert "100 training rows" in str(dataset.summary())
 
 
 def test_they_are_the_merged_statistics_of_the_files(criteo_log: SyntheticReport, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -138,7 +139,7 @@ class Killed(BaseException):
 def test_a_run_killed_anywhere_goes_on_and_ends_with_the_same_bytes(
     tmp_path: Path, write_log: WriteLog, all_kinds: Schema, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = write_log(tmp_path / "log.csv", 300, shuffled_time=True)
+    log = write_log(tmp_path / "log.csv", 160, shuffled_time=True)
     prepare(log, all_kinds, cache=tmp_path / "whole", split=HALVES)
     want = contents(tmp_path / "whole")
     appended: list[int] = []
@@ -182,6 +183,32 @@ def test_a_run_killed_anywhere_goes_on_and_ends_with_the_same_bytes(
     assert moments > 2 * chunks
 
 
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("write", [1, 2, 7, 11, 15, 20])
+def test_a_full_disk_leaves_what_was_made(
+    tmp_path: Path, write_log: WriteLog, all_kinds: Schema, monkeypatch: pytest.MonkeyPatch, write: int
+) -> None:
+    log = write_log(tmp_path / "log.csv", 160)
+    prepare(log, all_kinds, cache=tmp_path / "whole", split=HALVES)
+    calls, fsync = 0, os.fsync
+
+    def full(handle: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == write:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            prepare(log, all_kinds, cache=tmp_path / "cache", split=HALVES)
+    assert all(path.suffix == ".work" for path in (tmp_path / "cache").iterdir())  # never half a cache
+    prepare(log, all_kinds, cache=tmp_path / "cache", split=HALVES)
+    assert contents(tmp_path / "cache") == contents(tmp_path / "whole")
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_blocks")
 def test_sigkill_in_the_middle_of_reading_and_of_writing(
     tmp_path: Path, write_log: WriteLog, all_kinds: Schema

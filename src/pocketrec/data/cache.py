@@ -8,7 +8,8 @@
     label.npy         float32 [rows]        weight.npy likewise, where the schema has them
     tokens-<t>.npy    int64   [ids]         hash63 of every token of table t, by encoded id (0 for unknown)
     counts-<t>.npy    int64   [3, ids]      how often it occurs in train, validation and test rows
-    cache.json        everything else; written last
+    statistics.json   a summary of the training rows, for people
+    cache.json        everything else
 
 Rows are train rows, then validation rows, then test rows; each in order of time.
 """

@@ -13,9 +13,19 @@ from pocketrec.data.cache import CacheFiles
 from pocketrec.data.encoder import Encoder
 from pocketrec.data.id_spaces import resolve_spaces
 from pocketrec.data.split import PARTS, Part, Through, parts_through
-from pocketrec.data.statistics import DenseCounts, Statistics, TokenCounts
+from pocketrec.data.statistics import (
+    MISSING_HASH,
+    DenseCounts,
+    DenseSummary,
+    Statistics,
+    Summary,
+    TableSummary,
+    TokenCounts,
+    stats_of_counts,
+)
 from pocketrec.data.vocabulary import Vocabulary
 from pocketrec.spec.errors import OptionError
+from pocketrec.spec.schema import Field
 from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import IdSpace, TableSpec
 
@@ -94,22 +104,26 @@ class Dataset:
 
     def statistics(self, through: Through = "train") -> Statistics:
         """What was counted in the training rows; merges with that of other data."""
-        used = len(parts_through(through))
-        dense = {}
-        for f in self.schema.dense:
-            dense[f.name] = DenseCounts()
-            for part in self._about.dense[:used]:
-                dense[f.name] = dense[f.name].merge(DenseCounts.from_json(part[f.name]))
-        return Statistics(
-            rows=sum(self._about.part_rows[:used]),
-            positives=None if self._about.positives is None else sum(self._about.positives[:used]),
-            tables={f.table_name: self._token_counts(f.table_name, through) for f in self.schema.tables},
-            dense=dense,
-        )
+        rows, positives, dense = self._row_counts(through)
+        tables = {f.table_name: self._token_counts(f.table_name, through) for f in self.schema.tables}
+        return Statistics(rows=rows, positives=positives, tables=tables, dense=dense)
 
     def table_stats(self, through: Through = "train") -> dict[str, TableStats]:
-        """Per table, the histogram of counts that methods are sized with."""
-        return self.statistics(through).table_stats()
+        """Per table, the histogram of counts that methods are sized with; one table in memory at a time."""
+        return {f.table_name: self._table_stats(f, through) for f in self.schema.tables}
+
+    def summary(self, through: Through = "train") -> Summary:
+        """The few numbers per field that people look at: `statistics(through).summary()`, in less memory.
+
+        That of the training rows is also saved in the cache, as `statistics.json`.
+        """
+        rows, positives, dense = self._row_counts(through)
+        return Summary(
+            rows=rows,
+            positives=positives,
+            tables=tuple(TableSummary.of(stats) for stats in self.table_stats(through).values()),
+            dense=tuple(DenseSummary.of(name, counts, rows) for name, counts in dense.items()),
+        )
 
     def encoder(self, through: Through = "train") -> Encoder:
         """Encodes raw rows as this cache was encoded; tokens of later parts are unknown to it."""
@@ -181,6 +195,19 @@ class Dataset:
 
     def _name(self, t: int) -> str:
         return self.schema.tables[t].table_name
+
+    def _row_counts(self, through: Through) -> tuple[int, int | None, dict[str, DenseCounts]]:
+        used = len(parts_through(through))
+        dense = {f.name: DenseCounts() for f in self.schema.dense}
+        for part in self._about.dense[:used]:
+            dense = {name: counts.merge(DenseCounts.from_json(part[name])) for name, counts in dense.items()}
+        positives = None if self._about.positives is None else sum(self._about.positives[:used])
+        return sum(self._about.part_rows[:used]), positives, dense
+
+    def _table_stats(self, field: Field, through: Through) -> TableStats:
+        name, counts = field.table_name, self.counts(field.table_name, through)
+        missing = 0 if field.ids == "plain" else int(counts[self.tokens(name, through) == MISSING_HASH].sum())
+        return stats_of_counts(name, counts, missing)
 
     def _token_counts(self, table: str, through: Through) -> TokenCounts:
         counts = self.counts(table, through)

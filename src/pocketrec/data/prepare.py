@@ -18,7 +18,7 @@ from pocketrec.data.bad_rows import BadRowsMode
 from pocketrec.data.cache import CACHE_VERSION, CacheFiles
 from pocketrec.data.dataset import Dataset
 from pocketrec.data.encoder import Encoder
-from pocketrec.data.journal import Journal, sync_folder
+from pocketrec.data.journal import Journal, sync_folder, write_durably
 from pocketrec.data.read_pass import Progress, ReadPass, silent
 from pocketrec.data.sources import Source, source_files
 from pocketrec.data.split import Split
@@ -98,7 +98,8 @@ def _make(job: _Job, work: Path, final: Path) -> None:
         names = ", ".join(str(f) for f in job.files)
         raise BadFile(names, f"there is no good row. Skipped: {skipped or 'none'}.")
     writing.run(skipped, job.progress)
-    sync_folder(new)
+    summary = Dataset.open(new).summary().to_json()
+    write_durably(new / "statistics.json", json.dumps(summary, indent=1).encode())
     new.rename(final)
     sync_folder(final.parent)
     shutil.rmtree(work)

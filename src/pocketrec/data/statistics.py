@@ -21,7 +21,16 @@ from pocketrec.spec.errors import OptionError
 from pocketrec.spec.schema import Schema
 from pocketrec.spec.stats import TableStats
 
-__all__ = ["MISSING_HASH", "DenseCounts", "DenseSummary", "Statistics", "Summary", "TableSummary", "TokenCounts"]
+__all__ = [
+    "MISSING_HASH",
+    "DenseCounts",
+    "DenseSummary",
+    "Statistics",
+    "Summary",
+    "TableSummary",
+    "TokenCounts",
+    "stats_of_counts",
+]
 
 MISSING_HASH = int(hash_tokens(pa.array([""]))[0])
 """hash63 of the missing token."""
@@ -136,7 +145,7 @@ class Statistics:
 
     def table_stats(self) -> dict[str, TableStats]:
         """Per table, the histogram of counts that methods are sized with."""
-        return {name: _table_stats(name, counts) for name, counts in self.tables.items()}
+        return {name: stats_of_counts(name, t.counts, t.missing) for name, t in self.tables.items()}
 
     def summary(self) -> Summary:
         """The few numbers per field that people look at."""
@@ -149,10 +158,11 @@ class Statistics:
         )
 
 
-def _table_stats(name: str, counts: TokenCounts) -> TableStats:
-    values, ids = np.unique(counts.counts, return_counts=True)
+def stats_of_counts(name: str, counts: np.ndarray, missing: int) -> TableStats:
+    """The histogram of int64 [ids] counts, zeros left out."""
+    values, ids = np.unique(counts[counts > 0], return_counts=True)
     pairs = zip(values[::-1].tolist(), ids[::-1].tolist(), strict=True)
-    return TableStats(table=name, histogram=tuple(pairs), missing=counts.missing)
+    return TableStats(table=name, histogram=tuple(pairs), missing=missing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
