@@ -100,7 +100,7 @@ def sizing(
     rows: Sequence[int] = ROWS, **options: Any,
 ) -> Sizing:  # fmt: skip
     """Small tables under a method."""
-    tables = [TableSpec(name=f"t{i}", rows=n, dim=4) for i, n in enumerate(rows)]
+    tables = [TableSpec(name=f"t{i}", rows=n, dim=4, ids="rank") for i, n in enumerate(rows)]
     chosen = of(method, options)
     bytes_ = max(sum(rows) * 16, chosen.least_bytes(tables)) if budget is None else budget
     return chosen.size(tables, bytes_, optimizer=optimizer or OptimizerSpec(lr=0.1))
