@@ -46,6 +46,13 @@ def make_parts() -> Callable[[int], Parts]:
     return make
 
 
+@pytest.fixture
+def old_and_new(make_parts: Callable[[int], Parts]) -> tuple[Parts, Parts]:
+    """Parts to save over each other. One stays as it is: its file is in the old artifact and in the new one."""
+    old, new = make_parts(1), make_parts(2)
+    return {name: old[name] for name in ("tables", "nets")}, {"tables": new["tables"], "nets": old["nets"]}
+
+
 def _same(stored: torch.Tensor, given: Any) -> bool:
     given = torch.as_tensor(given)
     return stored.dtype == given.dtype and stored.shape == given.shape and torch.equal(stored, given)
@@ -96,6 +103,14 @@ class Disk:
     def arm(self, at: int, way: str) -> None:
         self.disarm()
         self.at, self.way = at, way
+
+    def calls_of(self, act: Callable[[], object]) -> list[str]:
+        """The names of the calls that an act makes."""
+        self.disarm()
+        act()
+        names = [name for name, _ in self.calls]
+        self.disarm()
+        return names
 
     def call(self, name: str, real: Callable[..., Any], *arguments: Any) -> Any:
         if name == "close":

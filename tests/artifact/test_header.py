@@ -67,7 +67,7 @@ def test_names_that_no_tensor_should_have(name: str) -> None:
 
 def test_a_header_that_no_reader_would_take_is_not_written() -> None:
     many = [(f"{k}" + "x" * 500, "uint8", (1,)) for k in range(HEADER_LIMIT_BYTES // 550)]
-    with pytest.raises(ArtifactError, match=r"need a header of [\d,]+ bytes, above 16,777,216"):
+    with pytest.raises(ArtifactError, match=r"need a header of [\d,]+ bytes, above 4,194,304"):
         encode(many, {})
 
 

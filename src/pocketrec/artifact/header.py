@@ -35,7 +35,7 @@ __all__ = [
 PAGE_BYTES = 4096
 ALIGN_BYTES = 64
 # The header of a file with 20,000 tensors has 2 MB. The limit bounds what a hostile file can make us read and parse.
-HEADER_LIMIT_BYTES = 16 * 2**20
+HEADER_LIMIT_BYTES = 4 * 2**20
 
 _LENGTH_BYTES = 8
 _AXES_LIMIT = 16
