@@ -92,11 +92,11 @@ class Bank(nn.Module):
         """
         if self._limits is not None and not torch.compiler.is_compiling():
             self._check_limits(ids, offsets)
+        if offsets is not None and pool == "none" and len(self.groups) > 1:
+            raise OptionError('pool="none" with offsets needs a bank of one group; look tables up one by one instead.')
         parts = [self._vectors(i, group, ids, offsets, weights, pool) for i, group in enumerate(self._groups())]
         if len(parts) == 1 and self._order is None:
             return parts[0]
-        if offsets is not None and pool == "none":
-            raise OptionError('pool="none" with offsets needs a bank of one group; look tables up one by one instead.')
         together = torch.cat(parts, dim=1)
         return together if self._order is None else together.index_select(1, self._order)
 

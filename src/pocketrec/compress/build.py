@@ -13,7 +13,7 @@ from pocketrec.compress.bank import Bank
 from pocketrec.compress.group import Form, Group
 from pocketrec.compress.method import of
 from pocketrec.compress.parts.init import stream
-from pocketrec.spec.errors import ArtifactError
+from pocketrec.spec.errors import ArtifactError, OptionError
 from pocketrec.spec.sizing import GroupSizing, Sizing, TensorSpec
 from pocketrec.spec.stage import Stage
 
@@ -118,6 +118,11 @@ def stages(sizing: Sizing) -> tuple[tuple[Stage, Sizing], ...]:
 
 
 def _warm(bank: Bank, previous: Bank) -> None:
+    if len(bank.groups) != len(previous.groups):
+        raise OptionError(
+            f"A bank of {len(bank.groups)} groups cannot go on from one of {len(previous.groups)}. "
+            "Keep the sizing of the model that you continue."
+        )
     for new, old in zip(bank.groups, previous.groups, strict=True):
         assert isinstance(new, Group)
         assert isinstance(old, Group)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pocketrec.compress import attach, build, freeze, join, layout, size, stages
+from pocketrec.compress.build import ALIGNMENT
+from pocketrec.spec.errors import ArtifactError, OptionError
+from pocketrec.spec.optimizer import OptimizerSpec
+from pocketrec.spec.table import TableSpec
+from pocketrec.testing.methods.masked_rows import METHOD as MASKED_ROWS
+from pocketrec.testing.registered import registered
+
+TABLES = [TableSpec(name="a", rows=50, dim=3), TableSpec(name="b", rows=20, dim=3)]
+
+
+def test_layout_names_every_tensor_of_every_group() -> None:
+    sizing = join([size(TABLES[:1], "2x", "hash_rows"), size(TABLES[1:], "2x", "robe")], ["a", "b"], "2x")
+    assert [p.name for p in layout(sizing)] == ["0.rows", "0.seed", "1.array", "1.seed"]
+    assert [p.name for p in layout(sizing, "train")] == [
+        "0.rows", "0.seed", "0.rows.sum", "1.array", "1.seed", "1.array.sum",
+    ]  # fmt: skip
+    offsets = [p.offset_bytes for p in layout(sizing)]
+    assert offsets == [0, 320, 384, 512], "each begins at the next multiple of 64"
+    assert ALIGNMENT == 64
+
+
+def test_equal_seeds_build_equal_groups_and_groups_differ() -> None:
+    sizing = join([size(TABLES[:1], "1x"), size([TableSpec(name="b", rows=50, dim=3)], "1x")], ["a", "b"], "1x")
+    bank = build(sizing, seed=3)
+    assert torch.equal(bank.rows("a", 0, 50), build(sizing, seed=3).rows("a", 0, 50))
+    assert not torch.equal(bank.rows("a", 0, 50), bank.rows("b", 0, 50))
+
+
+def test_attach_shares_memory_in_both_forms() -> None:
+    sizing = size(TABLES, "2x", "hash_rows")
+    bank = build(sizing, seed=0)
+    other = attach(sizing, bank.tensors(), form="train")
+    other.group_of("a").tensor("rows").data.zero_()
+    assert not bank.rows("a", 0, 50).any()
+    served = freeze(bank)
+    served.tensors()["0.rows"].fill_(1)
+    assert attach(sizing, served.tensors())(torch.tensor([[0, 0]])).eq(1).all()
+
+
+def test_attach_says_what_is_wrong() -> None:
+    sizing = size(TABLES, "2x", "hash_rows")
+    tensors = freeze(build(sizing, seed=0)).tensors()
+    with pytest.raises(ArtifactError, match=r"'0.seed' is missing; there are 1: \['0.rows'\]"):
+        attach(sizing, {"0.rows": tensors["0.rows"]})
+    with pytest.raises(ArtifactError, match=r"'rows' is \(34, 3\) torch.float64, the sizing says \(34, 3\) float32"):
+        attach(sizing, {**tensors, "0.rows": tensors["0.rows"].double()})
+
+
+def test_the_seed_of_the_bank_before_goes_on() -> None:
+    sizing = size(TABLES, "2x", "robe")
+    before, ids = build(sizing, seed=1), torch.tensor([[7, 8]])
+    after = build(sizing, seed=2, previous=before)
+    assert torch.equal(after(ids), before(ids))
+    assert torch.equal(freeze(after)(ids), freeze(before)(ids))
+    assert not torch.equal(build(sizing, seed=2)(ids), before(ids))
+
+
+def test_another_number_of_groups_is_no_previous_bank() -> None:
+    one = size(TABLES, "2x", "robe")
+    two = join([size(TABLES[:1], "2x", "robe"), size(TABLES[1:], "2x", "robe")], ["a", "b"], "2x")
+    with pytest.raises(OptionError, match="2 groups cannot go on from one of 1"):
+        build(two, seed=0, previous=build(one, seed=0))
+
+
+def test_stages_of_a_mixed_sizing_wait_for_the_longest() -> None:
+    with registered(MASKED_ROWS):
+        staged, other = size(TABLES[:1], "1x", "masked_rows"), size(TABLES[1:], "2x", "robe")
+        joined = join([other, staged], ["a", "b"], "1x")
+        plan = stages(joined)
+        assert [stage.name for stage, _ in plan] == ["search", "retrain"]
+        assert plan[1][1] == joined
+        search = plan[0][1]
+        assert search.groups[0] == joined.groups[0], "a method of one stage is in it all the time"
+        assert search.groups[1].settings["search"]
+        assert search.serve_bytes == joined.serve_bytes, "what it will be frozen to"
+        assert search.order == joined.order
+
+
+def test_stages_hold_state_for_the_optimizer_of_the_sizing() -> None:
+    with registered(MASKED_ROWS):
+        for name, tensors in (("sgd", 0), ("adam", 2)):
+            sizing = size(TABLES, "1x", "masked_rows", optimizer=OptimizerSpec(name=name))  # type: ignore[arg-type]
+            assert [len(s.groups[0].state) for _, s in stages(sizing)] == [tensors, tensors]
+
+
+def test_tables_of_other_rows_are_not_taken_over_in_silence() -> None:
+    grown = [TableSpec(name="a", rows=60, dim=3), TABLES[1]]
+    with pytest.raises(OptionError, match="rows per table were"):
+        build(size(grown, "2x", "hash_rows"), seed=0, previous=build(size(TABLES, "2x", "hash_rows"), seed=0))
