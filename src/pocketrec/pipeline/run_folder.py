@@ -92,12 +92,12 @@ def _differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     before, now = _flat(there), _flat(asked)
     keys = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     said = [_HASHES.get(key) or f"{key} was {before.get(key)!r}, is {now.get(key)!r}" for key in keys]
-    return "; ".join(said)
+    return "; ".join(said) or "its settings have other keys"
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     """Values by dotted key."""
     found: dict[str, Any] = {}
     for key, value in values.items():
-        found |= _flat(value, f"{before}{key}.") if isinstance(value, dict) and value else {f"{before}{key}": value}
+        found |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
     return found

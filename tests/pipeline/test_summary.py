@@ -1,0 +1,57 @@
+"""The line of result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from pocketrec.compress import METHODS, join, size
+from pocketrec.pipeline.summary import table_bytes
+from pocketrec.spec.result import Result
+from pocketrec.spec.table import TableSpec
+
+TABLES = [TableSpec(name="item", rows=900, dim=8, ids="rank"), TableSpec(name="site", rows=40, dim=8, ids="rank")]
+
+
+@pytest.mark.parametrize("storage", ["float32", "int8"])
+@pytest.mark.parametrize("method", METHODS.names())
+def test_bytes_by_table_add_up_to_the_promise(method: str, storage: str) -> None:
+    sizing = size(TABLES, 16_000 if method != "full" else "1x", method, storage=storage)
+    found = table_bytes(sizing)
+    assert sum(found.values()) == sizing.serve_bytes
+    assert all(amount > 0 for amount in found.values())
+    assert set(found) <= {"item", "site", f"{method} (shared)"}
+
+
+def test_tables_with_rows_of_their_own_are_named() -> None:
+    assert table_bytes(size(TABLES, "1x", "full")) == {"item": 28_800, "site": 1_280}
+    hashed = table_bytes(size(TABLES, "10x", "hash_rows"))
+    assert (hashed["site"], hashed["hash_rows (shared)"]) == (1_280, 8)
+    assert set(table_bytes(size(TABLES, "10x", "robe"))) == {"robe (shared)"}
+
+
+def test_a_bank_of_two_methods() -> None:
+    sizings = [size(TABLES[:1], 3000, "robe"), size(TABLES[1:], "1x", "full")]
+    both = join(sizings, ["item", "site"], 10_000)
+    assert table_bytes(both) == {"robe (shared)": 3000, "site": 1_280}
+
+
+def rows_per_s(history: Sequence[dict[str, Any]]) -> float:
+    from pocketrec.pipeline.summary import _rows_per_s
+
+    return _rows_per_s(list(history))
+
+
+def test_speed_is_all_rows_over_all_seconds() -> None:
+    history = [{"rows_per_s": 100.0, "seconds": 1.0}, {"rows_per_s": 10.0, "seconds": 10.0}]
+    assert rows_per_s(history) == pytest.approx(200 / 11)
+    assert rows_per_s([{"rows_per_s": 0.0, "seconds": 0.0}]) == 0.0
+
+
+def test_the_line_survives_json(runs: Callable[..., Any]) -> None:
+    result = runs("hash_rows", "int8").trained.result
+    assert Result.from_json_line(result.to_json_line()) == result
+    assert result.train_bytes > result.promised_bytes
+    assert result.dense_bytes > 0

@@ -1,0 +1,347 @@
+"""A run from files to result: exact bytes, exact resume, nothing seen too early."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+import pocketrec
+from pocketrec.artifact import load_artifact
+from pocketrec.compress import METHODS, build
+from pocketrec.data.dataset import Dataset
+from pocketrec.models import MODELS, Model, ModelConfig
+from pocketrec.pipeline import Trained, load, train
+from pocketrec.pipeline import train as package_train
+from pocketrec.spec.errors import ArtifactError, BudgetTextError, BudgetTooSmall, OptionError
+from pocketrec.spec.result import read_results
+from pocketrec.spec.schema import Schema
+from pocketrec.spec.table import TableSpec
+from pocketrec.train.watch import Silent
+
+CASES = [(method, storage) for method in METHODS.names() for storage in ("float32", "int8")]
+
+
+# ---------------------------------------------------------------- bytes
+
+
+@pytest.mark.parametrize(("method", "storage"), CASES)
+def test_promised_held_and_file_bytes_are_one_number(method: str, storage: str, runs: Callable[..., Any]) -> None:
+    run = runs(method, storage)
+    result = run.trained.result
+    in_file = 0
+    for file in (run.out / "model").glob("tables-*.safetensors"):
+        with safe_open(file, framework="pt") as opened:
+            tensors = [opened.get_tensor(name) for name in opened.keys() if not name.startswith("__pad")]  # noqa: SIM118
+            in_file += sum(t.numel() * t.element_size() for t in tensors)
+    assert result.promised_bytes == result.held_bytes == result.file_bytes == in_file
+    assert result.promised_bytes <= result.budget_bytes
+    assert sum(result.table_bytes.values()) == result.promised_bytes
+    assert load(run.out).model.bank.held_bytes() == in_file
+
+
+@pytest.mark.parametrize(("method", "storage"), CASES)
+def test_the_loaded_model_predicts_as_the_one_in_memory(
+    method: str, storage: str, runs: Callable[..., Any], fit: Callable[..., Trained], logs: dict[str, Any]
+) -> None:
+    run, frame = runs(method, storage), logs["ranks"].table
+    settings = {"method": method, "budget": run.trained.result.budget, "options": {"storage": storage}}
+    in_memory = fit(logs["ranks"], **settings)
+    assert in_memory.recommender.artifact is None
+    expected = in_memory.recommender.logits(frame)
+    assert len(np.unique(expected)) > len(expected) // 2
+    for opened in (run.trained.recommender, load(run.out), load(run.out / "model", verify="lazy")):
+        np.testing.assert_array_equal(opened.logits(frame), expected)
+    np.testing.assert_array_equal(run.trained.predict(frame), load(run.out).predict(frame))
+
+
+def test_budget_on_the_floor_fits_and_one_byte_less_names_it(fit: Callable[..., Trained], logs: dict[str, Any]) -> None:
+    with pytest.raises(BudgetTooSmall, match=r"min_count needs at least 64 serve bytes .* budget is 1\.") as refusal:
+        fit(logs["ranks"], budget=1)
+    floor = refusal.value.least_bytes
+    assert fit(logs["ranks"], budget=floor).result.held_bytes == floor
+    with pytest.raises(BudgetTooSmall, match=f"at least {floor:,} serve bytes"):
+        fit(logs["ranks"], budget=floor - 1)
+
+
+def test_a_training_budget_is_a_ceiling_of_its_own(fit: Callable[..., Trained], logs: dict[str, Any]) -> None:
+    needed = fit(logs["ranks"], budget="4x", train={"epochs": 1}).result.train_bytes
+    assert fit(logs["ranks"], budget="4x", train_budget=needed, train={"epochs": 1}).result.train_bytes == needed
+    with pytest.raises(BudgetTooSmall, match=f"at least {needed:,} train bytes"):
+        fit(logs["ranks"], budget="4x", train_budget=needed - 1)
+
+
+@pytest.mark.parametrize("kind", ["mixed", "no_dense", "parquet"])
+def test_every_kind_of_log_trains_and_serves(kind: str, runs: Callable[..., Any], logs: dict[str, Any]) -> None:
+    run = runs("hash_rows", "float32", kind)
+    scores = load(run.out).predict(logs[kind].test_rows())
+    assert scores.shape == (120,)
+    assert ((scores > 0) & (scores < 1)).all()
+
+
+# ---------------------------------------------------------------- what grows and what does not
+
+
+def nets_of(model: type[Model], method: str, rows: int) -> dict[str, Any]:
+    """Shapes of everything outside the bank, for three tables of so many rows."""
+    tables = [TableSpec(name=f"t{i}", rows=rows * (i + 1), dim=8, ids="rank") for i in range(3)]
+    sizing = pocketrec.size(tables, "1x", method=method)
+    bank = build(sizing, seed=0, device="meta")
+    made = model(bank, dense_features=5, config=ModelConfig(name=model.name, bottom=(8,), top=(8,)), seed=0)
+    outside = [*made.named_parameters(), *made.named_buffers()]
+    return {name: tuple(t.shape) for name, t in outside if not name.startswith("bank.")}
+
+
+@pytest.mark.parametrize("method", METHODS.names())
+@pytest.mark.parametrize("model", MODELS.names())
+def test_nothing_outside_the_bank_grows_with_rows(model: str, method: str) -> None:
+    small, large = (nets_of(MODELS.get(model), method, rows) for rows in (50, 5000))
+    assert small == large
+    assert small
+
+
+def test_the_test_above_would_find_a_net_that_grows() -> None:
+    class Wide(MODELS.get("dlrm")):  # type: ignore[misc]
+        def __init__(self, bank: Any, **settings: Any) -> None:
+            super().__init__(bank, **settings)
+            rows = bank.sizing.groups[0].tables[0].table.rows
+            self.register_buffer("bias", torch.zeros(rows), persistent=False)
+
+    assert nets_of(Wide, "full", 50) != nets_of(Wide, "full", 5000)
+
+
+# ---------------------------------------------------------------- what is seen when
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """The parts of every pass over encoded rows, in order."""
+    seen: list[tuple[str, ...]] = []
+    original = Dataset.batches
+
+    def spied(self: Dataset, parts: Any, **settings: Any) -> Iterator[Any]:
+        seen.append(tuple(parts))
+        return original(self, parts, **settings)
+
+    monkeypatch.setattr(Dataset, "batches", spied)
+    return seen
+
+
+def test_refit_trains_on_validation_rows_too_for_the_chosen_epochs(
+    reads: list[tuple[str, ...]], fit: Callable[..., Trained], logs: dict[str, Any]
+) -> None:
+    trained = fit(logs["ranks"], budget="2x", refit=True, train={"epochs": 3, "patience": None})
+    chosen = trained.result.epochs
+    choosing = [("train",), ("validation",)] * 3
+    assert reads[: len(choosing)] == choosing
+    assert reads[len(choosing) : len(choosing) + chosen] == [("train", "validation")] * chosen
+    assert set(reads[len(choosing) + chosen :]) == {("test",)}
+    assert len(trained.result.curve) == 3, "the curve is that of choosing"
+    assert trained.result.validation is not None
+
+
+def test_refit_sizes_tables_for_validation_rows_too(
+    runs: Callable[..., Any], fit: Callable[..., Trained], logs: dict[str, Any]
+) -> None:
+    without = runs("full").trained.recommender.sizing
+    refitted = fit(logs["ranks"], method="full", budget="1x", refit=True).recommender.sizing
+    assert refitted.of("item").table.closed_rows > without.of("item").table.closed_rows
+
+
+def test_the_test_part_is_read_once_and_last(
+    reads: list[tuple[str, ...]], fit: Callable[..., Trained], logs: dict[str, Any]
+) -> None:
+    fit(logs["ranks"], method="robe", budget="4x")
+    judged = [i for i, parts in enumerate(reads) if "test" in parts]
+    # one pass over the rows, which come in the model's ids and in ranks side by side
+    assert judged == [len(reads) - 2, len(reads) - 1]
+    assert all(parts == ("test",) for parts in reads[-2:])
+
+
+def test_labels_of_test_rows_change_nothing_but_the_judgement(
+    fit: Callable[..., Trained], logs: dict[str, Any], tmp_path: Path
+) -> None:
+    log = logs["no_dense"]
+    lines = log.path.read_text().splitlines(keepends=True)
+    first = len(lines) - 120
+    flipped = [line.replace(line[0], "10"[int(line[0])], 1) for line in lines[first:]]
+    other = replace(log, path=tmp_path / "flipped.csv")
+    other.path.write_text("".join([*lines[:first], *flipped]))
+    one, two = (fit(each, budget="2x", refit=True) for each in (log, other))
+    np.testing.assert_array_equal(one.recommender.logits(log.table), two.recommender.logits(log.table))
+    assert one.result.validation == two.result.validation
+    assert one.result.test.auc == pytest.approx(1 - two.result.test.auc)
+
+
+# ---------------------------------------------------------------- resume
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+class KilledAfter(Silent):
+    """A watcher that ends the process after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def step(self, *, step: int, batch: int, loss: float) -> None:
+        self.left -= 1
+        if not self.left:
+            raise Killed
+
+
+def parts_of(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    artifact = load_artifact(folder / "model")
+    return {part: artifact.tensors(part) for part in artifact.parts}
+
+
+@pytest.mark.parametrize(("refit", "steps"), [(False, 1), (False, 12), (True, 9), (True, 20)])
+def test_a_killed_run_goes_on_to_the_same_end(
+    refit: bool, steps: int, fit: Callable[..., Trained], logs: dict[str, Any], tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {
+        "budget": "2x", "refit": refit, "train": {"epochs": 2, "batch_size": 128, "checkpoint_steps": 3},
+    }  # fmt: skip
+    whole = fit(logs["ranks"], out=tmp_path / "whole", **settings)
+    with pytest.raises(Killed):
+        fit(logs["ranks"], out=tmp_path / "killed", watcher=KilledAfter(steps), **settings)
+    assert not (tmp_path / "killed" / "result.jsonl").exists()
+    gone_on = fit(logs["ranks"], out=tmp_path / "killed", **settings)
+    assert not gone_on.again
+    before, after = (parts_of(tmp_path / name) for name in ("whole", "killed"))
+    assert before.keys() == after.keys()
+    for part, tensors in before.items():
+        assert tensors.keys() == after[part].keys()
+        assert all(torch.equal(t, after[part][name]) for name, t in tensors.items()), part
+    assert (gone_on.result.test, gone_on.result.validation) == (whole.result.test, whole.result.validation)
+
+
+def test_a_run_that_was_interrupted_does_not_claim_a_time(
+    fit: Callable[..., Trained], logs: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = {"out": tmp_path / "run", "train": {"epochs": 1, "checkpoint_steps": 1, "batch_size": 256}}
+    with pytest.raises(Killed):
+        fit(logs["ranks"], watcher=KilledAfter(3), **settings)
+    assert fit(logs["ranks"], **settings).result.seconds is None
+
+
+def test_a_finished_run_called_again_trains_nothing(
+    fit: Callable[..., Trained], logs: dict[str, Any], tmp_path: Path, reads: list[tuple[str, ...]],
+) -> None:  # fmt: skip
+    first = fit(logs["ranks"], out=tmp_path / "run")
+    reads.clear()
+    again = fit(logs["ranks"], out=tmp_path / "run")
+    assert reads == []
+    assert (first.again, again.again) == (False, True)
+    assert again.result == first.result == read_results(tmp_path / "run" / "result.jsonl")[0]
+    frame = logs["ranks"].test_rows()
+    np.testing.assert_array_equal(again.predict(frame), first.predict(frame))
+
+
+def test_a_run_whose_artifact_was_removed_is_finished_anew(
+    fit: Callable[..., Trained], logs: dict[str, Any], tmp_path: Path
+) -> None:
+    first = fit(logs["ranks"], out=tmp_path / "run")
+    (tmp_path / "run" / "model" / "manifest.json").unlink()
+    again = fit(logs["ranks"], out=tmp_path / "run")
+    assert not again.again
+    assert again.result.test == first.result.test
+    assert load(tmp_path / "run") is not None
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"budget": "3x"}, "budget was '4x', is '3x'"),
+        ({"train": {"epochs": 3}}, r"train\.epochs was 2, is 3"),
+        ({"model": {"bottom": [4], "top": [8]}}, r"model\.bottom was \[8\], is \[4\]"),
+        ({"split": {"train": "7/10"}}, "its data is not the same"),
+        ({"seed": 5}, "seed was 0, is 5"),
+    ],
+)
+def test_another_run_in_the_same_folder_is_refused(
+    changed: dict[str, Any], named: str, runs: Callable[..., Any], fit: Callable[..., Trained], logs: dict[str, Any]
+) -> None:
+    run = runs("min_count")
+    settings = {"method": "min_count", "budget": "4x", "options": {"storage": "float32"}, **changed}
+    with pytest.raises(ArtifactError, match=named + r".*Take another folder \(--out\), or delete this one"):
+        fit(logs["ranks"], out=run.out, **settings)
+
+
+def test_other_data_in_the_same_folder_is_refused(
+    runs: Callable[..., Any], fit: Callable[..., Trained], next_day: Any
+) -> None:
+    with pytest.raises(ArtifactError, match="its data is not the same"):
+        fit(next_day, method="min_count", budget="4x", options={"storage": "float32"}, out=runs("min_count").out)
+
+
+# ---------------------------------------------------------------- refused before data is read
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "error", "said"),
+    [
+        ("ranks", {"method": "rob"}, OptionError, "method: No method called 'rob'. Did you mean 'robe'"),
+        ("ranks", {"method": "robe", "options": {"blok": 8}}, OptionError, "robe has no option 'blok'. Options: al"),
+        ("ranks", {"options": {"storage": "int9"}}, OptionError, "No storage called 'int9'"),
+        ("ranks", {"budget": "16y"}, OptionError, "budget: Cannot read the budget '16y'"),
+        ("ranks", {"epochs": 3}, OptionError, "epochs: there is no such key"),
+        ("mixed", {"method": "full"}, OptionError, "full takes ids of space rank, plain; field 'user' has hash63 ids"),
+        ("mixed", {"method": "robe", "budget": "4x"}, BudgetTextError, "'user' is open .* absolute budget"),
+    ],
+)
+def test_what_can_be_refused_is_refused_before_any_data_is_read(
+    kind: str, settings: dict[str, Any], error: type[Exception], said: str, logs: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=said):
+        train(tmp_path / "not there", schema=logs[kind].schema, cache=tmp_path, **settings)
+
+
+def test_a_log_without_label_or_tables_is_refused(logs: dict[str, Any], tmp_path: Path) -> None:
+    schema = logs["no_dense"].schema
+    with pytest.raises(OptionError, match="no field of kind label"):
+        train(tmp_path / "x", schema=schema.unlabelled(), cache=tmp_path)
+    dense = Schema(fields=tuple(f for f in logs["ranks"].schema.fields if f.kind in ("label", "dense")))
+    with pytest.raises(OptionError, match="no categorical field"):
+        train(tmp_path / "x", schema=dense, cache=tmp_path)
+
+
+# ---------------------------------------------------------------- the front door
+
+
+def test_the_package_offers_it() -> None:
+    assert pocketrec.train is package_train
+    assert pocketrec.load is load
+    assert pocketrec.EmbeddingBag(10, 4, mode="sum", method="full").serve_bytes == 160
+
+
+def test_a_schema_may_be_a_file_plain_values_or_an_object(
+    logs: dict[str, Any], fit: Callable[..., Trained], tmp_path: Path, runs: Callable[..., Any]
+) -> None:
+    log, file = logs["ranks"], tmp_path / "schema.yaml"
+    file.write_text(log.schema.to_yaml())
+    expected = runs("min_count").trained.result
+    for schema in (str(file), log.schema.to_json()):
+        found = fit(log, method="min_count", budget="4x", options={"storage": "float32"}, schema=schema).result
+        assert (found.test, found.validation) == (expected.test, expected.validation)
+
+
+def test_the_result_says_what_was_asked_and_what_came_out(runs: Callable[..., Any]) -> None:
+    result = runs("robe", "int8").trained.result
+    assert (result.method, result.storage, result.model, result.budget) == ("robe", "int8", "dlrm", "4x")
+    assert result.commit == f"version {pocketrec.__version__}"
+    assert (result.test.rows, result.validation.rows) == (120, 120)
+    assert result.options == {}
+    assert [entry["epoch"] for entry in result.curve] == [1, 2]
+    assert result.seconds > 0
+    assert result.rows_per_s > 0
+    assert set(result.by_frequency) == {"head", "torso", "unseen"}
+    assert sum(group.rows for group in result.by_frequency.values()) == 120
