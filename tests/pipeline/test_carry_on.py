@@ -273,7 +273,7 @@ def test_the_schema_file_of_yesterday_need_not_be_there(
 
 def test_a_serving_copy_cannot_be_continued(runs: Callable[..., Any], next_day: Any, tmp_path: Path) -> None:
     load(runs("min_count").out).save(tmp_path / "served")
-    with pytest.raises(ArtifactError, match="saved for serving only.*Continue the artifact that `pocketrec train`"):
+    with pytest.raises(ArtifactError, match=r"saved for serving only.*Continue the artifact that `pocketrec train`"):
         train(next_day.path, start=tmp_path / "served", cache=tmp_path)
 
 

@@ -154,5 +154,5 @@ def test_overriding_copies() -> None:
     before = {"train": {"epochs": 1}}
     after = overridden(before, {"train.epochs": 2, "model.top": [4]})
     assert (before, after) == ({"train": {"epochs": 1}}, {"train": {"epochs": 2}, "model": {"top": [4]}})
-    with pytest.raises(OptionError, match="seed.x: seed is 3, it has no keys of its own"):
+    with pytest.raises(OptionError, match=r"seed\.x: seed is 3, it has no keys of its own"):
         overridden({"seed": 3}, {"seed.x": 1})

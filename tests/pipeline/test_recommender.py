@@ -107,7 +107,7 @@ def test_there_is_no_artifact(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no artifact at"):
         load(tmp_path / "nowhere")
     (tmp_path / "checkpoints").mkdir()
-    with pytest.raises(ArtifactError, match="has not finished: .* Run its command again"):
+    with pytest.raises(ArtifactError, match=r"has not finished: .* Run its command again"):
         load(tmp_path)
 
 

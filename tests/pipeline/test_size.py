@@ -60,10 +60,10 @@ def test_columns_may_be_named_again(logs: dict[str, Any], cache: Path) -> None:
 def test_both_ceilings_are_kept(logs: dict[str, Any], cache: Path) -> None:
     config = config_of(logs["ranks"], method="full", budget="2x")
     dataset = open_data(config, cache)
-    with pytest.raises(BudgetTooSmall, match="full needs at least .* serve bytes"):
+    with pytest.raises(BudgetTooSmall, match=r"full needs at least .* serve bytes"):
         size_run(config, dataset)
     config = config_of(logs["ranks"], budget="2x", train_budget=100)
-    with pytest.raises(BudgetTooSmall, match="min_count needs at least .* train bytes .* budget is 100"):
+    with pytest.raises(BudgetTooSmall, match=r"min_count needs at least .* train bytes .* budget is 100"):
         size_run(config, dataset)
 
 
