@@ -17,7 +17,9 @@ import sys
 
 __all__: list[str] = []
 
-if "pytest" in sys.modules:  # failures inside the suites then show values, as those of tests do
-    sys.modules["pytest"].register_assert_rewrite(
-        "pocketrec.testing.method_contract", "pocketrec.testing.storage_contract"
+_pytest = sys.modules.get("pytest")
+if _pytest is not None:  # failures inside the suites then show values, as those of tests do
+    _pytest.register_assert_rewrite(
+        *(f"pocketrec.testing.{part}_checks" for part in ("sizing", "lookup", "learning", "serving")),
+        "pocketrec.testing.storage_contract",
     )

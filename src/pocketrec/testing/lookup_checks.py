@@ -135,7 +135,8 @@ class LookupChecks(Cases):
 
     def test_addresses_stay_inside(self, variant: Mapping[str, Any], space: IdSpace) -> None:
         sizing = self.sized(variant, space)
-        bank, ids = self.bank(sizing), random_batch(sizing, 5).ids
+        last = torch.stack([pool[-1] for pool in pools(sizing)])
+        bank, ids = self.bank(sizing), torch.cat([random_batch(sizing, 5).ids, last[None]])
         (addresses,) = bank.addresses(ids)
         group = bank.group_of(sizing.order[0])
         units = sum(region.numel() for region in group.regions()) // group.unit
