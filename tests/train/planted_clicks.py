@@ -25,6 +25,7 @@ from pocketrec.train.state import parts_of, save
 
 ROWS = (40, 7, 12)
 DENSE = 2
+SMALL_BUDGET = 8 + 30 * 16  # rows for half of all ids, and a seed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,14 +97,14 @@ def data(train: int = 600, validation: int = 300, *, weights: bool = False, rows
 
 
 def sizing(
-    method: str = "full", *, optimizer: OptimizerSpec | None = None, budget: int | str | None = None,
+    method: str = "full", *, optimizer: OptimizerSpec | None = None, budget: int | None = None,
     rows: Sequence[int] = ROWS, **options: Any,
 ) -> Sizing:  # fmt: skip
-    """Small tables under a method."""
+    """Small tables under a method, in this many bytes or at its floor."""
     tables = [TableSpec(name=f"t{i}", rows=n, dim=4, ids="rank") for i, n in enumerate(rows)]
     chosen = of(method, options)
-    bytes_ = max(sum(rows) * 16, chosen.least_bytes(tables)) if budget is None else budget
-    return chosen.size(tables, bytes_, optimizer=optimizer or OptimizerSpec(lr=0.1))
+    budget_bytes = max(sum(rows) * 16 if budget is None else budget, chosen.least_bytes(tables))
+    return chosen.size(tables, budget_bytes, optimizer=optimizer or OptimizerSpec(lr=0.1))
 
 
 def make_model(bank: Bank) -> Model:

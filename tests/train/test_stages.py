@@ -1,0 +1,214 @@
+"""Staged and adaptive methods train through the one loop, resume exactly inside every stage, and freeze as promised."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+from pocketrec.compress import freeze
+from pocketrec.compress.method import METHODS
+from pocketrec.spec.errors import OptionError, TrainingError
+from pocketrec.spec.sizing import Sizing
+from pocketrec.testing.methods.masked_rows import MaskedRows
+from pocketrec.testing.methods.moving_rows import MovingRows
+from pocketrec.testing.registered import registered
+from pocketrec.train import scores_of
+from pocketrec.train.optim import optimizer_tensors
+
+# 2 epochs of 3 batches in each stage
+RUN = {"epochs": 2, "checkpoint_steps": 2, "patience": None}
+
+
+@pytest.fixture(autouse=True)
+def _known() -> Iterator[None]:
+    with registered(MaskedRows, MovingRows):
+        yield
+
+
+def sizing(planted: ModuleType, method: str) -> Sizing:
+    """Half of the rows; or all three kinds of methods, one table each."""
+    if method != "mixed":
+        options = {"search_epochs": 2} if method == "masked_rows" else {}
+        found: Sizing = planted.sizing(method, budget=4 * sum(planted.ROWS) + 25 * 16, **options)
+        return found
+    groups = []
+    for number, name in enumerate(("masked_rows", "moving_rows", "hash_rows")):
+        whole = planted.sizing(name, budget=700)
+        chosen = METHODS.get(name)()
+        table = whole.groups[0].tables[number].table
+        groups.append(chosen.size([table], max(100, chosen.least_bytes([table])), optimizer=whole.optimizer).groups[0])
+    return replace(whole, groups=tuple(groups), budget_bytes=2000)
+
+
+def trainer(planted: ModuleType, method: str, folder: Path | None = None, **arguments: Any) -> Any:
+    return planted.trainer(sizing(planted, method), planted.data(150, 60), folder=folder, config=RUN, **arguments)
+
+
+STEPS = {"masked_rows": 12, "moving_rows": 6, "mixed": 9}
+
+
+@pytest.mark.parametrize("method", STEPS)
+def test_it_trains_and_freezes_to_the_promised_bytes(planted: ModuleType, method: str) -> None:
+    made = trainer(planted, method)
+    made.watcher = watch = planted.Watch()
+    outcome = made.run()
+    assert watch.steps == list(range(1, STEPS[method] + 1))
+    assert [b["stage"] for b in watch.begun] == [s.name for s, _ in made.stages]
+    assert outcome.history[-1]["train_loss"] < outcome.history[0]["train_loss"]
+    served = freeze(outcome.model.bank)
+    assert served.held_bytes() == made.stages[-1][1].serve_bytes <= sizing(planted, method).budget_bytes
+    rows = made.data.validation.rows
+    with torch.no_grad():
+        expected = outcome.model(rows.dense, rows.ids)
+        assert torch.equal(outcome.model.with_bank(served).eval()(rows.dense, rows.ids), expected)
+
+
+@pytest.mark.parametrize("method", STEPS)
+def test_it_resumes_exactly_at_every_step_of_every_stage(planted: ModuleType, tmp_path: Path, method: str) -> None:
+    whole = trainer(planted, method).run()
+    expected = planted.tensors(whole)
+    for step in range(1, STEPS[method] + 1):
+        folder = tmp_path / str(step)
+
+        def stop(now: int, step: int = step) -> None:
+            if now == step:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        with pytest.raises(KeyboardInterrupt):
+            trainer(planted, method, folder, watcher=planted.Watch(on_step=stop)).run()
+        resumed = trainer(planted, method, folder).run()
+        found = planted.tensors(resumed)
+        assert found.keys() == expected.keys()
+        assert [name for name, t in found.items() if not torch.equal(t, expected[name])] == [], step
+        assert planted.without_times(resumed.history) == planted.without_times(whole.history)
+        assert (resumed.best_epoch, resumed.validation) == (whole.best_epoch, whole.validation)
+
+
+@pytest.mark.parametrize("method", STEPS)
+def test_it_resumes_exactly_from_every_checkpoint(planted: ModuleType, tmp_path: Path, method: str) -> None:
+    # killed one step after it: what that step did is lost, and done again
+    expected = planted.tensors(trainer(planted, method).run())
+    for step in range(1, STEPS[method] + 1):
+        folder = tmp_path / str(step)
+
+        def stop(now: int, step: int = step) -> None:
+            if now == step:
+                raise RuntimeError
+
+        with pytest.raises(RuntimeError):
+            trainer(planted, method, folder, watcher=planted.Watch(on_step=stop)).run()
+        found = planted.tensors(trainer(planted, method, folder).run())
+        assert [name for name, t in found.items() if not torch.equal(t, expected[name])] == [], step
+
+
+def test_rows_moved_while_training_and_the_mask_came_from_the_search(planted: ModuleType) -> None:
+    # the tests of the tests: without this, the two methods would prove nothing
+    moved = trainer(planted, "moving_rows").run().model.bank.tensors()
+    assert int((moved["0.owners"] >= 0).sum()) > 0
+    masked = trainer(planted, "masked_rows").run().model.bank.tensors()
+    assert (masked["0.map"] >= 0).sum() == masked["0.rows"].shape[0] < len(masked["0.map"])
+
+
+# -- what a stage says is done -------------------------------------------------------------------------------------
+
+
+def at_begin(planted: ModuleType, made: Any) -> list[dict[str, Any]]:
+    """Tensors and optimizer at the begin of every stage, filled while the trainer runs."""
+    seen: list[dict[str, Any]] = []
+
+    def note(**stage: Any) -> None:
+        tensors = {name: t.clone() for name, t in made.model.bank.tensors().items()}
+        nets = {name: t.detach().clone() for name, t in made.model.nets().items()}
+        state = {name: t.clone() for name, t in optimizer_tensors(made.optimizer).items()}
+        seen.append({"bank": tensors, "nets": nets, "optimizer": state, **stage})
+
+    made.watcher = planted.Watch()
+    made.watcher.begin = note
+    return seen
+
+
+def staged(planted: ModuleType, **changes: Any) -> Any:
+    """masked_rows with its second stage changed."""
+    made = trainer(planted, "masked_rows")
+    (first, before), (second, after) = made.stages
+    made.stages = ((first, before), (replace(second, **changes), after))
+    return made
+
+
+@pytest.mark.parametrize("optimizer", ["keep", "reset"])
+def test_the_state_of_both_optimizers_is_kept_or_reset_as_the_stage_says(planted: ModuleType, optimizer: str) -> None:
+    made = staged(planted, optimizer=optimizer)
+    seen = at_begin(planted, made)
+    made.run()
+    second = seen[1]
+    kept = optimizer == "keep"
+    assert bool(second["optimizer"]) is kept
+    assert bool(second["bank"]["0.rows.sum"].any()) is kept
+    assert int(second["bank"]["steps"]) == (6 if kept else 0)
+    assert bool(second["bank"]["0.rows"].any()), "values are always taken over"
+
+
+def test_nets_are_carried_into_the_next_stage(planted: ModuleType) -> None:
+    made = staged(planted, dense=False)
+    seen = at_begin(planted, made)
+    outcome = made.run()
+    assert not torch.equal(seen[0]["nets"]["top.0.weight"], seen[1]["nets"]["top.0.weight"])
+    for name, tensor in outcome.model.nets().items():
+        assert torch.equal(tensor, seen[1]["nets"][name]), "the second stage trains tables only"
+    assert not torch.equal(outcome.model.bank.tensors()["0.rows"], seen[1]["bank"]["0.rows"])
+
+
+def test_a_stage_on_validation_rows_trains_on_them(planted: ModuleType) -> None:
+    made = staged(planted, split="validation", epochs=1)
+    made.run()
+    settings = made.config
+    trained = [a for a in made.data.validation.asked if a["batch_size"] == settings.batch_size]
+    assert [a["epoch"] for a in trained] == [0]
+    assert [a["epoch"] for a in made.data.train.asked] == [0, 1]
+
+
+def test_a_later_stage_without_rows_is_refused_before_the_first(planted: ModuleType) -> None:
+    made = staged(planted, split="validation")
+    made.data = planted.data(100, 0)
+    made.watcher = watch = planted.Watch()
+    with pytest.raises(TrainingError, match="'retrain' trains on validation rows, and there are none"):
+        made.run()
+    assert watch.steps == []
+
+
+def test_only_the_last_stage_chooses_an_epoch_and_loses_patience(planted: ModuleType, tmp_path: Path) -> None:
+    made = trainer(planted, "masked_rows", tmp_path)
+    made.config = replace(made.config, patience=1, epochs=30)
+    made.run_identity["config"] = "changed"
+    saved = []
+    keep = made._best.keep
+    made._best.keep = lambda state, *rest: (saved.append((state.stage, state.best_epoch)), keep(state, *rest))
+    outcome = made.run()
+    stages = [e["stage"] for e in outcome.history]
+    assert stages[:2] == ["search", "search"]
+    assert 1 < stages.count("retrain") < 30
+    assert outcome.best_epoch == stages.count("retrain") - 1
+    assert {stage for stage, _ in saved} == {1}
+    found = scores_of(outcome.model, made.data.validation, batch_size=64)
+    assert len(found.labels) == 60
+
+
+def test_a_stage_that_keeps_an_optimizer_of_other_shapes_is_refused(planted: ModuleType) -> None:
+    from pocketrec.models import MODELS, ModelConfig
+
+    widths = iter((8, 9))
+
+    def other_each_time(bank: Any) -> Any:
+        config = ModelConfig(bottom=(6,), top=(next(widths),))
+        return MODELS.get("dlrm")(bank, dense_features=2, config=config, seed=0)
+
+    with pytest.raises(OptionError, match="nets of another model"):
+        trainer(planted, "masked_rows", make_model=other_each_time).run()
