@@ -56,7 +56,7 @@ class EmbeddingBag(nn.Module):
         ids: what the ids are; ``rank`` when id 0 is "unknown" and 1, 2, ... fall in frequency (min_count needs it).
         counts: how often each id occurs, int64 [num_embeddings], for methods that need it.
         fused: leave compact pairs for :meth:`step` instead of gradients.
-        optimizer: of :meth:`step`; row-wise Adagrad when not given.
+        optimizer: of :meth:`step` (``fused=True``); row-wise Adagrad when not given.
         seed: of starting values and hashes. torch's global generator is neither read nor moved.
         options: of the method (``storage="int8"``, ``block=8``, ...). Without `init` looked-up numbers start with mean
             0 and variance 1 as in torch: normal for `full`, uniform for methods that read numbers as they are. For a
@@ -95,6 +95,8 @@ class EmbeddingBag(nn.Module):
         if like_torch:
             chosen = replace(chosen, init=_UNIT_VARIANCE)
         stats = None if counts is None else {"weight": TableStats.of_counts("weight", counts.tolist())}
+        # without step() a torch optimizer holds the state, so the bank holds none
+        optimizer = (optimizer or OptimizerSpec()) if fused else OptimizerSpec(name="sgd")
         sizing = chosen.size([table], "1x" if budget is None else budget, stats=stats, optimizer=optimizer)
         padding = {} if self.padding_idx is None else {"weight": self.padding_idx}
         self.bank = build(sizing, seed=seed, padding=padding, device=device or "cpu")
