@@ -1,7 +1,7 @@
 """Rows of 8-bit codes with a scale and a bias of their own: value = code x scale + bias.
 
 Bytes: width + 8 per row (codes, then float32 scale, then float32 bias: the row layout that
-``torch.ops.quantized.embedding_bag_byte`` reads); 72 per 64 weights of a shared array.
+``torch.ops.quantized.embedding_bag_byte_rowwise_offsets`` reads); 72 per 64 weights of a shared array.
 Trained as float32, rounded to nearest when frozen.
 """
 

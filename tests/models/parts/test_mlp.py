@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from pocketrec.models.parts.mlp import mlp
+
+
+def made(*widths: int, last_relu: bool = False, seed: int = 0) -> nn.Sequential:
+    return mlp(widths, last_relu=last_relu, generator=torch.Generator().manual_seed(seed))
+
+
+def test_linear_layers_with_relu_between_them() -> None:
+    assert [type(m) for m in made(4, 3, 2)] == [nn.Linear, nn.ReLU, nn.Linear]
+    assert [type(m) for m in made(4, 3, 2, last_relu=True)] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU]
+    assert [tuple(p.shape) for p in made(4, 3, 2).parameters()] == [(3, 4), (3,), (2, 3), (2,)]
+
+
+def test_it_computes_what_it_says() -> None:
+    net, x = made(4, 3, 2), torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    first, _, second = net
+    assert isinstance(first, nn.Linear)
+    assert isinstance(second, nn.Linear)
+    expected = (x @ first.weight.T + first.bias).clamp(min=0) @ second.weight.T + second.bias
+    torch.testing.assert_close(net(x), expected)
+
+
+def test_values_are_those_of_the_published_model() -> None:
+    (layer,) = made(400, 600)
+    assert isinstance(layer, nn.Linear)
+    assert abs(float(layer.weight.detach().std()) / math.sqrt(2 / 1000) - 1) < 0.01
+    assert abs(float(layer.bias.detach().std()) / math.sqrt(1 / 600) - 1) < 0.1
+    assert abs(float(layer.weight.detach().mean())) < 4 * math.sqrt(2 / 1000 / 240_000)
+
+
+def test_values_come_from_the_generator_alone() -> None:
+    before = torch.get_rng_state()
+    one, same, other = made(4, 3), made(4, 3), made(4, 3, seed=1)
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(one[0].weight, same[0].weight)
+    assert not torch.equal(one[0].weight, other[0].weight)

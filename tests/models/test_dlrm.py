@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from pocketrec.compress import Bank, build, freeze, size
+from pocketrec.models import ModelConfig
+from pocketrec.models.dlrm import MODEL, Dlrm
+from pocketrec.spec.table import TableSpec
+
+TABLES = [TableSpec(name=f"t{i}", rows=20, dim=4) for i in range(3)]
+SMALL = ModelConfig(bottom=(8, 6), top=(7,))
+
+
+def bank(**options: object) -> Bank:
+    return build(size(TABLES, "1x", init=0.5, **options), seed=0)
+
+
+def model(dense: int = 5, **options: object) -> Dlrm:
+    return MODEL(bank(**options), dense_features=dense, config=SMALL, seed=0)
+
+
+def inputs(dense: int = 5) -> tuple[Tensor, Tensor]:
+    draw = torch.Generator().manual_seed(2)
+    return torch.randn(9, dense, generator=draw), torch.randint(20, (9, 3), generator=draw)
+
+
+@pytest.mark.parametrize("dense", [5, 0])
+def test_it_is_the_published_model(dense: int) -> None:
+    """Figure 1, row by row: all dot products of different vectors once, after the dense vector."""
+    made = model(dense)
+    numbers, ids = inputs(dense)
+    expected = []
+    for row in range(9):
+        vectors = [made.bank.rows(f"t{i}", int(ids[row, i]), int(ids[row, i]) + 1)[0] for i in range(3)]
+        first: list[Tensor] = []
+        if dense:
+            assert made.bottom is not None
+            first = [made.bottom(numbers[row])]
+        vectors = [*first, *vectors]
+        products = [vectors[i] @ vectors[j] for i in range(len(vectors)) for j in range(i)]
+        expected.append(made.top(torch.cat([*first, torch.stack(products)]))[0])
+    torch.testing.assert_close(made(numbers, ids), torch.stack(expected))
+
+
+def test_every_pair_counts_once() -> None:
+    assert len(model(5).pairs) == 4 * 3 // 2
+    assert len(model(0).pairs) == 3 * 2 // 2
+    assert model(0).bottom is None
+
+
+def test_gradients_reach_nets_and_rows() -> None:
+    made = model()
+    made(*inputs()).sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in made.dense_parameters() if p.dim() == 2)
+    made.bank.collect()
+    assert made.bank.pending[0].grads.any()
+
+
+def test_bfloat16_nets_still_return_float32() -> None:
+    made = model().eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        low = made(*inputs())
+    assert low.dtype == torch.float32
+    torch.testing.assert_close(low, made(*inputs()), rtol=0.05, atol=0.05)
+
+
+def test_without_rows() -> None:
+    numbers, ids = inputs()
+    assert model()(numbers[:0], ids[:0]).shape == (0,)
+
+
+def test_a_served_model_compiles_and_exports_whole() -> None:
+    made = model()
+    served = made.with_bank(freeze(made.bank)).eval()
+    for parameter in served.parameters():
+        parameter.requires_grad_(False)
+    arguments = inputs()
+    torch._dynamo.reset()
+    compiled = torch.compile(served, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(*arguments), served(*arguments))
+    batch = torch.export.Dim("batch")
+    exported = torch.export.export(served, arguments, dynamic_shapes=({0: batch}, {0: batch})).module()
+    torch.testing.assert_close(exported(*arguments), served(*arguments))
+    torch.testing.assert_close(exported(*(a[:4] for a in arguments)), served(*(a[:4] for a in arguments)))
