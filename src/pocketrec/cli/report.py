@@ -23,4 +23,4 @@ def command(
 
     runs = [run for path in results for run in read_results(path)]
     write_report(runs, out, title=title)
-    say(f"{out}: {len(runs)} runs")
+    say(f"{out}: {len(runs)} {'run' if len(runs) == 1 else 'runs'}")

@@ -23,10 +23,10 @@ __all__ = ["RunFolder"]
 
 
 class RunFolder:
-    """The folder of one run.
+    """The folder of one run. It becomes its own with :meth:`claim`; one in which nothing was trained is nobody's.
 
     Args:
-        path: the folder, made if it is not there.
+        path: the folder; it need not be there.
         about: plain values that say which run this is. Equal values, the same run.
 
     Raises:
@@ -35,16 +35,18 @@ class RunFolder:
 
     def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
         self.path = path
-        path.mkdir(parents=True, exist_ok=True)
-        asked = json.loads(json.dumps(about, allow_nan=False))
+        self._asked: dict[str, Any] = json.loads(json.dumps(about, allow_nan=False))
         there = self._about()
-        if there is None:
-            write_durably(path / "run.json", json.dumps(asked, indent=1).encode() + b"\n")
-        elif there != asked:
+        if there not in (None, self._asked) and (self.begun or self.trained):
             raise ArtifactError(
-                f"{path} holds another run: {_differences(there, asked)}. "
+                f"{path} holds another run: {_differences(there or {}, self._asked)}. "
                 "Take another folder (--out), or delete this one to start anew."
             )
+
+    def claim(self) -> None:
+        """Make the folder and write down whose it is."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_durably(self.path / "run.json", json.dumps(self._asked, indent=1).encode() + b"\n")
 
     @property
     def checkpoints(self) -> Path:
@@ -61,9 +63,14 @@ class RunFolder:
         """Whether training wrote checkpoints here before."""
         return self.checkpoints.is_dir() and any(self.checkpoints.iterdir())
 
+    @property
+    def trained(self) -> bool:
+        """Whether there is an artifact."""
+        return (self.model / "manifest.json").exists()
+
     def result(self) -> Result | None:
         """The result of a finished run whose artifact is still there."""
-        if not (self.path / "result.jsonl").exists() or not (self.model / "manifest.json").exists():
+        if not (self.path / "result.jsonl").exists() or not self.trained:
             return None
         return read_results(self.path / "result.jsonl")[-1]
 

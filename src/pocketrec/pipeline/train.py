@@ -114,7 +114,10 @@ def run(
         return Trained(recommender=load(folder.model), result=finished, again=True)
     resumed = folder is not None and folder.begun
     job = _Job(config=config, dataset=dataset, folder=folder, watcher=watcher, start=start)
-    outcome, sizing, through = job.fit()
+    sizing = job.size("train")  # before the folder is taken: a budget that is too small leaves nothing behind
+    if folder is not None:
+        folder.claim()
+    outcome, sizing, through = job.fit(sizing)
     # nobody measured how long a run was that was interrupted
     return job.finish(outcome, sizing, through, identity or {}, None if resumed else began)
 
@@ -134,22 +137,23 @@ class _Job:
     watcher: Watcher | None
     start: Start | None
 
-    def fit(self) -> tuple[Outcome, Sizing, Through]:
-        """What training ended with, the sizing that it was promised, and through which part its rows go."""
+    def fit(self, sizing: Sizing) -> tuple[Outcome, Sizing, Through]:
+        """What training ended with, the sizing of the rows that it saw in the end, and through which part they go."""
         checkpoints = None if self.folder is None else self.folder.checkpoints
-        sizing, data = self._size("train"), RunData(dataset=self.dataset)
+        data = RunData(dataset=self.dataset)
         refit = self.config.refit and self.dataset.parts["validation"] > 0
         outcome = self._trainer(sizing, data, self.config.train, checkpoints, best=not refit).run()
         if not refit:
             return outcome, sizing, "train"
-        sizing = self._size("validation")
+        sizing = self.size("validation")
         everything = RunData(dataset=self.dataset, train=("train", "validation"), validation=())
         settings = replace(self.config.train, epochs=outcome.best_epoch)
         folder = None if checkpoints is None else checkpoints / "refit"
         again = self._trainer(sizing, everything, settings, folder, best=False).run()
         return replace(outcome, model=again.model, optimizer=again.optimizer), sizing, "validation"
 
-    def _size(self, through: Through) -> Sizing:
+    def size(self, through: Through) -> Sizing:
+        """What the tables are when these rows train."""
         if self.start is None:
             return size_run(self.config, self.dataset, through)
         return size_onward(self.start, self.config, self.dataset, through)
