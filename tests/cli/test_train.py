@@ -75,7 +75,7 @@ def test_a_budget_that_is_too_small_names_the_floor(pocketrec: Say, log: Path, c
     assert said.code == 2
     assert "min_count needs at least 416 serve bytes for these tables, the budget is 100." in said.err
     said = pocketrec("train", log, "--cache", cache, *TINY, "--set", "train_budget=450")
-    assert "train bytes for these tables, the budget is 450\." in said.err
+    assert "train bytes for these tables, the budget is 450." in said.err
 
 
 def test_the_next_day(pocketrec: Say, log: Path, cache: Path, run_folder: Path, tmp_path: Path) -> None:
