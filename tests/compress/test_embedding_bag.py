@@ -129,6 +129,32 @@ def test_fused_steps_train_as_torch_does(mode: str, name: str, theirs_is: str) -
     torch.testing.assert_close(fused.weight, theirs.weight)
 
 
+@pytest.mark.parametrize("fused", [True, False])
+def test_results_may_be_changed_in_place_as_torchs(fused: bool) -> None:
+    ours = EmbeddingBag(ROWS, DIM, fused=fused, _weight=draw(ROWS, DIM), optimizer=OptimizerSpec(name="sgd", lr=0.1))
+    theirs = nn.EmbeddingBag(ROWS, DIM, _weight=draw(ROWS, DIM))
+    for bag in (ours, theirs):
+        out = bag(GRID)
+        out.mul_(2)
+        out[0] = 0
+        out.square().sum().backward()
+    torch.optim.SGD(theirs.parameters(), lr=0.1).step()
+    ours.step() if fused else torch.optim.SGD(ours.parameters(), lr=0.1).step()
+    torch.testing.assert_close(ours.weight, theirs.weight)
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_a_training_bag_compiles_whole(mode: str) -> None:
+    bag, _ = pair(mode=mode)
+    torch._dynamo.reset()
+    compiled = torch.compile(bag, backend="aot_eager", fullgraph=True)
+    out = compiled(IDS, OFFSETS)
+    assert torch.equal(out, bag(IDS, OFFSETS))
+    (expected,) = torch.autograd.grad(bag(IDS, OFFSETS).square().sum(), bag.weight)
+    out.square().sum().backward()
+    torch.testing.assert_close(bag.weight.grad, expected)
+
+
 def test_a_schedule_sets_the_step_size() -> None:
     moved = []
     for lr in (0.1, 0.2):
