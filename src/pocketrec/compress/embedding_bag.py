@@ -161,8 +161,8 @@ class EmbeddingBag(nn.Module):
         ids, offsets = self._jagged(input, offsets)
         weights = None if per_sample_weights is None else self._factors(per_sample_weights, input)
         pooled = cast(Tensor, self.bank(ids, offsets, weights, cast(Pool, self.mode)))[:, 0]
-        # pairs come from the gradient of the bank's result; a copy may be changed in place as torch's may
-        return pooled.clone() if self.bank.gradient == "pairs" else pooled
+        # autograd watches the bank's own result; a copy may be changed in place as torch's may
+        return pooled.clone() if pooled.requires_grad else pooled
 
     def _factors(self, weights: Tensor, input: Tensor) -> Tensor:
         """Factors of the values, float32 [values]."""
