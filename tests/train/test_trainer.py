@@ -165,6 +165,13 @@ def test_patience_ends_training_and_the_best_epoch_stays(planted: ModuleType, pa
     assert outcome.best_epoch == int(np.argmin(curve[:expected])) + 1
 
 
+def test_of_equal_epochs_the_first_is_the_best(planted: ModuleType) -> None:
+    trainer = planted.trainer(given=planted.data(100, 50), config={"epochs": 4, "patience": 2})
+    trainer.stages = [(replace(stage, tables=False, dense=False), sizing) for stage, sizing in trainer.stages]
+    outcome = trainer.run()
+    assert (outcome.best_epoch, len(outcome.history)) == (1, 3)
+
+
 @pytest.mark.parametrize("on_disk", [True, False])
 def test_the_last_epoch_is_given_when_that_is_wanted(planted: ModuleType, tmp_path: Path, on_disk: bool) -> None:
     folder = tmp_path / "run" if on_disk else None

@@ -149,10 +149,7 @@ class Trainer:
             self.model.bank.reset_state()
 
     def _make(self, number: int, previous: Bank | None) -> None:
-        sizing = self.stages[number][1]
-        bank = build(sizing, seed=self.seed, data=self.extra, previous=previous)
-        # attached once more: hashes follow the seeds in the tensors, and `previous` may have brought its own
-        self._set(attach(sizing, bank.tensors(), form="train"))
+        self._set(build(self.stages[number][1], seed=self.seed, data=self.extra, previous=previous))
 
     def _set(self, bank: Bank) -> None:
         self.model = self.make_model(bank).train()
