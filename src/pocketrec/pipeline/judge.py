@@ -52,10 +52,13 @@ def judge(
 def _batches(model: Model, dataset: Dataset, part: Part) -> Iterator[tuple[Batch, np.ndarray]]:
     """Batches in the id spaces that the model takes, each with its ids as the schema has them: int64 [rows, fields]."""
     spaces = spaces_by_table(dataset.schema, model.bank.id_spaces())
-    taken = PartSource(dataset=dataset, parts=(part,), id_spaces=spaces)
-    plain = PartSource(dataset=dataset, parts=(part,), id_spaces={})
-    both = (
-        source.batches(batch_size=SCORE_ROWS, order="time", seed=0, epoch=0, start=0) for source in (taken, plain)
-    )  # fmt: skip
-    for batch, ranks in zip(*both, strict=True):
-        yield batch, ranks.ids.numpy()
+    taken = _in_order(PartSource(dataset=dataset, parts=(part,), id_spaces=spaces))
+    if all(spaces[f.table_name] == f.ids for f in dataset.schema.tables):
+        yield from ((batch, batch.ids.numpy()) for batch in taken)
+        return
+    ranked = _in_order(PartSource(dataset=dataset, parts=(part,), id_spaces={}))
+    yield from ((batch, ranks.ids.numpy()) for batch, ranks in zip(taken, ranked, strict=True))
+
+
+def _in_order(source: PartSource) -> Iterator[Batch]:
+    return source.batches(batch_size=SCORE_ROWS, order="time", seed=0, epoch=0, start=0)

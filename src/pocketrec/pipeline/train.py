@@ -52,6 +52,10 @@ class Trained:
         """Probabilities of a click, see :meth:`Recommender.predict`."""
         return self.recommender.predict(frame)
 
+    def save(self, path: str | Path) -> None:
+        """Write the recommender for serving only, see :meth:`Recommender.save`; ``load`` opens it."""
+        self.recommender.save(path)
+
 
 def train(
     data: str | Path | Sequence[str | Path], *, budget: str | int | None = None, method: str | None = None,
