@@ -232,7 +232,6 @@ def test_settings_are_yesterdays_but_for_data_and_epochs(runs: Callable[..., Any
         ({"options.storage": "int8"}, "options was {'storage': 'float32'}, is {'storage': 'int8'}"),
         ({"dim": 4}, "dim was 8, is 4"),
         ({"model.top": [4]}, "model was .* is "),
-        ({"seed": 1}, "seed was 0, is 1"),
         ({"budget": "8x"}, "budget was '4x', is '8x'"),
         ({"optimizer.name": "adam"}, r"optimizer\.name was 'rowwise_adagrad', is 'adam'"),
         ({"train.dense_optimizer": "sgd"}, r"train\.dense_optimizer was 'adam', is 'sgd'"),
@@ -250,6 +249,18 @@ def test_steps_may_become_smaller(runs: Callable[..., Any], fit: Callable[..., T
     before = load(runs("min_count").out).model.bank.tensors()["0.rows"]
     np.testing.assert_allclose(today.recommender.model.bank.tensors()["0.rows"], before, atol=1e-6)
     assert today.recommender.sizing.optimizer.lr == 1e-9
+
+
+@pytest.mark.parametrize("method", ["hash_rows", "robe", "quotient_remainder"])
+def test_another_seed_orders_rows_anew_but_moves_no_hash(
+    method: str, runs: Callable[..., Any], fit: Callable[..., Trained], next_day: Any
+) -> None:
+    still = {"optimizer": {"lr": 1e-12}, "train": {"dense_lr": 1e-12}}
+    today = fit(next_day, start=runs(method).out, seed=5, **still)
+    before = load(runs(method).out)
+    np.testing.assert_allclose(today.recommender.logits(next_day.table), before.logits(next_day.table), atol=1e-4)
+    one, two = (fit(next_day, start=runs(method).out, seed=seed).recommender for seed in (0, 5))
+    assert not np.array_equal(one.logits(next_day.table), two.logits(next_day.table))
 
 
 def test_a_growing_method_may_get_another_budget(runs: Callable[..., Any]) -> None:

@@ -232,7 +232,9 @@ def test_a_run_that_was_interrupted_does_not_claim_a_time(
     settings = {"out": tmp_path / "run", "train": {"epochs": 1, "checkpoint_steps": 1, "batch_size": 256}}
     with pytest.raises(Killed):
         fit(logs["ranks"], watcher=KilledAfter(3), **settings)
-    assert fit(logs["ranks"], **settings).result.seconds is None
+    result = fit(logs["ranks"], **settings).result
+    assert result.seconds is None
+    assert any(note.startswith("Went on at step ") for note in result.notes)
 
 
 def test_a_finished_run_called_again_trains_nothing(

@@ -107,7 +107,7 @@ def check_onward(start: Start, config: RunConfig) -> None:
     before, now = start.config, config
     pairs: dict[str, tuple[Any, Any]] = {
         "method": (before.method, now.method), "options": (dict(before.options), dict(now.options)),
-        "dim": (before.dim, now.dim), "model": (before.model, now.model), "seed": (before.seed, now.seed),
+        "dim": (before.dim, now.dim), "model": (before.model, now.model),
         "optimizer.name": (before.optimizer.name, now.optimizer.name),
         "train.dense_optimizer": (before.train.dense_optimizer, now.train.dense_optimizer),
     }  # fmt: skip

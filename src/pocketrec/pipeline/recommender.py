@@ -24,6 +24,7 @@ from pocketrec.pipeline.size import told_apart
 from pocketrec.spec.errors import ArtifactCorrupt, ArtifactError, OptionError, PocketrecError
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.table import IdSpace
+from pocketrec.train.state import copy_nets
 
 __all__ = [
     "TRAINING_SIZING",
@@ -191,7 +192,7 @@ def opened(artifact: Artifact) -> Recommender:
     bottom, top = (_widths(about[key], most) for key in ("bottom", "top"))
     config = ModelConfig(name=str(about["name"]), bottom=bottom, top=top)
     model = MODELS.get(config.name)(bank, dense_features=features, config=config, seed=0)
-    _fill(model, nets)
+    copy_nets(model, nets)
     return Recommender(model=model.eval(), encoder=encoder, content=content, artifact=artifact)
 
 
@@ -203,17 +204,6 @@ def _widths(listed: Any, most: int) -> tuple[int, ...]:
         if type(outputs) is not int or not 0 < inputs * outputs <= most:
             raise OptionError(f"a layer of {inputs} x {outputs} numbers, and the file has {most:,} in all")
     return widths
-
-
-def _fill(model: Model, nets: Mapping[str, Tensor]) -> None:
-    targets = model.nets()
-    if set(targets) != set(nets):
-        raise OptionError(f"the nets are {', '.join(sorted(targets))}, the file has {', '.join(sorted(nets))}")
-    with torch.no_grad():
-        for name, target in targets.items():
-            if (target.shape, target.dtype) != (nets[name].shape, nets[name].dtype):
-                raise OptionError(f"{name} is {tuple(target.shape)}, the file has {tuple(nets[name].shape)}")
-            target.copy_(nets[name])
 
 
 def _in_order(sizing: Sizing, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

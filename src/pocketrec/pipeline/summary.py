@@ -45,7 +45,8 @@ def result_of(
         vocabulary_bytes=promised.vocabulary_bytes, dense_bytes=served.dense_bytes(), table_bytes=table_bytes(promised),
         epochs=outcome.best_epoch, validation=outcome.validation, test=metrics, by_frequency=dict(groups),
         curve=_curve(outcome.history), rows_per_s=_rows_per_s(outcome.history),
-        peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, notes=promised.notes,
+        peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        notes=(*promised.notes, *outcome.notes),
     )  # fmt: skip
 
 

@@ -154,7 +154,10 @@ class _Job:
         settings = replace(self.config.train, epochs=outcome.best_epoch)
         folder = None if checkpoints is None else checkpoints / "refit"
         again = self._trainer(sizing, everything, settings, folder, best=False).run()
-        return replace(outcome, model=again.model, optimizer=again.optimizer), sizing, "validation"
+        both = replace(
+            outcome, model=again.model, optimizer=again.optimizer, notes=(*outcome.notes, *again.notes)
+        )  # fmt: skip
+        return both, sizing, "validation"
 
     def size(self, through: Through) -> Sizing:
         """What the tables are when these rows train."""
