@@ -13,6 +13,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,10 @@ def main() -> None:
     asked = parser.parse_args()
     study = tomllib.loads(asked.study.read_text(encoding="utf-8"))
     out = asked.study.parent / "results" / f"{asked.study.stem}.jsonl"
-    done = {_key(r) for r in read_results(out)} if out.exists() else set()
     number, parts = (int(n) for n in asked.part.split("/"))
     for place, (config, keep) in enumerate(_cells(study, asked.data)):
+        # read again before every cell: another process may be at work on the same study
+        done = {_key(r) for r in read_results(out)} if out.exists() else set()
         if place % parts != number or (config.method, str(config.budget), config.seed, _text(keep)) in done:
             continue
         began = time.perf_counter()
@@ -66,8 +68,6 @@ def _run(config: RunConfig, cell: dict[str, Any], cache: Path, command: str) -> 
             **identity, model=config.model.name, method=config.method, budget=str(config.budget),
             budget_bytes=refusal.budget_bytes, seed=config.seed, skipped=str(refusal),
         )  # fmt: skip
-    from dataclasses import replace
-
     return replace(found, options={**found.options, "cell": _text(cell)})
 
 
