@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from pocketrec.compress.access import Access
-from pocketrec.compress.addressing.row import Row
 from pocketrec.compress.holdings import Rows
 from pocketrec.compress.method import Decision, Method, Traits
-from pocketrec.compress.parts.row_tables import per_table, starts, total_rows, uniform_rows
+from pocketrec.compress.parts.row_tables import per_table, row_access, total_rows, uniform_rows
 from pocketrec.compress.storage import STORAGES
 from pocketrec.spec.sizing import GroupSizing, TableSizing
 from pocketrec.spec.stats import TableStats
@@ -65,11 +64,7 @@ class Full(Method):
             rows.copy_(weights[sized.table.name])
 
     def access(self, sizing: GroupSizing, tensors: Mapping[str, Tensor]) -> Access:
-        addressing = [
-            Row(start=start, rows=int(t.settings["rows"]))
-            for start, t in zip(starts(sizing.tables), sizing.tables, strict=True)
-        ]
-        return Access(regions=("rows",), addressing=addressing, width=sizing.tables[0].table.dim)
+        return row_access(sizing, "rows", width=sizing.tables[0].table.dim)
 
 
 METHOD = Full

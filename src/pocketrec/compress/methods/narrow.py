@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from pocketrec.compress.access import Access
-from pocketrec.compress.addressing.row import Row
 from pocketrec.compress.holdings import Holding, Matrix, Rows
 from pocketrec.compress.method import Decision, Method, Traits
 from pocketrec.compress.parts.init import stream, uniform_
-from pocketrec.compress.parts.row_tables import per_table, starts, total_rows, uniform_rows
+from pocketrec.compress.parts.row_tables import per_table, row_access, total_rows, uniform_rows
 from pocketrec.compress.storage import STORAGES
 from pocketrec.spec.sizing import GroupSizing, TableSizing
 from pocketrec.spec.stats import TableStats
@@ -95,14 +94,8 @@ class Narrow(Method):
             group.tensor("widen").data[index] = basis.T
 
     def access(self, sizing: GroupSizing, tensors: Mapping[str, Tensor]) -> Access:
-        addressing = [
-            Row(start=start, rows=int(t.settings["rows"]))
-            for start, t in zip(starts(sizing.tables), sizing.tables, strict=True)
-        ]
-        return Access(
-            regions=("rows",), addressing=addressing, width=int(sizing.settings["width"]),
-            widen="widen" if self.widen else None,
-        )  # fmt: skip
+        widen = "widen" if self.widen else None
+        return row_access(sizing, "rows", width=int(sizing.settings["width"]), widen=widen)
 
 
 METHOD = Narrow

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
+from pocketrec.compress.access import Access
+from pocketrec.compress.addressing.row import Row
 from pocketrec.compress.parts.init import bound, stream, uniform_
-from pocketrec.spec.sizing import TableSizing
+from pocketrec.spec.sizing import GroupSizing, TableSizing
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from pocketrec.compress.group import Group
 
-__all__ = ["per_table", "starts", "total_rows", "uniform_rows"]
+__all__ = ["per_table", "row_access", "starts", "total_rows", "uniform_rows"]
 
 
 def starts(tables: Sequence[TableSizing]) -> list[int]:
@@ -39,3 +41,19 @@ def uniform_rows(group: Group, name: str, init: float | None, *, seed: int) -> N
     tables = group.sizing.tables
     for index, (rows, sized) in enumerate(zip(per_table(group.tensor(name).data, tables), tables, strict=True)):
         uniform_(rows, bound(sized.table, init), seed=stream(seed, index))
+
+
+def row_access(sizing: GroupSizing, name: str, *, width: int, widen: str | None = None) -> Access:
+    """Every id below a table's ``rows`` reads the row of its own number, larger ids read row 0.
+
+    Args:
+        sizing: tables with settings["rows"].
+        name: of the stacked tensor.
+        width: numbers per row.
+        widen: name of the widening matrices, if there are any.
+    """
+    addressing = [
+        Row(start=start, rows=int(t.settings["rows"]))
+        for start, t in zip(starts(sizing.tables), sizing.tables, strict=True)
+    ]
+    return Access(regions=(name,), addressing=addressing, width=width, widen=widen)
