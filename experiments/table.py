@@ -52,7 +52,8 @@ def _table(runs: Sequence[Result], on: str) -> list[str]:
     for run in runs:
         groups[run.method, run.storage, run.budget, str(run.options.get("cell", ""))].append(run)
     lines = [
-        f"| method | storage | budget | promised = held bytes | vocabulary | {on} AUC | sd | log-loss | epochs | seeds | commit |",
+        f"| method | storage | budget | promised = held bytes | vocabulary | {on} AUC | sd | log-loss | epochs | seeds "
+        "| commit |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for (method, storage, budget, _), found in groups.items():
@@ -68,7 +69,8 @@ def _table(runs: Sequence[Result], on: str) -> list[str]:
         assert all(r.promised_bytes == r.held_bytes for r in ran)
         lines.append(
             f"| {method} | {storage} | {budget} | {ran[0].promised_bytes:,} | {ran[0].vocabulary_bytes:,} "
-            f"| {statistics.mean(aucs):.5f} | {spread} | {statistics.mean(losses):.5f} | {epochs} | {len(ran)} | {commits} |"
+            f"| {statistics.mean(aucs):.5f} | {spread} | {statistics.mean(losses):.5f} | {epochs} | {len(ran)} "
+            f"| {commits} |"
         )
     return lines
 
