@@ -138,6 +138,21 @@ def test_a_full_disk_is_refused_with_numbers_before_anything_is_written(
     assert holds(load_artifact(path), make_parts(1))
 
 
+def test_a_disk_that_fills_up_and_one_that_breaks_are_told_apart(tmp_path: Path, disk: Any, make_parts: Any) -> None:
+    calls = disk.calls_of(lambda: save_artifact(tmp_path / "count", model(1), make_parts(1)))
+    for way, why in (
+        ("full", r"No space to save .*model: it needs about [\d,]{6,} bytes"),
+        ("broken", r"Cannot save .*model"),
+    ):
+        disk.arm(calls.index("write") + 1, way)
+        with pytest.raises(ArtifactError, match=why):
+            save_artifact(tmp_path / "model", model(1), make_parts(1))
+        disk.disarm()
+    disk.arm(2, "full")
+    with pytest.raises(ArtifactError, match=r"No space to save .*run: the disk"):
+        save_checkpoint(tmp_path / "run", 1, {}, make_parts(1))
+
+
 def test_a_disk_that_does_not_tell_its_space_is_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_parts: Any, holds: Any
 ) -> None:

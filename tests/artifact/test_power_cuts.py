@@ -168,6 +168,35 @@ def test_a_power_cut_after_a_sync_that_failed(tmp_path: Path, disk: Any, old_and
         disk.disarm()
 
 
+def test_a_power_cut_in_the_save_after_a_sync_that_failed(
+    tmp_path: Path, disk: Any, old_and_new: Any, holds: Any
+) -> None:
+    # the second save finds a manifest that may not be on the disk, and must not sweep what the one before it names
+    old, new = old_and_new
+    save_artifact(tmp_path / "count" / "model", model(1), old)
+    calls = disk.calls_of(lambda: save_artifact(tmp_path / "count" / "model", model(2), new))
+    root = tmp_path / "disk"
+    save_artifact(root / "model", model(1), old)
+    seeds = set()
+
+    def act() -> None:
+        disk.disarm()
+        disk.at, disk.way = max(k for k, name in enumerate(calls, 1) if name == "sync_folder"), "once"
+        with pytest.raises(ArtifactError):
+            save_artifact(root / "model", model(2), new)
+        disk.at = 0
+        save_artifact(root / "model", model(3), old)
+
+    def check(target: Path, done: bool) -> None:
+        artifact = load_artifact(target / "model")
+        seed = artifact.manifest.content["seed"]
+        assert holds(artifact, new if seed == 2 else old)
+        seeds.add(seed)
+
+    cut_everywhere(root, disk, act, check)
+    assert seeds == {1, 2, 3}
+
+
 def test_a_power_cut_anywhere_in_a_first_save(tmp_path: Path, disk: Any, make_parts: Any, holds: Any) -> None:
     root = tmp_path / "disk"
     root.mkdir()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,19 @@ def test_large_parts_become_several_files(tmp_path: Path, holds: Any) -> None:
     assert holds(artifact, parts)
     assert artifact.tensor_bytes("tables") == 5 * 100 * 20 * 4
     assert artifact.rows("tables", "t4", 7, 9).tolist() == [[4.0] * 20] * 2
+
+
+def test_saving_and_loading_leave_no_file_open(tmp_path: Path, make_parts: Any) -> None:
+    def open_files() -> int:
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+    save_artifact(tmp_path / "a", MODEL, make_parts(1))
+    before = open_files()
+    save_artifact(tmp_path / "a", MODEL, make_parts(2))
+    assert open_files() == before
+    load_artifact(tmp_path / "a")
+    assert open_files() == before
 
 
 def test_no_parts(tmp_path: Path) -> None:
