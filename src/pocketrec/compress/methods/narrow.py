@@ -5,7 +5,8 @@ Paper: none for the plain form; the widening form is the low-rank part of Ginart
 Bytes: rows x stored row of the width that fits; with `widen` also tables x width x dim x 4.
 Use when: the budget is above one number per id and no counts are known. A width of 1 in the same bytes matched the
     best hashing in a synthetic test: never leave this baseline out.
-Did not help when: the budget is below one number per id (the floor).
+Did not help when: the budget is below one number per id (the floor). At 10x on the Criteo sample, with one number per
+    id, it was .005 behind min_count (docs/results.md).
 """
 
 from __future__ import annotations
