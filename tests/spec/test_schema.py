@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -157,3 +158,39 @@ def test_unlabelled_drops_label_and_weight_only() -> None:
     assert schema.label is None
     assert len(schema.fields) == 39
     assert schema.format == "criteo"
+
+
+def test_a_bag_field_has_a_separator_a_pool_and_a_longest_bag() -> None:
+    genres = Field(name="genres", kind="categorical", many=True, separator=",", pool="sum", max_values=5)
+    schema = Schema(fields=(Field(name="user", kind="categorical"), genres), user="user")
+    assert Schema.from_json(schema.to_json()) == schema
+    assert schema.bags == (genres,)
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        ({"kind": "categorical", "separator": ","}, "many: true"),
+        ({"kind": "categorical", "max_values": 5}, "many: true"),
+        ({"kind": "categorical", "many": True, "separator": ""}, "separator must be"),
+        ({"kind": "categorical", "many": True, "max_values": 0}, "max_values must be 1 or more, got 0"),
+        ({"kind": "dense", "many": True}, "many is for categorical fields only"),
+        ({"kind": "dense", "threshold": 4.0}, "threshold is for label fields only"),
+        ({"kind": "label", "threshold": float("nan")}, "threshold must be a finite number"),
+    ],
+)
+def test_a_bag_that_makes_no_sense_is_refused(field: dict[str, Any], said: str) -> None:
+    with pytest.raises(SchemaError, match=said):
+        Field(name="f", **field)
+
+
+@pytest.mark.parametrize("user", ["nobody", "price", "genres"])
+def test_the_user_is_a_field_with_one_token_per_row(user: str) -> None:
+    fields = (
+        Field(name="price", kind="dense"),
+        Field(name="id", kind="categorical"),
+        Field(name="genres", kind="categorical", many=True),
+    )
+    assert Schema(fields=fields, user="id").user == "id"
+    with pytest.raises(SchemaError, match=f"user: '{user}'"):
+        Schema(fields=fields, user=user)

@@ -47,13 +47,26 @@ class Model(nn.Module, ABC):
         self.dense_features, self.config = dense_features, config
         self.bank = bank
 
+    @classmethod
+    def vector_dim(cls, dim: int) -> int:
+        """Numbers per row that the model asks of its tables when embeddings have `dim`.
+
+        A model with first-order weights asks for one more: the weight of an id stands last in the id's own row, so it
+        is compressed, counted and looked up with it.
+        """
+        return dim
+
     @abstractmethod
-    def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
+    def forward(
+        self, dense: Tensor, ids: Tensor, offsets: Tensor | None = None, weights: Tensor | None = None
+    ) -> Tensor:
         """Logits, float32 [batch].
 
         Args:
             dense: float32 [batch, dense_features].
-            ids: int64 [batch, tables], as the bank takes them.
+            ids: int64 [batch, columns]; or int64 [values] with `offsets`.
+            offsets: int64 [columns x batch + 1], where each bag begins, as the bank takes them; or None.
+            weights: float32 [values], factors of a bag's values; or None.
         """
 
     def nets(self) -> dict[str, Tensor]:

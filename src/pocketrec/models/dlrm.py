@@ -40,8 +40,10 @@ class Dlrm(Model):
         inputs = len(row) + (dim if dense_features else 0)
         self.top = mlp((inputs, *config.top, 1), last_relu=False, generator=generator)
 
-    def forward(self, dense: Tensor, ids: Tensor) -> Tensor:
-        vectors = self.bank(ids)
+    def forward(
+        self, dense: Tensor, ids: Tensor, offsets: Tensor | None = None, weights: Tensor | None = None
+    ) -> Tensor:
+        vectors = self.bank(ids, offsets, weights)
         if self.bottom is None:
             return self._logits(self._products(vectors))
         low = self.bottom(dense)

@@ -15,7 +15,8 @@ from pocketrec.data.read_pass import Progress, silent
 from pocketrec.data.sources import source_files
 from pocketrec.data.split import Part
 from pocketrec.pipeline.config import RunConfig
-from pocketrec.spec.schema import Schema, criteo
+from pocketrec.spec.schema import Schema
+from pocketrec.spec.schemas import SCHEMAS
 from pocketrec.spec.table import IdSpace
 from pocketrec.train import Batch, BatchSource
 
@@ -28,9 +29,9 @@ def default_cache() -> Path:
 
 
 def schema_of(named: str | Mapping[str, Any]) -> Schema:
-    """The built-in schema ``criteo``, the schema in a file, or the one that these plain values say."""
+    """A built-in schema by its name (``criteo``), the schema in a file, or the one that these plain values say."""
     if isinstance(named, str):
-        return criteo() if named == "criteo" else Schema.load(named)
+        return SCHEMAS.get(named) if named in SCHEMAS.names() else Schema.load(named)
     return Schema.from_json(named)
 
 

@@ -11,6 +11,7 @@ must be named completely, in order)::
       - {name: device, kind: categorical, ids: hash63}
       - {name: candidate, kind: categorical, table: item}
       - {name: last_viewed, kind: categorical, table: item}
+      - {name: genres, kind: categorical, many: true, separator: "|"}
       - {name: hour, kind: time}
 """
 
@@ -77,6 +78,13 @@ class Field:
         rows: number of ids; for ``plain``, where it is needed, and nowhere else.
         table: categorical only; fields that name the same table share it. None: its own table, called like the field.
         tokens: categorical only; ``hex`` tokens are up to 16 hexadecimal digits (empty: missing), ``text`` is anything.
+        many: categorical only; whether a row holds any number of tokens (a bag) in place of one. In text they stand
+            between separators, in Parquet and frames in lists (or in such a text). A missing bag is an empty one.
+        separator: many only; stands between the tokens of a text.
+        pool: many only; whether the vectors of a bag are averaged (``mean``) or added (``sum``). An empty bag is zeros.
+        max_values: many only; of longer bags the first so many tokens are read, in the order of the file; None: all.
+        threshold: label only; the column holds any number, and 1 stands for numbers at or above the threshold (a
+            rating, a watch time). None: it holds 0 and 1.
         clock: time only; ``number`` (any number) or ``iso8601`` (such as 2014-10-21T00:00:00).
         transform: dense only.
     """
@@ -89,13 +97,21 @@ class Field:
     rows: int | None = None
     table: str | None = None
     tokens: Literal["text", "hex"] = "text"
+    many: bool = False
+    separator: str = "|"
+    pool: Literal["mean", "sum"] = "mean"
+    max_values: int | None = None
+    threshold: float | None = None
     clock: Literal["number", "iso8601"] = "number"
     transform: DenseTransform = field(default_factory=DenseTransform)
 
     def __post_init__(self) -> None:
         if not self.name:
             raise SchemaError("A field needs a name.")
-        owners = {"categorical": ("ids", "rows", "table", "tokens"), "dense": ("transform",), "time": ("clock",)}
+        owners = {
+            "categorical": ("ids", "rows", "table", "tokens", "many", "separator", "pool", "max_values"),
+            "dense": ("transform",), "time": ("clock",), "label": ("threshold",),
+        }  # fmt: skip
         for kind, keys in owners.items():
             given = [key for key in keys if getattr(self, key) != _DEFAULTS[key]]
             if given and kind != self.kind:
@@ -104,6 +120,18 @@ class Field:
                 )
         if (self.rows is not None) != (self.ids == "plain") or (self.rows is not None and self.rows < 1):
             raise SchemaError(f"Field {self.name!r}: rows (1 or more) goes with ids: plain, and with nothing else.")
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            raise SchemaError(f"Field {self.name!r}: threshold must be a finite number, got {self.threshold}.")
+        self._check_bag()
+
+    def _check_bag(self) -> None:
+        given = [key for key in ("separator", "pool", "max_values") if getattr(self, key) != _DEFAULTS[key]]
+        if given and not self.many:
+            raise SchemaError(f"Field {self.name!r} holds one token per row; {', '.join(given)} goes with many: true.")
+        if not self.separator or set(self.separator) & set("\r\n"):
+            raise SchemaError(f"Field {self.name!r}: separator must be a text without line breaks, not empty.")
+        if self.max_values is not None and self.max_values < 1:
+            raise SchemaError(f"Field {self.name!r}: max_values must be 1 or more, got {self.max_values}.")
 
     @property
     def table_name(self) -> str:
@@ -113,6 +141,7 @@ class Field:
 
 _DEFAULTS: dict[str, Any] = {
     "ids": "rank", "rows": None, "table": None, "tokens": "text", "clock": "number", "transform": DenseTransform(),
+    "many": False, "separator": "|", "pool": "mean", "max_values": None, "threshold": None,
 }  # fmt: skip
 
 
@@ -125,6 +154,7 @@ class Schema:
         format: name of the reader: ``criteo`` (tab-separated, no header, no quotes), ``csv``, ``parquet``, ...
         delimiter: csv only; one character.
         header: csv only; whether the first line of every file names the columns.
+        user: the categorical field (one token per row) that says whose row it is; metrics per user group rows by it.
     """
 
     __pydantic_config__: ClassVar[pydantic.ConfigDict] = _STRICT
@@ -133,6 +163,7 @@ class Schema:
     format: str = "csv"
     delimiter: str = ","
     header: bool = True
+    user: str | None = None
 
     def __post_init__(self) -> None:
         names = [f.name for f in self.fields]
@@ -148,6 +179,8 @@ class Schema:
             raise SchemaError("A schema needs at least one categorical or dense field.")
         if len(self.delimiter) != 1 or not self.delimiter.isascii():
             raise SchemaError(f"The delimiter must be one ASCII character, got {self.delimiter!r}.")
+        if self.user is not None and self.user not in {f.name for f in self.categorical if not f.many}:
+            raise SchemaError(f"user: {self.user!r} is not a categorical field with one token per row.")
         self._check_shared_tables()
 
     def _check_shared_tables(self) -> None:
@@ -172,6 +205,11 @@ class Schema:
     def dense(self) -> tuple[Field, ...]:
         """The dense fields, in order."""
         return self._of("dense")
+
+    @property
+    def bags(self) -> tuple[Field, ...]:
+        """The categorical fields that hold many tokens per row, in order."""
+        return tuple(f for f in self.categorical if f.many)
 
     @property
     def dense_columns(self) -> tuple[str, ...]:
