@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import os
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import torch
 
 from pocketrec.data import read_pass, text_blocks
 from pocketrec.data.dataset import Dataset
@@ -28,6 +31,7 @@ WriteLog = Callable[..., Path]
 HALVES = Split(train="1/2", validation="1/4", test="1/4")
 BY_USER = Split(by="hash", key="h", train="1/2", validation="1/4", test="1/4")
 ALL = ("train", "validation", "test")
+PIECES = [("a", 50), ("b", 30), ("c", 30), ("d", 20)]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -39,6 +43,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 def whole(dataset: Dataset) -> Any:
     (batch,) = dataset.batches(ALL, batch_size=1_000_000)
     return batch
+
+
+def equal(a: Any, b: Any) -> bool:
+    return bool(torch.equal(a.ids, b.ids) and torch.equal(a.dense, b.dense) and torch.equal(a.label, b.label))
 
 
 def test_ids_are_ranks_by_training_frequency(tmp_path: Path) -> None:
@@ -367,3 +375,31 @@ def test_the_real_sample_has_its_known_statistics(shared_data: Path, tmp_path: P
         distinct += int((counts > 0).sum())
     assert distinct == 316_191
     assert dataset.statistics("validation").summary().positives == pytest.approx(0.2568 * 117_547, rel=0.01)
+
+
+def test_files_and_cuts_divide_rows_as_the_same_rows_in_numbers_do(
+    tmp_path: Path, write_log: WriteLog, all_kinds: Schema
+) -> None:
+    schema = replace(all_kinds, fields=tuple(f for f in all_kinds.fields if f.kind != "time"))
+    files = [write_log(tmp_path / f"{name}.csv", rows, seed=seed) for seed, (name, rows) in enumerate(PIECES)]
+    by_number = prepare(files, schema, cache=tmp_path / "a", split=Split.rows(train=80, validation=30, test=20))
+    by_file = prepare(files, schema, cache=tmp_path / "a", split=Split(by="files", file_counts=(2, 1, 1)))
+    assert by_file.parts == {"train": 80, "validation": 30, "test": 20}
+    assert equal(whole(by_file), whole(by_number))
+    with pytest.raises(OptionError, match="wants at least three files, there are 2"):
+        prepare(files[:2], schema, cache=tmp_path / "a", split=Split(by="files"))
+    with pytest.raises(OptionError, match="needs a field of kind time"):
+        prepare(files, schema, cache=tmp_path / "a", split=Split(cuts=(1.0, 2.0)))
+
+
+def test_cuts_divide_by_the_time_column_in_order_of_time(
+    tmp_path: Path, write_log: WriteLog, all_kinds: Schema
+) -> None:
+    log = write_log(tmp_path / "log.csv", 100, shuffled_time=True)
+    assert all_kinds.time is not None
+    with log.open() as lines:
+        times = sorted(float(row[all_kinds.time.name]) for row in csv.DictReader(lines))
+    cut = prepare(log, all_kinds, cache=tmp_path / "a", split=Split(cuts=(times[60], times[84])))
+    by_number = prepare(log, all_kinds, cache=tmp_path / "a", split=Split.rows(train=60, validation=24, test=16))
+    assert cut.parts == by_number.parts
+    assert equal(whole(cut), whole(by_number))

@@ -36,10 +36,15 @@ def test_a_window_leaves_rows_out() -> None:
         ({"train": 0.8}, 'exact: write "0.8"'),
         ({"train": "most"}, "must be a fraction"),
         ({"train": "1/0"}, "must be a fraction"),
-        ({"by": "luck"}, "by 'time' or by 'hash'"),
+        ({"by": "luck"}, "by 'time', by 'hash' or by 'files'"),
         ({"key": "user"}, "belong to a split by hash"),
         ({"by": "hash", "row_counts": (1, 1, 1)}, "belong to a split by time"),
         ({"row_counts": (1, -1, 1)}, "not negative"),
+        ({"by": "files", "row_counts": (1, 1, 1)}, "belong to a split by time"),
+        ({"by": "hash", "cuts": (1.0, 2.0)}, "cuts belong to a split by time"),
+        ({"cuts": (1.0, 2.0), "row_counts": (1, 1, 1)}, "in place of shares and numbers of rows"),
+        ({"file_counts": (1, 1, 1)}, "belong to a split by files"),
+        ({"by": "files", "file_counts": (1, -1, 1)}, "not negative"),
     ],
 )
 def test_splits_that_cannot_be_are_refused(wrong: dict[str, Any], said: str) -> None:
@@ -79,7 +84,17 @@ def test_a_larger_training_share_keeps_what_was_in_it() -> None:
     assert (large | ~small).all()
 
 
-@pytest.mark.parametrize("split", [Split(), Split(by="hash", key="user", seed=3), Split.rows(train=3, test=4)])
+@pytest.mark.parametrize(
+    "split",
+    [
+        Split(),
+        Split(by="hash", key="user", seed=3),
+        Split.rows(train=3, test=4),
+        Split(cuts=(3.0, 7.5)),
+        Split(cuts=("2014-10-29", "2014-10-30")),
+        Split(by="files", file_counts=(4, 0, 1)),
+    ],
+)
 def test_json_gives_an_equal_split_back(split: Split) -> None:
     assert Split.from_json(split.to_json()) == split
 
@@ -89,3 +104,32 @@ def test_parts_through() -> None:
     assert parts_through("validation") == ("train", "validation")
     with pytest.raises(OptionError, match="through must be"):
         parts_through("test")  # type: ignore[arg-type]
+
+
+def test_cuts_are_the_first_moments_of_validation_and_of_test() -> None:
+    times = np.array([9, 10, 19, 20, 25], dtype=np.float64)
+    assert Split(cuts=(10, 20)).parts_by_time(times, "number").tolist() == [0, 1, 1, 2, 2]
+    days = np.array(["2014-10-28T23:59:59", "2014-10-29", "2014-10-30"], dtype="datetime64[us]").astype(np.int64)
+    assert Split(cuts=("2014-10-29", "2014-10-30T00:00:00")).parts_by_time(days, "iso8601").tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("cuts", "clock", "said"),
+    [
+        ((20, 10), "number", "Validation begins at 20 and test before it, at 10"),
+        (("2014-10-29", 3.0), "number", "the cut '2014-10-29' is a text"),
+        (("soon", "2014-10-29"), "iso8601", "'soon' is not a time"),
+    ],
+)
+def test_cuts_that_cannot_be_are_refused(cuts: tuple[Any, Any], clock: Any, said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        Split(cuts=cuts).parts_by_time(np.zeros(1), clock)
+
+
+def test_files_fall_into_parts_whole() -> None:
+    assert [Split(by="files").part_of_file(f, 4) for f in range(4)] == [0, 0, 1, 2]
+    assert [Split(by="files", file_counts=(1, 0, 2)).part_of_file(f, 3) for f in range(3)] == [0, 2, 2]
+    with pytest.raises(OptionError, match="wants at least three files, there are 2"):
+        Split(by="files").part_of_file(0, 2)
+    with pytest.raises(OptionError, match=r"wants 2 \+ 1 \+ 1 files, there are 3"):
+        Split(by="files", file_counts=(2, 1, 1)).part_of_file(0, 3)

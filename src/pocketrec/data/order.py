@@ -32,7 +32,7 @@ class RowOrder:
         self._sizes = [int(meta["rows"]) for meta in journal.metas()]
         self._starts = np.concatenate([[0], np.cumsum(self._sizes)]).astype(np.int64)
         self.total = int(self._starts[-1])
-        if split.by == "time":
+        if not split.by_row:
             self.ends = split.ends(self.total)
         else:
             self._tallies = np.array([self._tally(chunk) for chunk in range(journal.chunks)]).reshape(-1, LEFT_OUT + 1)
@@ -50,7 +50,7 @@ class RowOrder:
         start, stop = self._starts[chunk], self._starts[chunk + 1]
         if self._positions is not None:
             return np.array(self._positions[start:stop])
-        if self._split.by == "hash":
+        if self._split.by_row:
             return self._by_part(chunk)
         here = np.arange(start, stop, dtype=np.int64)
         return np.where(here < self.kept, here, -1)
@@ -88,7 +88,7 @@ class RowOrder:
         folder = self._journal.folder
         times = self._gather(folder / "times.npy", "time")
         out = np.lib.format.open_memmap(folder / "positions.npy", mode="w+", dtype=np.int64, shape=(self.total,))
-        if self._split.by == "time":
+        if not self._split.by_row:
             for rows, first in _rows_by_time(times, None):
                 place = np.arange(first, first + len(rows), dtype=np.int64)
                 out[rows] = np.where(place < self.kept, place, -1)

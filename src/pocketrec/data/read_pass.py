@@ -56,6 +56,9 @@ class ReadPass:
         self._last: dict[str, Any] = journal.meta(journal.chunks - 1) if journal.chunks else {}
         if split.key is not None and split.key not in {f.name for f in schema.categorical if f.ids != "plain"}:
             raise OptionError(f"The split's key {split.key!r} is not a field of tokens in the schema.")
+        if split.cuts is not None and schema.time is None:
+            raise OptionError("A split with cuts needs a field of kind time in the schema.")
+        self._files = 0
 
     def run(self, files: Sequence[Path], bad_rows: BadRowsMode, progress: Progress) -> dict[str, int]:
         """Read what has not been read; what was skipped is returned, counts by reason."""
@@ -63,7 +66,9 @@ class ReadPass:
         rows = int(self._last.get("rows_before", 0)) + int(self._last.get("rows", 0))
         at = int(self._last.get("file", 0))
         place = Place(offset=int(self._last.get("offset", 0)), row=int(self._last.get("row", 0)))
-        reader = READERS.get(self.schema.format)
+        reader, self._files = READERS.get(self.schema.format), len(files)
+        if self.split.by == "files":
+            self.split.part_of_file(0, len(files))  # refuses a wrong number of files before the first is read
         for number in range(at, len(files)):
             for block in reader.blocks(files[number], self.schema, bad, place if number == at else Place()):
                 columns = read_columns(block.table, self.schema, file=str(files[number]), rows=block.rows, bad=bad)
@@ -83,8 +88,8 @@ class ReadPass:
         for name, values in (("label", columns.label), ("weight", columns.weight), ("time", columns.time)):
             if values is not None:
                 arrays[name] = values
-        if self.split.by == "hash":
-            arrays["part"] = self.split.parts_of(self._split_keys(columns, rows_before))
+        if self.split.by_row:
+            arrays["part"] = self._parts(columns, file, rows_before)
         meta = {"file": file, "offset": block.after.offset, "row": block.after.row, "rows": columns.n}
         self.journal.append(arrays, {**meta, "rows_before": rows_before, "skipped": bad.counts})
 
@@ -102,6 +107,16 @@ class ReadPass:
             )
             out[f"ids{j}"] = of_token[tokens.codes] if len(tokens.codes) else np.zeros(0, dtype=np.int32)
         return out
+
+    def _parts(self, columns: Columns, file: int, rows_before: int) -> np.ndarray:
+        """int8 [n]: the part of each row."""
+        if self.split.by == "hash":
+            return self.split.parts_of(self._split_keys(columns, rows_before))
+        if self.split.by == "files":
+            return np.full(columns.n, self.split.part_of_file(file, self._files), dtype=np.int8)
+        assert columns.time is not None
+        assert self.schema.time is not None
+        return self.split.parts_by_time(columns.time, self.schema.time.clock)
 
     def _split_keys(self, columns: Columns, rows_before: int) -> np.ndarray:
         if self.split.key is not None:

@@ -29,20 +29,25 @@ class SplitConfig:
     """Which rows train, which choose, which judge.
 
     Attributes:
-        by: ``time`` (file order, or the schema's time column) or ``hash``.
+        by: ``time`` (file order, or the schema's time column), ``hash``, or ``files``.
         train: share of the rows, such as "8/10" or "0.8".
         validation: share of the rows.
         test: share of the rows.
         rows: numbers of rows (train, validation, test) in place of shares; by time only.
+        cuts: by time only, in place of shares: the time of the first validation row and of the first test row, in the
+            unit of the schema's time column (or ISO 8601 texts, where its clock is iso8601).
+        files: by files only: how many files train, choose and judge; None: all but the last two, one, one.
         key: by hash only: the field whose token decides, so that all its rows fall into one part.
         seed: by hash only.
     """
 
-    by: Literal["time", "hash"] = "time"
+    by: Literal["time", "hash", "files"] = "time"
     train: str = "8/10"
     validation: str = "1/10"
     test: str = "1/10"
     rows: tuple[int, int, int] | None = None
+    cuts: tuple[float | str, float | str] | None = None
+    files: tuple[int, int, int] | None = None
     key: str | None = None
     seed: int = 0
 
@@ -50,10 +55,11 @@ class SplitConfig:
         """The split itself; OptionError for shares that do not add up."""
         if self.rows is None:
             return Split(
-                by=self.by, train=self.train, validation=self.validation, test=self.test, key=self.key, seed=self.seed
-            )
-        if self.by != "time":
-            raise OptionError("Numbers of rows belong to a split by time; a split by hash takes shares.")
+                by=self.by, train=self.train, validation=self.validation, test=self.test, key=self.key, seed=self.seed,
+                cuts=self.cuts, file_counts=self.files,
+            )  # fmt: skip
+        if self.by != "time" or self.cuts is not None:
+            raise OptionError("Numbers of rows belong to a split by time without cuts; a split by hash takes shares.")
         train, validation, test = self.rows
         return Split.rows(train=train, validation=validation, test=test)
 
