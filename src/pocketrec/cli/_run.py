@@ -108,5 +108,6 @@ def _indented(text: str) -> str:
 def _data_name(config: RunConfig) -> str:
     names = ", ".join(Path(place).name for place in config.data)
     split = config.split
-    parts = split.rows or (split.train, split.validation, split.test)
+    shares = ("last but two", 1, 1) if split.by == "files" else (split.train, split.validation, split.test)
+    parts = split.rows or split.cuts or split.files or shares
     return f"{names} ({split.by} {'/'.join(map(str, parts))})"
