@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from pocketrec.compress.group import Form, Group, Pool
+from pocketrec.compress.jagged import Bags, KeyedJagged, bags_of, offsets_by_column
 from pocketrec.compress.pairs import Pairs
-from pocketrec.compress.tape import Tape, Touched, columns_of_values, touched
+from pocketrec.compress.tape import Tape, Touched, columns_of_values, touched, values_of_bags
 from pocketrec.spec.errors import IdError, NotFinite, OptionError
 from pocketrec.spec.sizing import Sizing
 
@@ -36,6 +37,8 @@ class Bank(nn.Module):
         tensors: one mapping per group, tensor by name.
         form: ``train`` or ``serve``.
         padding: padding id by table name; such values are left out of their bag and train nothing.
+        fields: for each column, its name and the name of its table; needed only to find the features of a keyed input
+            where columns share a table, otherwise columns are called like their tables.
 
     Attributes:
         gradient: ``pairs`` (default: collect and step), ``sparse`` or ``dense`` (gradients for a torch optimizer).
@@ -46,10 +49,11 @@ class Bank(nn.Module):
 
     def __init__(
         self, sizing: Sizing, tensors: Sequence[Mapping[str, Tensor]], *, form: Form,
-        padding: Mapping[str, int] | None = None,
+        padding: Mapping[str, int] | None = None, fields: Mapping[str, str] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.sizing, self.form, self.padding = sizing, form, dict(padding or {})
+        self.fields = _fields(sizing, fields)
         self.gradient: Gradient = "pairs"
         self.groups = nn.ModuleList()
         for group, held in zip(sizing.groups, tensors, strict=True):
@@ -73,14 +77,17 @@ class Bank(nn.Module):
     # -- looking up --------------------------------------------------------------------------------------------------
 
     def forward(
-        self, ids: Tensor, offsets: Tensor | None = None, weights: Tensor | None = None, pool: Pool = "sum"
-    ) -> Tensor:
+        self, ids: Tensor | KeyedJagged, offsets: Tensor | None = None, weights: Tensor | None = None,
+        pool: Pool = "sum",
+    ) -> Tensor:  # fmt: skip
         """Vectors of the ids of all tables.
 
         Args:
-            ids: int64 [batch, columns], one id each; or int64 [values] with `offsets`.
+            ids: int64 [batch, columns], one id each; or int64 [values] with `offsets`; or, alone, a keyed jagged input
+                (torchrec's KeyedJaggedTensor), whose features are found by the names of the bank's fields.
             offsets: int64 [columns x batch + 1]: where each bag begins, all bags of the first column, then of the
-                second, and the number of values at the end. An empty bag gives zeros.
+                second, and the number of values at the end; or [columns, batch + 1], each column with its own end. An
+                empty bag gives zeros.
             weights: float32 [values], factors of a sum, or None.
             pool: how a bag becomes one vector; ``none`` with offsets returns float32 [values, dim].
 
@@ -89,11 +96,17 @@ class Bank(nn.Module):
 
         Raises:
             IdError: a plain id at or above the rows of its table. IndexError: a negative id that is not padding.
+            UnknownName: a keyed input lacks a field.
         """
+        if not isinstance(ids, Tensor):
+            ids, offsets, weights = self._unkeyed(ids, offsets, weights)
         if self._limits is not None and not torch.compiler.is_compiling():
             self._check_limits(ids, offsets)
-        if offsets is not None and pool == "none" and len(self.groups) > 1:
-            raise OptionError('pool="none" with offsets needs a bank of one group; look tables up one by one instead.')
+        if offsets is not None and pool == "none" and (len(self.groups) > 1 or offsets.dim() == 2):
+            raise OptionError(
+                'pool="none" with offsets needs a bank of one group, and values in the order of its columns; '
+                "look tables up one by one instead."
+            )
         parts = [self._vectors(i, group, ids, offsets, weights, pool) for i, group in enumerate(self._groups())]
         if len(parts) == 1 and self._order is None:
             return parts[0]
@@ -127,11 +140,22 @@ class Bank(nn.Module):
         """Addresses per group: int64 [batch, columns of the group, parts]. -1 is the null address."""
         return [g.addresses(ids).view(ids.shape[0], len(g.columns), -1) for g in self._groups()]
 
+    def _unkeyed(self, features: KeyedJagged, offsets: Tensor | None, weights: Tensor | None) -> Bags:
+        """The bags of a keyed input, one column per field."""
+        if offsets is not None or weights is not None:
+            raise OptionError("A keyed input brings its own offsets and weights; give it alone.")
+        if self.fields is None:
+            raise OptionError(
+                f"Columns of this bank share tables ({', '.join(self.sizing.order)}), so their names are needed to "
+                "find features: build or attach it with fields={name: table, ...}."
+            )
+        return bags_of(features, tuple(self.fields))
+
     def _vectors(
         self, index: int, group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
     ) -> Tensor:
         if offsets is not None and len(self.groups) > 1:
-            offsets = _offsets_of(group, offsets, len(self.sizing.order))
+            offsets = offsets_by_column(offsets, len(self.sizing.order), group.columns)
         if self.form == "train" and self.gradient == "pairs":
             vectors = self._taped(index, group, ids, offsets, weights, pool)
         else:
@@ -159,7 +183,8 @@ class Bank(nn.Module):
             bad = (ids > limits).nonzero()
             column = int(bad[0, 1]) if len(bad) else 0
         else:
-            columns = columns_of_values(offsets, len(limits))
+            place, columns, _ = values_of_bags(offsets, len(limits))
+            ids = ids[place]
             bad = (ids > limits[columns]).nonzero()
             column = int(columns[bad[0, 0]]) if len(bad) else 0
         if len(bad):
@@ -292,7 +317,11 @@ def _plain_limits(sizing: Sizing) -> Tensor | None:
     return torch.tensor([s.table.closed_rows - 1 if s.table.ids == "plain" else 2**63 - 1 for s in sized])
 
 
-def _offsets_of(group: Group, offsets: Tensor, columns: int) -> Tensor:
-    """The bags of a group's columns only: int64 [columns of the group, batch + 1], each row with its own end."""
-    starts, ends = offsets[:-1].view(columns, -1), offsets[1:].view(columns, -1)
-    return torch.cat([starts, ends[:, -1:]], dim=1)[group.columns]
+def _fields(sizing: Sizing, fields: Mapping[str, str] | None) -> dict[str, str] | None:
+    """Name and table of each column, or None where columns share a table and nobody told their names."""
+    if fields is None:
+        names = {name: name for name in sizing.order}
+        return names if len(names) == len(sizing.order) else None
+    if tuple(fields.values()) != sizing.order:
+        raise OptionError(f"Fields {dict(fields)} do not fit the columns' tables {', '.join(sizing.order)}.")
+    return dict(fields)

@@ -53,8 +53,9 @@ def layout(sizing: Sizing, form: Form = "serve") -> tuple[Placed, ...]:
 
 
 def attach(
-    sizing: Sizing, tensors: Mapping[str, Tensor], *, form: Form = "serve", padding: Mapping[str, int] | None = None
-) -> Bank:
+    sizing: Sizing, tensors: Mapping[str, Tensor], *, form: Form = "serve",
+    padding: Mapping[str, int] | None = None, fields: Mapping[str, str] | None = None,
+) -> Bank:  # fmt: skip
     """A bank over memory that it need not own: a read-only memory map, shared memory, another tenant's.
 
     Args:
@@ -62,7 +63,11 @@ def attach(
         tensors: by the names of :func:`layout`; wrong shapes, dtypes and missing names raise ArtifactError.
         form: which layout.
         padding: padding id by table name.
+        fields: the bank's columns: each one's name and the table that it looks up, in place of ``sizing.order``. Fields
+            may share a table; every table needs one. Features of a keyed input are found by these names.
     """
+    if fields is not None:
+        sizing = replace(sizing, order=tuple(fields.values()))
     parts: list[dict[str, Tensor]] = [{} for _ in sizing.groups]
     for place in layout(sizing, form):
         if place.name not in tensors:
@@ -70,7 +75,7 @@ def attach(
                 f"Tensor {place.name!r} is missing; there are {len(tensors)}: {sorted(tensors)[:8]} ..."
             )
         parts[int(place.name.split(".", 1)[0])][place.spec.name] = tensors[place.name]
-    bank = Bank(sizing, parts, form=form, padding=padding)
+    bank = Bank(sizing, parts, form=form, padding=padding, fields=fields)
     if form == "train" and "steps" in tensors:
         bank.steps.copy_(tensors["steps"])
     return bank
@@ -78,7 +83,8 @@ def attach(
 
 def build(
     sizing: Sizing, *, seed: int, data: Mapping[str, Any] | None = None, previous: Bank | None = None,
-    padding: Mapping[str, int] | None = None, device: str | torch.device = "cpu",
+    padding: Mapping[str, int] | None = None, fields: Mapping[str, str] | None = None,
+    device: str | torch.device = "cpu",
 ) -> Bank:  # fmt: skip
     """Allocate, initialise and attach the training form.
 
@@ -88,13 +94,15 @@ def build(
         data: what methods may need (counts per table, value sets ...).
         previous: the bank of the stage before, or yesterday's: its values are taken over.
         padding: padding id by table name.
+        fields: the bank's columns: each one's name and the table that it looks up, in place of ``sizing.order``. Fields
+            may share a table; every table needs one. See :func:`attach`.
         device: ``meta`` builds a bank without memory.
     """
     made = {
         p.name: torch.zeros(p.spec.shape, dtype=getattr(torch, p.spec.dtype), device=device)
         for p in layout(sizing, "train")
     }
-    bank = attach(sizing, made, form="train", padding=padding)
+    bank = attach(sizing, made, form="train", padding=padding, fields=fields)
     if str(device) == "meta":
         return bank
     for index, group in enumerate(bank.groups):

@@ -33,7 +33,7 @@ def freeze(bank: Bank) -> Bank:
         groups.append(frozen)
         tensors.update({f"{index}.{name}": tensor for name, tensor in held.items()})
     sizing = replace(bank.sizing, groups=tuple(groups))
-    served = attach(sizing, tensors, form="serve", padding=bank.padding).eval()
+    served = attach(sizing, tensors, form="serve", padding=bank.padding, fields=bank.fields).eval()
     assert served.held_bytes() == sizing.serve_bytes, f"{served.held_bytes()} held, {sizing.serve_bytes} promised"
     return served
 

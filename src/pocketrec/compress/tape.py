@@ -10,7 +10,7 @@ from torch import Tensor
 from pocketrec.compress.group import Group, Pool
 from pocketrec.spec.errors import OptionError
 
-__all__ = ["Tape", "Touched", "columns_of_values", "touched"]
+__all__ = ["Tape", "Touched", "columns_of_values", "touched", "values_of_bags"]
 
 _PADDING_COLUMN = 8  # of a program row, see pocketrec.native.program
 
@@ -65,7 +65,7 @@ def touched(group: Group, tape: Tape) -> Touched:
     elif tape.pool == "max":
         raise OptionError("An adaptive method takes bags pooled by sum or mean, not max.")
     else:
-        place, column, bag = _values_of_bags(tape.offsets, columns)
+        place, column, bag = values_of_bags(tape.offsets, columns)
         ids = tape.ids[place]
         importance = grad.norm(dim=1)[place] if tape.pool == "none" else grad.norm(dim=2).t().reshape(-1)[bag]
         if tape.weights is not None:
@@ -74,7 +74,7 @@ def touched(group: Group, tape: Tape) -> Touched:
     return Touched(ids[kept], group.tables_of(column[kept]), importance[kept])
 
 
-def _values_of_bags(offsets: Tensor, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+def values_of_bags(offsets: Tensor, columns: int) -> tuple[Tensor, Tensor, Tensor]:
     """Place among the ids, column and bag (key-major) of every value that is in a bag: int64 [values] each."""
     if offsets.dim() == 1:
         starts, ends = offsets[:-1], offsets[1:]
