@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,14 +27,19 @@ def test_public_names() -> None:
         "Metrics",
         "StreamingAuc",
         "StreamingByFrequency",
+        "StreamingByUser",
         "StreamingMetrics",
+        "UserArea",
         "auc",
+        "auc_standard_error",
         "by_frequency",
+        "by_user",
         "calibration",
         "calibration_bins",
         "calibration_error",
         "evaluate",
         "frequency_groups",
+        "hanley_mcneil",
         "logloss",
         "normalised_entropy",
     ]
@@ -85,6 +91,35 @@ def test_many_rows_change_auc_only_within_its_bound() -> None:
     assert (found.logloss, found.calibration, found.extra) == (exact.logloss, exact.calibration, exact.extra)
     assert exact.auc == auc(labels, logits)
     assert exact.logloss == logloss(labels, logits)
+
+
+def test_users_bring_auc_within_users_and_change_nothing_else() -> None:
+    labels, logits, users = [0, 1, 0, 1, 1], [0.1, 0.4, 0.9, 0.2, 0.0], [7, 7, 8, 8, 9]
+    found, plain = evaluate(labels, logits, users=users), evaluate(labels, logits)
+    assert (found.gauc, found.user_auc, found.gauc_rows_fraction, found.gauc_users) == (0.5, 0.5, 0.8, 2)
+    assert (plain.gauc, plain.user_auc, plain.gauc_rows_fraction, plain.gauc_users) == (None,) * 4
+    nothing = dict.fromkeys(("gauc", "user_auc", "gauc_rows_fraction", "gauc_users"))
+    assert replace(found, **nothing) == plain
+    weighted = evaluate(labels, logits, [1, 2, 0.5, 0.5, 1], users)
+    assert (weighted.gauc, weighted.gauc_rows_fraction) == (0.75, 0.8)
+    streams = [StreamingMetrics(), StreamingMetrics(), StreamingMetrics()]
+    for k, part in enumerate((slice(0, 1), slice(1, 5))):
+        streams[k].update(labels[part], logits[part], users=users[part])
+        streams[2].merge(streams[k])
+    assert streams[2].result() == found
+
+
+def test_users_are_given_with_all_rows_or_with_none() -> None:
+    for first, second in (([7, 7], None), (None, [7, 7])):
+        stream, other = StreamingMetrics(), StreamingMetrics()
+        stream.update([0, 1], [0.0, 1.0], users=first)
+        before = stream.result()
+        with pytest.raises(DataError, match="give users with all or none"):
+            stream.update([0, 1], [0.0, 1.0], users=second)
+        other.update([0, 1], [0.0, 1.0], users=second)
+        with pytest.raises(DataError, match="give users to both or to none"):
+            stream.merge(other)
+        assert stream.result() == before
 
 
 def test_a_bad_portion_leaves_everything_as_it_was() -> None:

@@ -32,6 +32,8 @@ METRICS = st.builds(
     calibration=st.none() | FINITE,
     auc_error=FINITE,
     extra=st.dictionaries(st.text(), st.none() | FINITE, max_size=2),
+    gauc=st.none() | FINITE,
+    gauc_users=st.none() | st.integers(0),
 )
 GROUPS = st.builds(
     GroupMetrics, rows=st.integers(0), positives=st.integers(0), auc=st.none() | FINITE, auc_error=FINITE

@@ -21,6 +21,11 @@ class Metrics:
         normalised_entropy: log-loss over that of always predicting the mean label (below 1 is better than that).
         calibration: mean prediction over mean label (1 is right, above 1 predicts too much); None without positives.
         extra: any further measure by its name.
+        gauc: AUC within each user who has rows of both classes, averaged with the users' rows (or their weights) as
+            weights; None where the rows have no users, or none of them counts.
+        user_auc: the same, every user counting once.
+        gauc_rows_fraction: rows (or their weights) of the users who count, over all rows, 0..1.
+        gauc_users: how many users count.
     """
 
     rows: int
@@ -31,6 +36,10 @@ class Metrics:
     calibration: float | None
     auc_error: float = 0.0
     extra: Mapping[str, float | None] = field(default_factory=dict)
+    gauc: float | None = None
+    user_auc: float | None = None
+    gauc_rows_fraction: float | None = None
+    gauc_users: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
