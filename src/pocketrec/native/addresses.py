@@ -31,7 +31,7 @@ from pocketrec.native.program_check import check_program
 from pocketrec.native.request import Request, check_ids
 from pocketrec.native.values import Values, values_of
 
-__all__ = ["addresses", "block_hashes", "compute_addresses"]
+__all__ = ["RULES", "addresses", "block_hashes", "compute_addresses"]
 
 _FAR: Final = 1 << 62
 
@@ -82,19 +82,18 @@ def _linear_block(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> 
 
 
 def _mapped(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
-    if maps is None:  # check_program let only maps without entries pass
+    if maps is None or maps.shape[0] == 0:  # check_program let only maps without entries pass
         return torch.full_like(ids, -1)[:, None]
     fold = row[:, Column.A]
     inside = ids < row[:, Column.SIZE]
-    entry = row[:, Column.B] + torch.where(inside, ids, fold.clamp(min=0))
+    entry = row[:, Column.B] + torch.where(inside, ids, fold)
     read = inside | (fold >= 0)
-    target = torch.full_like(ids, -1)
-    target[read] = maps.index_select(0, entry[read]).long()
+    target = torch.where(read, maps.index_select(0, torch.where(read, entry, 0)).long(), -1)
     # Clamped, so that a wild entry is found beyond the regions instead of wrapping around.
     return torch.where(target >= 0, row[:, Column.START] + target.clamp(max=_FAR), -1)[:, None]
 
 
-_RULES: Final[Mapping[Kind, _Rule]] = {
+RULES: Final[Mapping[Kind, _Rule]] = {
     Kind.ROW: _row,
     Kind.HASH: _hash,
     Kind.QUOTIENT_REMAINDER: _quotient_remainder,
@@ -102,13 +101,14 @@ _RULES: Final[Mapping[Kind, _Rule]] = {
     Kind.LINEAR_BLOCK: _linear_block,
     Kind.MAPPED: _mapped,
 }
+"""Per kind: from ids int64 [n], the program rows of each [n, 12], maps and parts to addresses int64 [n, 1 to parts]."""
 
 
 def compute_addresses(values: Values, program: Tensor, maps: Tensor | None, parts: int) -> Tensor:
     """Addresses int64 [n, parts] of n values; -1 for padding, null addresses and parts that a kind does not use."""
     out = torch.full((values.ids.shape[0], parts), -1, dtype=torch.int64, device=values.ids.device)
     kinds = program[:, Column.KIND].index_select(0, values.fields)
-    for kind, rule in _RULES.items():
+    for kind, rule in RULES.items():
         chosen = ((kinds == kind) & ~values.padding).nonzero().squeeze(1)
         if chosen.shape[0]:
             row = program.index_select(0, values.fields.index_select(0, chosen))

@@ -14,7 +14,16 @@ from pocketrec.native.request import Request, units
 from pocketrec.native.values import Values
 from pocketrec.spec.errors import IdError
 
-__all__ = ["block_weights", "in_regions", "part_vectors", "value_vectors"]
+__all__ = [
+    "block_addresses",
+    "block_signs",
+    "block_weights",
+    "in_regions",
+    "part_vectors",
+    "stored_rows",
+    "stored_weights",
+    "value_vectors",
+]
 
 
 def _refuse_beyond(addresses: Tensor, total: int) -> None:
@@ -49,7 +58,8 @@ def in_regions(addresses: Tensor, sizes: Sequence[int]) -> Iterator[tuple[int, T
         first += size
 
 
-def _rows(region: Tensor, storage: int, rows: Tensor, dim: int) -> Tensor:
+def stored_rows(region: Tensor, storage: int, rows: Tensor, dim: int) -> Tensor:
+    """Rows int64 [n] of one region as float32 [n, dim], whatever its storage."""
     found = region.index_select(0, rows)
     if storage == Storage.FLOAT:
         return found.float()
@@ -63,12 +73,13 @@ def part_vectors(request: Request, addresses: Tensor) -> Tensor:
     sizes = [region.shape[0] for region in request.regions]
     out = torch.zeros((addresses.shape[0], request.dim), dtype=torch.float32, device=addresses.device)
     for number, chosen, rows in in_regions(addresses, sizes):
-        found = _rows(request.regions[number], request.storages[number], rows, request.dim)
+        found = stored_rows(request.regions[number], request.storages[number], rows, request.dim)
         out = found if chosen is None else out.index_copy_(0, chosen, found)
     return out
 
 
-def _weights(region: Tensor, storage: int, addresses: Tensor) -> Tensor:
+def stored_weights(region: Tensor, storage: int, addresses: Tensor) -> Tensor:
+    """Weights of a shared array at addresses of any shape, float32, whatever its storage."""
     if storage == Storage.FLOAT:
         return region[addresses].float()
     row, column = addresses // WEIGHTS_PER_SCALE, addresses % WEIGHTS_PER_SCALE
@@ -87,19 +98,45 @@ def block_weights(values: Values, starts: Tensor, program: Tensor, dim: int) -> 
         dim: width of the vectors; the last block is cut to it.
     """
     row = program.index_select(0, values.fields)
-    first, size, length = row[:, Column.START, None], row[:, Column.SIZE, None], row[:, Column.A, None]
-    elements = torch.arange(dim, device=starts.device)
-    block = elements // length
-    within = elements - block * length
-    block_starts = starts.gather(1, block)
-    addresses = torch.where(block_starts >= 0, first + (block_starts - first + within) % size, -1)
-    signed = (row[:, Column.KIND, None] == Kind.BLOCK) & ((row[:, Column.B, None] & BlockFlag.SIGN) != 0)
-    if not bool(signed.any()):
+    addresses = block_addresses(starts, row, dim)
+    if not bool(_signed(row).any()):
         return addresses, torch.ones_like(addresses, dtype=torch.float32)
-    hashes = block_hashes(values.ids[:, None], row[:, Column.SEED, None], block) ^ SIGN_SALT
+    return addresses, block_signs(values.ids, row, dim)
+
+
+def block_addresses(starts: Tensor, row: Tensor, dim: int) -> Tensor:
+    """Addresses int64 [n, dim] of all weights of n values whose blocks start at int64 [n, parts].
+
+    Args:
+        starts: first address of each block; -1 for padding, whose addresses stay -1.
+        row: int64 [n, 12], the program row of each value.
+        dim: width of the vectors; the last block is cut to it.
+    """
+    first, size = row[:, Column.START, None], row[:, Column.SIZE, None]
+    block, within = _elements(row, dim)
+    block_starts = starts.gather(1, block)
+    return torch.where(block_starts >= 0, first + (block_starts - first + within) % size, -1)
+
+
+def block_signs(ids: Tensor, row: Tensor, dim: int) -> Tensor:
+    """Signs float32 [n, dim] of all weights of n ids; 1 where the program draws none."""
+    block, within = _elements(row, dim)
+    hashes = block_hashes(ids[:, None], row[:, Column.SEED, None], block) ^ SIGN_SALT
     words = mix(hashes, 1 + within // 64)
-    negative = signed & ((words >> (within % 64)) & 1).bool()
-    return addresses, torch.where(negative, -1.0, 1.0)
+    negative = _signed(row) & ((words >> (within % 64)) & 1).bool()
+    return torch.where(negative, -1.0, 1.0)
+
+
+def _elements(row: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Which block each number of a vector is of, and its place within the block: int64 [n, dim] each."""
+    length = row[:, Column.A, None]
+    elements = torch.arange(dim, device=row.device)
+    block = elements // length
+    return block, elements - block * length
+
+
+def _signed(row: Tensor) -> Tensor:
+    return (row[:, Column.KIND, None] == Kind.BLOCK) & ((row[:, Column.B, None] & BlockFlag.SIGN) != 0)
 
 
 def value_vectors(request: Request, values: Values, addresses: Tensor) -> Tensor:
@@ -114,7 +151,7 @@ def value_vectors(request: Request, values: Values, addresses: Tensor) -> Tensor
         region, storage = request.regions[0], request.storages[0]
         weights, signs = block_weights(values, addresses, request.program, request.dim)
         _refuse_beyond(weights, units(region, storage, request.combining))
-        found = _weights(region, storage, weights.clamp(min=0)) * signs
+        found = stored_weights(region, storage, weights.clamp(min=0)) * signs
         return torch.where(weights >= 0, found, 0.0)
     out = part_vectors(request, addresses[:, 0])
     for part in range(1, request.parts):
