@@ -25,6 +25,15 @@ def test_a_bad_file_tells_how_far_it_could_be_read_and_what_to_do() -> None:
         BadRows("fail").file("day_0.gz", "truncated gzip", 12, "why")
 
 
+def test_what_cannot_be_skipped_is_not_advised_to_be() -> None:
+    bad = BadRows("fail", skippable=False)
+    with pytest.raises(BadRow, match="Mend the row, or leave it out") as row:
+        bad.row("the frame", 7, "C3", "not hexadecimal", "xyz")
+    with pytest.raises(BadFile, match=r"Get the file again\.$") as file:
+        bad.file("day_0.gz", "truncated gzip", 12)
+    assert "bad-rows" not in f"{row.value} {file.value}"
+
+
 def test_long_values_are_cut_in_the_message() -> None:
     with pytest.raises(BadRow) as caught:
         BadRows("fail").row("f", 1, "a", "not a number", "x" * 1000)

@@ -18,12 +18,13 @@ class BadRows:
     Args:
         mode: ``fail`` raises at the first fault, ``skip`` counts.
         counts: faults counted before, when work is resumed.
+        skippable: whether the user can choose the mode, and errors shall say so. Rows to be scored are never skipped.
     """
 
-    def __init__(self, mode: BadRowsMode, counts: Mapping[str, int] | None = None) -> None:
+    def __init__(self, mode: BadRowsMode, counts: Mapping[str, int] | None = None, *, skippable: bool = True) -> None:
         if mode not in ("fail", "skip"):
             raise OptionError(f"bad_rows must be 'fail' or 'skip', got {mode!r}.")
-        self.mode = mode
+        self.mode, self.skippable = mode, skippable
         self.counts: dict[str, int] = dict(counts or {})
 
     def row(self, file: str, row: int, column: str | None, reason: str, text: object = None) -> None:
@@ -38,7 +39,7 @@ class BadRows:
         """
         if self.mode == "fail":
             shown = "" if text is None else f": {_short(text)}"
-            raise BadRow(file, row, column, f"{reason}{shown}")
+            raise BadRow(file, row, column, f"{reason}{shown}", skippable=self.skippable)
         self._count(reason if column is None else f"column {column}: {reason}")
 
     def file(self, file: str, reason: str, row: int, detail: str = "") -> None:
@@ -52,11 +53,8 @@ class BadRows:
         """
         if self.mode == "fail":
             said = f" ({detail})" if detail else ""
-            raise BadFile(
-                file,
-                f"{reason} after row {row}{said}. Get the file again, or pass --bad-rows skip (bad_rows='skip') "
-                "to use the rows before it.",
-            )
+            skip = ", or pass --bad-rows skip (bad_rows='skip') to use the rows before it" if self.skippable else ""
+            raise BadFile(file, f"{reason} after row {row}{said}. Get the file again{skip}.")
         self._count(f"file: {reason}")
 
     def _count(self, key: str) -> None:

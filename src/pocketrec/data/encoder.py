@@ -71,7 +71,7 @@ class Encoder:
             self.schema, fields=tuple(f for f in fields if f.kind in ("dense", "categorical") or f.name in present)
         )
         rows = np.arange(1, len(table) + 1, dtype=np.int64)
-        columns = read_columns(table, schema, file="the frame", rows=rows, bad=BadRows("fail"))
+        columns = read_columns(table, schema, file="the frame", rows=rows, bad=BadRows("fail", skippable=False))
         return self.encode_columns(columns, id_spaces=id_spaces)
 
     def encode_columns(self, columns: Columns, *, id_spaces: Mapping[str, IdSpace] | None = None) -> Encoded:

@@ -37,7 +37,7 @@ def predict_files(recommender: Recommender, files: Sequence[str | Path]) -> Iter
             because the scores would no longer stand in the order of the rows.
     """
     schema = recommender.encoder.schema
-    blocks = _blocks(files, schema, [_with(schema, _INPUTS)], BadRows("fail"))
+    blocks = _blocks(files, schema, [_with(schema, _INPUTS)], BadRows("fail", skippable=False))
     try:
         for _, logits in recommender.score_blocks(blocks):
             yield probabilities(logits)

@@ -26,7 +26,8 @@ Each inherits the builtin that a stranger would catch, and carries numbers and t
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 __all__ = [
     "ArtifactCorrupt",
@@ -50,7 +51,15 @@ __all__ = [
 
 
 class PocketrecError(Exception):
-    """Whatever pocketrec raises on purpose."""
+    """Whatever pocketrec raises on purpose. It can be copied and sent between processes, text and attributes alike."""
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+        # Python would call the constructor with the text alone, and constructors here take what the text is made of.
+        return _made, (type(self), self.args), self.__dict__
+
+
+def _made(kind: type[PocketrecError], args: tuple[Any, ...]) -> PocketrecError:
+    return kind.__new__(kind, *args)
 
 
 class BudgetError(PocketrecError, ValueError):
@@ -111,15 +120,18 @@ class BadRow(DataError):
         row: number of the row, counted from 1 (a header line is not counted).
         column: name of the column, or None when the row as a whole is wrong.
         why: what is wrong, with the offending text.
+        skippable: whether the caller could have asked for such rows to be skipped. Rows that are to be scored cannot.
     """
 
-    def __init__(self, file: str, row: int, column: str | None, why: str) -> None:
-        self.file, self.row, self.column, self.why = file, row, column, why
+    def __init__(self, file: str, row: int, column: str | None, why: str, *, skippable: bool = True) -> None:
+        self.file, self.row, self.column, self.why, self.skippable = file, row, column, why, skippable
         where = f", column {column}" if column is not None else ""
-        super().__init__(
-            f"{file}, row {row}{where}: {why}. "
+        advice = (
             "Mend the row, or pass --bad-rows skip (bad_rows='skip') to count and skip such rows."
+            if skippable
+            else "Mend the row, or leave it out."
         )
+        super().__init__(f"{file}, row {row}{where}: {why}. {advice}")
 
 
 class BadFile(DataError):
