@@ -326,3 +326,27 @@ def test_the_measure_of_allocations_sees_a_sweep_over_a_table(planted: ModuleTyp
         table.sub_(table * 0.1)
     events = profiler.profiler.kineto_results.events()
     assert max(e.nbytes() for e in events if e.name() == "[memory]") == table.nbytes
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_logits_told_are_those_from_before_the_step(planted: ModuleType, precision: str) -> None:
+    bench, told = Bench(planted, precision=precision), []
+    batch = bench.batch()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        before = bench.model(batch.dense, batch.ids).float()
+    arguments = (bench.model, bench.optimizer, batch, bench.config, BOTH)
+    loss = train_step(*arguments, where=WHERE, predicted=told.append)
+    assert (told[0].dtype, told[0].requires_grad) == (torch.float32, False)
+    torch.testing.assert_close(told[0], before, rtol=1e-6, atol=1e-6)
+    assert loss == pytest.approx(float(loss_of(before, batch)), rel=1e-5 if precision == "float32" else 1e-2)
+    assert not torch.equal(bench.model(batch.dense, batch.ids), before)
+
+
+def test_a_step_that_was_refused_tells_no_logits(planted: ModuleType) -> None:
+    bench, told = Bench(planted), []
+    spoil_loss(bench)
+    with pytest.raises(NotFinite):
+        train_step(
+            bench.model, bench.optimizer, bench.batch(), bench.config, BOTH, where=WHERE, predicted=told.append
+        )  # fmt: skip
+    assert told == []

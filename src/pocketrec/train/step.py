@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -29,16 +30,25 @@ def loss_of(logits: Tensor, batch: Batch) -> Tensor:
 
 
 def train_step(
-    model: Model, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainConfig, stage: Stage, *, where: str
-) -> float:
+    model: Model, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainConfig, stage: Stage, *, where: str,
+    predicted: Callable[[Tensor], object] | None = None,
+) -> float:  # fmt: skip
     """Learn from one batch and return its loss.
 
+    Args:
+        model: in training mode.
+        optimizer: of its dense nets.
+        batch: the rows.
+        config: settings.
+        stage: what is trained.
+        where: names the batch in errors.
+        predicted: told the logits, float32 [rows], that the model had for the batch before it learned from it.
+
     Raises:
-        NotFinite: the loss or the norm of the gradients is NaN or infinite; no weight and no row was changed. `where`
-            names the batch.
+        NotFinite: the loss or the norm of the gradients is NaN or infinite; no weight and no row was changed.
     """
     try:
-        value = _gradients(model, optimizer, batch, config, stage, where)
+        value, logits = _gradients(model, optimizer, batch, config, stage, where)
     except BaseException:
         # whatever it was (NaN, an id out of range, a second Ctrl-C): nothing of this batch may reach the next one
         model.bank.discard()
@@ -50,13 +60,15 @@ def train_step(
         model.bank.step()
     else:
         model.bank.discard()
+    if predicted is not None:
+        predicted(logits)
     return value
 
 
 def _gradients(
     model: Model, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainConfig, stage: Stage, where: str
-) -> float:
-    """Loss of the batch; its gradients, clipped, wait in the dense parameters and in the bank."""
+) -> tuple[float, Tensor]:
+    """Loss and logits of the batch; its gradients, clipped, wait in the dense parameters and in the bank."""
     optimizer.zero_grad(set_to_none=True)
     with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
         logits = model(batch.dense, batch.ids)
@@ -70,7 +82,7 @@ def _gradients(
     _refuse(norm, "norm of the gradients", batch, where)
     if config.clip_norm is not None and norm > config.clip_norm:
         _scale(model, config.clip_norm / norm)
-    return value
+    return value, logits.detach().float()
 
 
 def _gradient_norm(model: Model, stage: Stage) -> float:
