@@ -155,6 +155,36 @@ def test_a_training_bag_compiles_whole(mode: str) -> None:
     torch.testing.assert_close(bag.weight.grad, expected)
 
 
+def nested(bags: list[list[Any]], dtype: torch.dtype = torch.int64) -> Tensor:
+    return torch.nested.nested_tensor([torch.tensor(bag, dtype=dtype) for bag in bags], layout=torch.jagged)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_nested_ids_are_bags(mode: str, ended: bool) -> None:
+    ours, theirs = pair(mode=mode, include_last_offset=ended)
+    ids = nested([[3, 7, 7], [], [0, 49, 3, 11], [12]])
+    torch.testing.assert_close(ours(ids), theirs(ids))
+    narrowed = torch.nested.narrow(GRID, 1, torch.tensor([0, 1, 0, 0, 1]), torch.tensor([2, 1, 1, 0, 1]), torch.jagged)
+    expected = torch.tensor([3, 7, 0, 49, 3]), torch.tensor([0, 2, 3, 4, 4])
+    end = torch.tensor([5]) if ended else torch.tensor([], dtype=torch.int64)
+    torch.testing.assert_close(ours(narrowed), theirs(expected[0], torch.cat([expected[1], end])))
+
+
+def test_nested_ids_take_nested_factors() -> None:
+    ours, theirs = pair(mode="sum")
+    ids, factors = nested([[3, 7], [], [0]]), nested([[0.5, 2.0], [], [-1.0]], torch.float32)
+    torch.testing.assert_close(
+        ours(ids, per_sample_weights=factors),
+        theirs(ids.values(), ids.offsets()[:-1], per_sample_weights=factors.values()),
+    )
+    for wrong in (factors.values(), nested([[0.5], [2.0], [-1.0]], torch.float32)):
+        with pytest.raises(OptionError, match="nested too"):
+            ours(ids, per_sample_weights=wrong)
+    with pytest.raises(OptionError, match="their own offsets"):
+        ours(ids, torch.tensor([0]))
+
+
 def test_a_schedule_sets_the_step_size() -> None:
     moved = []
     for lr in (0.1, 0.2):

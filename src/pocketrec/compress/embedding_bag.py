@@ -154,10 +154,14 @@ class EmbeddingBag(nn.Module):
         """Pooled vectors, float32 [bags, dim].
 
         Args:
-            input: integer ids, [bags, length] (bags of equal length, no offsets) or [values] with `offsets`.
+            input: integer ids, [bags, length] (bags of equal length, no offsets), or [values] with `offsets`, or a
+                nested tensor of bags (layout ``torch.jagged``).
             offsets: [bags], where each bag begins; one more with ``include_last_offset``.
             per_sample_weights: float32 like `input`, factors of a sum.
         """
+        if input.is_nested:
+            input, offsets, per_sample_weights = _unnested(input, offsets, per_sample_weights)
+            offsets = offsets if self.include_last_offset else offsets[:-1]
         ids, offsets = self._jagged(input, offsets)
         weights = None if per_sample_weights is None else self._factors(per_sample_weights, input)
         pooled = cast(Tensor, self.bank(ids, offsets, weights, cast(Pool, self.mode)))[:, 0]
@@ -230,6 +234,20 @@ class EmbeddingBag(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.num_embeddings}, {self.embedding_dim}, mode={self.mode!r}, {self.serve_bytes:,} bytes"
+
+
+def _unnested(bags: Any, offsets: Tensor | None, weights: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Ids [values], offsets [bags + 1] and factors of a nested tensor of bags."""
+    if offsets is not None or bags.layout is not torch.jagged:
+        raise OptionError("Nested ids bring their own offsets and have layout torch.jagged; give no others.")
+    bags = bags.contiguous()  # closes the gaps of a narrowed one
+    if weights is not None:
+        nested = weights.is_nested and weights.layout is torch.jagged
+        weights = weights.contiguous() if nested else None
+        if weights is None or not torch.equal(weights.offsets(), bags.offsets()):
+            raise OptionError("per_sample_weights of nested ids are nested too, with as many numbers in each bag.")
+        weights = weights.values()
+    return bags.values(), bags.offsets(), weights
 
 
 def _refuse_what_torch_only_can(
