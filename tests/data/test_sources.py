@@ -37,6 +37,10 @@ def test_the_same_part_packed_and_unpacked_is_refused(tmp_path: Path) -> None:
     touch(tmp_path, "day_1", "day_1.gz")
     with pytest.raises(BadFile, match=r"day_1 and day_1.gz, the same part twice"):
         source_files(tmp_path, criteo())
+    (tmp_path / "day_1").unlink()
+    touch(tmp_path, "day_1.zst")
+    with pytest.raises(BadFile, match=r"day_1.gz and day_1.zst, the same part twice"):
+        source_files(tmp_path, criteo())
 
 
 def test_nothing_there_is_an_error(tmp_path: Path) -> None:

@@ -124,3 +124,9 @@ def test_empty_columns_stay_empty() -> None:
     for kind in (pa.string(), pa.int64(), pa.null(), pa.float32()):
         raw = pa.array([], kind)
         assert len(numbers(raw).values) == len(integers(raw).values) == len(tokens(raw)[0]) == 0
+
+
+def test_long_text_that_is_no_number_costs_no_more_than_its_length() -> None:
+    # A pattern that tries every way to cut the digits needs hours for these.
+    got = numbers(pa.array(["1" * 300_000 + "x", "1." + "1" * 300_000 + "x", "2"]))
+    assert got.wrong.tolist() == [True, True, False]

@@ -54,7 +54,7 @@ def delimited_blocks(file: Path, schema: Schema, form: Form, bad: BadRows, start
             place = Place(offset=offset, row=place.row + len(good) + len(wrong))
             yield Block(table=table, rows=rows, after=place)
     except Truncated as damage:
-        bad.file(str(file), "truncated gzip", place.row, str(damage))
+        bad.file(str(file), damage.reason, place.row, str(damage))
         return
     if place.row == 0:
         bad.file(str(file), "empty file", 0)

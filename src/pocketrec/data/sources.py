@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from pocketrec.data.readers import READERS
+from pocketrec.data.text_blocks import PACKED, unpacked_name
 from pocketrec.spec.errors import BadFile
 from pocketrec.spec.schema import Schema
 
@@ -15,7 +16,7 @@ __all__ = ["Source", "source_files"]
 
 Source = str | Path | Sequence[str | Path]
 
-_DAY = re.compile(r"day_(\d+)(\.gz)?")
+_DAY = re.compile(r"day_(\d+)" + PACKED)
 
 
 def source_files(source: Source, schema: Schema) -> tuple[Path, ...]:
@@ -50,7 +51,7 @@ def _parts(folder: Path, schema: Schema) -> tuple[Path, ...]:
     days = [name for name in names if _DAY.fullmatch(name)]
     taken = sorted((name for name in days or names if reader.accepts(name)), key=_natural)
     for name, after in pairwise(taken):
-        if name.removesuffix(".gz") == after.removesuffix(".gz"):
+        if unpacked_name(name) == unpacked_name(after):
             raise BadFile(str(folder), f"holds {name} and {after}, the same part twice. Remove one of them.")
     return tuple(folder / name for name in taken)
 

@@ -1,4 +1,4 @@
-"""Criteo logs: tab-separated lines without header and quotes; `.gz`; a folder of parts; Terabyte day files."""
+"""Criteo logs: tab-separated lines without header and quotes; `.gz`, `.zst`; folders of parts; Terabyte day files."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import final
 from pocketrec.data.bad_rows import BadRows
 from pocketrec.data.delimited import Form, delimited_blocks
 from pocketrec.data.readers import Block, Place
+from pocketrec.data.text_blocks import PACKED
 from pocketrec.spec.schema import Schema
 
 __all__ = ["READER"]
 
 # day_0 ... day_23 of Criteo Terabyte, part-00000 of Hadoop, and ordinary names.
-_NAMES = re.compile(r"(day_\d+|part[-_]\d+\S*|.+\.(tsv|txt|csv))(\.gz)?")
+_NAMES = re.compile(r"(day_\d+|part[-_]\d+\S*|.+\.(tsv|txt|csv))" + PACKED)
 
 
 @final

@@ -1,4 +1,4 @@
-"""CSV files: any delimiter, with or without a header line, `.gz`. A quoted value may not hold a line break."""
+"""CSV files: any delimiter, with or without a header line, `.gz` or `.zst`. A quoted value holds no line break."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import final
 from pocketrec.data.bad_rows import BadRows
 from pocketrec.data.delimited import Form, delimited_blocks
 from pocketrec.data.readers import Block, Place
-from pocketrec.data.text_blocks import Truncated, first_line
+from pocketrec.data.text_blocks import PACKED, Truncated, first_line
 from pocketrec.spec.errors import SchemaError
 from pocketrec.spec.schema import Schema
 
 __all__ = ["READER"]
 
-_NAMES = re.compile(r".+\.(csv|tsv|txt)(\.gz)?")
+_NAMES = re.compile(r".+\.(csv|tsv|txt)" + PACKED)
 
 
 @final
@@ -33,7 +33,7 @@ class CsvReader:
             try:
                 line, after = first_line(file)
             except Truncated as damage:
-                bad.file(str(file), "truncated gzip", 0, str(damage))
+                bad.file(str(file), damage.reason, 0, str(damage))
                 return
             if not line:
                 bad.file(str(file), "empty file", 0)
