@@ -108,6 +108,13 @@ def test_without_validation_the_line_says_the_loss_alone() -> None:
     assert shown.out.getvalue().strip() == "full train epoch 1: loss 0.61234  123,456 rows/s"
 
 
+def test_the_first_epoch_tells_the_log_loss_before_rows_were_learned_from() -> None:
+    shown = Shown(terminal=False)
+    shown.bar.epoch({**ENTRY, "auc": 0.75, "logloss": 0.46, "progressive": {"logloss": 0.654321}})
+    shown.bar.end()
+    assert "log-loss 0.46000  progressive log-loss 0.65432  123,456 rows/s" in shown.out.getvalue()
+
+
 def test_a_resumed_run_begins_where_it_stopped() -> None:
     shown = Shown(terminal=True, epoch=1, batch=10)
     assert shown.task().completed == 50

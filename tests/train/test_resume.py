@@ -58,6 +58,7 @@ class Whole:
         expected = self.planted.without_times(self.outcome.history)
         assert self.planted.without_times(outcome.history) == expected
         assert (outcome.best_epoch, outcome.validation) == (self.outcome.best_epoch, self.outcome.validation)
+        assert outcome.progressive == self.outcome.progressive is not None
 
     def check_checkpoint(self, folder: Path, *, at_least: int = 0) -> int:
         """The newest checkpoint holds what training held at its step; which step that is (0: there is none)."""

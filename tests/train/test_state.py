@@ -44,6 +44,7 @@ def full_state() -> TrainState:
     return TrainState(
         stage=1, epoch=2, batch=3, step=44, rows=150, loss_sum=0.1 + 0.2, seconds=1 / 3, best_epoch=1,
         best_value=-(1 / 7), best_metrics={"auc": None, "logloss": 2 / 3}, history=[{"epoch": 1, "auc": None}],
+        progressive=[[50.0, 0.1 + 0.2, 1 / 3, 2.0, 1.5]],
     )  # fmt: skip
 
 
@@ -56,6 +57,7 @@ def test_epochs_and_stages_are_counted() -> None:
     state = full_state()
     state.next_epoch()
     assert (state.stage, state.epoch, state.batch, state.rows, state.loss_sum, state.seconds) == (1, 3, 0, 0, 0.0, 0.0)
+    assert state.progressive == []
     state.next_stage()
     assert (state.stage, state.epoch, state.batch, state.step) == (2, 0, 0, 44)
 

@@ -51,6 +51,22 @@ def test_tensorboard_reads_the_scalars_back(tmp_path: Path) -> None:
     }
 
 
+def test_the_curve_of_rows_before_they_were_learned_from_is_drawn_over_the_steps(tmp_path: Path) -> None:
+    told = {
+        "rows": 29, "logloss": 0.625, "normalised_entropy": None, "calibration": 1.5,
+        "curve": [[16, 0.75], [29, 0.5]], "rates": [0.5, 0.5], "precision": "float32",
+    }  # fmt: skip
+    board = TensorBoard(tmp_path)
+    board.begin(**BEGIN, epoch=0, batch=0)  # 4 batches of 8 rows
+    board.epoch({**ENTRY, "step": 14, "progressive": told})  # after 10 steps of an earlier stage
+    board.end()
+    found = scalars(tmp_path)
+    assert found["train/progressive_logloss"] == [(12, 0.75), (14, 0.5)]
+    assert found["progressive/logloss"] == [(14, 0.625)]
+    assert found["progressive/calibration"] == [(14, 1.5)]
+    assert "progressive/normalised_entropy" not in found
+
+
 def test_what_is_not_defined_is_not_drawn(tmp_path: Path) -> None:
     board = TensorBoard(tmp_path)
     board.epoch({**ENTRY, "auc": None})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["GroupMetrics", "Metrics"]
+__all__ = ["GroupMetrics", "Metrics", "Progressive"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,3 +57,29 @@ class GroupMetrics:
     positives: int
     auc: float | None
     auc_error: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progressive:
+    """How good the predictions of training rows were, each made just before the row was learned from.
+
+    Papers: Blum, Kalai, Langford, Beating the Hold-Out: Bounds for K-fold and Progressive Cross-Validation, COLT 1999;
+    McMahan et al., Ad Click Prediction: a View from the Trenches, KDD 2013, section 5.
+
+    Attributes:
+        rows: data rows.
+        logloss: mean cross-entropy in nats of all of them.
+        normalised_entropy: log-loss over that of always predicting their mean label; None with one class only.
+        calibration: mean prediction over mean label; None without positives.
+        curve: (rows so far, log-loss), a point per window of rows that came after each other, over the window's rows.
+        rates: mean label of each of these windows: a log-loss that rises may be a rate that does.
+        precision: of the products of the dense nets: bfloat16 rounds predictions a little.
+    """
+
+    rows: int
+    logloss: float
+    normalised_entropy: float | None
+    calibration: float | None
+    curve: tuple[tuple[int, float], ...]
+    rates: tuple[float, ...]
+    precision: str = "float32"

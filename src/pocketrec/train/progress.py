@@ -66,6 +66,8 @@ class ProgressBar:
         self._show()
         valid = f"  log-loss {entry['logloss']:.5f}" if "logloss" in entry else ""
         valid = (f"  validation AUC {auc:.5f}" if auc is not None else "") + valid
+        if "progressive" in entry:
+            valid += f"  progressive log-loss {entry['progressive']['logloss']:.5f}"
         left_s = self._bar.tasks[0].time_remaining
         left = f"  at most {timedelta(seconds=int(left_s))} left" if left_s else ""
         self._bar.console.print(

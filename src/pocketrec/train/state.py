@@ -35,6 +35,8 @@ class TrainState:
         best_value: its validation figure, larger is better.
         best_metrics: all its validation metrics, or None.
         history: one entry per finished epoch.
+        progressive: windows of the first epoch of the last stage so far, see :mod:`pocketrec.train.progressive`; empty
+            in all other epochs.
     """
 
     stage: int = 0
@@ -48,10 +50,12 @@ class TrainState:
     best_value: float = 0.0
     best_metrics: dict[str, Any] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    progressive: list[list[float]] = field(default_factory=list)
 
     def next_epoch(self) -> None:
         """Count one epoch more; its sums begin at 0."""
         self.epoch, self.batch, self.rows, self.loss_sum, self.seconds = self.epoch + 1, 0, 0, 0.0, 0.0
+        self.progressive = []
 
     def next_stage(self) -> None:
         """Count one stage more; epochs begin anew."""

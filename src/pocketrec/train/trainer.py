@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -23,6 +24,7 @@ from pocketrec.train.evaluate import scores_of
 from pocketrec.train.interrupt import GracefulInterrupt
 from pocketrec.train.optim import dense_optimizer, load_optimizer_tensors, optimizer_tensors
 from pocketrec.train.outcome import Outcome
+from pocketrec.train.progressive import add_batch, progressive_json, progressive_of
 from pocketrec.train.source import Batch, BatchSource, Part, TrainingData
 from pocketrec.train.state import TrainState, copy_nets, restore, save
 from pocketrec.train.step import train_step
@@ -99,7 +101,7 @@ class Trainer:
         return Outcome(
             model=self.model.eval(), history=state.history, best_epoch=state.best_epoch or state.epoch,
             validation=None if state.best_metrics is None else Metrics(**state.best_metrics),
-            optimizer=self.optimizer, notes=tuple(self._notes),
+            optimizer=self.optimizer, notes=tuple(self._notes), progressive=progressive_of(state.history),
         )  # fmt: skip
 
     # -- stages ------------------------------------------------------------------------------------------------------
@@ -192,7 +194,7 @@ class Trainer:
         for batch in source.batches(
             batch_size=config.batch_size, order=config.order, seed=self.seed, epoch=state.epoch, start=state.batch
         ):
-            self._learn(stage, batch)
+            self._learn(stage, batch, count)
             state.seconds += time.perf_counter() - began
             if interrupt.asked:
                 self._checkpoint()
@@ -201,10 +203,13 @@ class Trainer:
                 self._checkpoint()
             began = time.perf_counter()
 
-    def _learn(self, stage: Stage, batch: Batch) -> None:
+    def _learn(self, stage: Stage, batch: Batch, count: int) -> None:
         state = self.state
         where = f"Stage {stage.name}, epoch {state.epoch + 1}, batch {state.batch} (from 0)"
-        loss = train_step(self.model, self.optimizer, batch, self.config, stage, where=where)
+        # later epochs, and earlier stages, predict rows that were learned from before or will be again
+        fresh = state.epoch == 0 and self._in_last_stage()
+        count_in = partial(add_batch, state.progressive, batch, number=state.batch, count=count) if fresh else None
+        loss = train_step(self.model, self.optimizer, batch, self.config, stage, where=where, predicted=count_in)
         rows = len(batch.label)
         state.loss_sum += loss * rows
         state.rows += rows
@@ -219,6 +224,9 @@ class Trainer:
             "train_loss": state.loss_sum / state.rows, "rows_per_s": state.rows / max(state.seconds, 1e-9),
             "seconds": state.seconds,
         }  # fmt: skip
+        progressive = progressive_json(state.progressive, rows=state.rows, precision=self.config.precision)
+        if progressive is not None:
+            entry["progressive"] = progressive
         metrics = None if validation is None else self._validate(stage, validation)
         if metrics is not None:
             entry.update(auc=metrics.auc, logloss=metrics.logloss)

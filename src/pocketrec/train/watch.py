@@ -63,9 +63,11 @@ class TensorBoard:
         self._writer = SummaryWriter(str(folder))
         self._every = every
         self._resumed = False
+        self._batches, self._batch_size = 0, 1
 
     def begin(self, *, stage: str, epochs: int, batches: int, batch_size: int, epoch: int, batch: int) -> None:
         self._resumed = epoch > 0 or batch > 0
+        self._batches, self._batch_size = batches, batch_size
 
     def step(self, *, step: int, batch: int, loss: float) -> None:
         self._hide_from(step)
@@ -77,6 +79,17 @@ class TensorBoard:
         for name, value in entry.items():
             if isinstance(value, float):
                 self._writer.add_scalar(f"epoch/{name}", value, entry["step"])
+        if "progressive" in entry:
+            self._progressive(entry["progressive"], entry["step"])
+
+    def _progressive(self, told: dict[str, Any], step: int) -> None:
+        """The log-loss of rows before they were learned from: as a curve beside that of the steps, and as a number."""
+        for name in ("logloss", "normalised_entropy", "calibration"):
+            if told[name] is not None:
+                self._writer.add_scalar(f"progressive/{name}", told[name], step)
+        for rows, logloss in told["curve"]:
+            steps = -(-rows // self._batch_size)  # a window ends with a batch
+            self._writer.add_scalar("train/progressive_logloss", logloss, step - self._batches + steps)
 
     def _hide_from(self, step: int) -> None:
         """After a resume, hide what the killed run drew beyond its last checkpoint: it is drawn again."""
