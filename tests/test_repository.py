@@ -113,7 +113,8 @@ def test_the_other_import_contracts_stand() -> None:
 def test_public_names() -> None:
     import pocketrec
 
-    assert pocketrec.__all__ == ["EmbeddingBag", "__version__", "load", "size", "train"]
+    bags = ["EmbeddingBag", "EmbeddingBagCollection", "EmbeddingBagConfig"]
+    assert pocketrec.__all__ == [*bags, "__version__", "load", "size", "train"]
     assert set(pocketrec.__all__) <= set(dir(pocketrec))
     for name in pocketrec.__all__:
         assert getattr(pocketrec, name) is not None

@@ -6,6 +6,7 @@ Importing this package is lean: no torch, no compiled part. What it offers is im
 * ``load(path)`` opens a trained one; its ``predict(frame)`` scores raw rows.
 * ``size(tables, budget, ...)`` says what a method would hold, before any tensor exists.
 * ``EmbeddingBag(num_embeddings, embedding_dim, method=..., budget=...)`` stands in for ``torch.nn.EmbeddingBag``.
+* ``EmbeddingBagCollection([EmbeddingBagConfig(...), ...], method=..., budget=...)`` stands in for torchrec's.
 """
 
 from __future__ import annotations
@@ -18,15 +19,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pocketrec.compress import size as size
     from pocketrec.compress.embedding_bag import EmbeddingBag as EmbeddingBag
+    from pocketrec.compress.embedding_bag_collection import EmbeddingBagCollection as EmbeddingBagCollection
+    from pocketrec.compress.embedding_bag_collection import EmbeddingBagConfig as EmbeddingBagConfig
     from pocketrec.pipeline import load as load
     from pocketrec.pipeline.train import train as train
 
     __version__: str
 
-__all__ = ["EmbeddingBag", "__version__", "load", "size", "train"]
+__all__ = ["EmbeddingBag", "EmbeddingBagCollection", "EmbeddingBagConfig", "__version__", "load", "size", "train"]
 
 _HOMES = {
     "EmbeddingBag": "pocketrec.compress.embedding_bag",
+    "EmbeddingBagCollection": "pocketrec.compress.embedding_bag_collection",
+    "EmbeddingBagConfig": "pocketrec.compress.embedding_bag_collection",
     "load": "pocketrec.pipeline",
     "size": "pocketrec.compress",
 }
