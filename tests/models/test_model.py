@@ -1,4 +1,4 @@
-"""What is true of every model, on the one there is."""
+"""What a model does that is not in the suite that all models pass (`pocketrec.testing.model_contract`)."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ def inputs(batch: int = 6) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_models_are_found_by_their_file() -> None:
-    assert MODELS.names() == ["dlrm"]
-    assert MODELS.get("dlrm").name == "dlrm"
+    assert MODELS.names() == ["dcn_v2", "deepfm", "dlrm", "wide_deep"]
+    for name in MODELS.names():
+        assert MODELS.get(name).name == name
     with pytest.raises(UnknownName, match="Did you mean 'dlrm'"):
         MODELS.get("dlmr")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pocketrec.models._model import Model, ModelConfig
+from pocketrec.models._config import ModelConfig
+from pocketrec.models._model import Model
 from pocketrec.spec.registry import Folder
 
 __all__ = ["MODELS", "Model", "ModelConfig"]

@@ -4,39 +4,35 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 
 from pocketrec.compress import Bank
+from pocketrec.models._config import ModelConfig
+from pocketrec.models.parts.masks import Masks
+from pocketrec.spec.errors import OptionError
 
-__all__ = ["Model", "ModelConfig"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelConfig:
-    """Which model, and how wide its nets are.
-
-    Attributes:
-        name: a file of ``models``.
-        bottom: widths of the net over the dense numbers; the tables' dim is added as its last.
-        top: widths of the net that ends in the logit; 1 is added as its last.
-    """
-
-    name: str = "dlrm"
-    bottom: tuple[int, ...] = (512, 256, 64)
-    top: tuple[int, ...] = (512, 256)
+__all__ = ["Model"]
 
 
 class Model(nn.Module, ABC):
     """Logits from dense numbers and ids.
 
+    Nets are made by ``models.parts`` (``linear``, ``mlp``), which draw from a generator of the seed and make layers
+    without memory under ``torch.device("meta")``.
+
     Args:
         bank: the tables; whatever is inside.
         dense_features: dense numbers per row.
         config: widths.
-        seed: of the nets' starting values.
+        seed: of the nets' starting values, and of what dropout leaves out.
+
+    Attributes:
+        columns: columns of ids, that is vectors per row.
+        table_dim: numbers of each vector that the bank gives.
     """
 
     name: ClassVar[str]
@@ -44,7 +40,8 @@ class Model(nn.Module, ABC):
 
     def __init__(self, bank: Bank, *, dense_features: int, config: ModelConfig, seed: int) -> None:
         super().__init__()
-        self.dense_features, self.config = dense_features, config
+        self.dense_features, self.config, self.seed = dense_features, config, seed
+        self.columns, self.table_dim = len(bank.sizing.order), bank.sizing.groups[0].tables[0].table.dim
         self.bank = bank
 
     @classmethod
@@ -55,6 +52,29 @@ class Model(nn.Module, ABC):
         is compressed, counted and looked up with it.
         """
         return dim
+
+    @classmethod
+    def from_nets(
+        cls, bank: Bank, *, dense_features: int, config: ModelConfig, nets: Mapping[str, Tensor]
+    ) -> Self:  # fmt: skip
+        """The model with these nets, copied. No memory is taken before the shape of every net is known to be right.
+
+        Raises:
+            OptionError: they are the nets of another model.
+        """
+        with torch.device("meta"):
+            described = cls(bank, dense_features=dense_features, config=config, seed=0).nets()
+        for name in sorted({*described, *nets}):
+            ours, theirs = (list(n[name].shape) if name in n else "not there" for n in (described, nets))
+            if ours != theirs:
+                raise OptionError(
+                    f"These are the nets of another model: {name!r} is {theirs} in them and {ours} in this one. "
+                    "Keep the model's name, widths and features."
+                )
+        made = cls(bank, dense_features=dense_features, config=config, seed=0)
+        for name, tensor in made.nets().items():
+            tensor.detach().copy_(nets[name])
+        return made
 
     @abstractmethod
     def forward(
@@ -68,6 +88,16 @@ class Model(nn.Module, ABC):
             offsets: int64 [columns x batch + 1], where each bag begins, as the bank takes them; or None.
             weights: float32 [values], factors of a bag's values; or None.
         """
+
+    def masks(self) -> Masks | None:
+        """What dropout leaves out in this step; None where nothing is.
+
+        It depends on the seed and on how many steps the bank has made, so a run that goes on after a kill leaves out
+        what it would have left out.
+        """
+        if not self.training or not self.config.dropout:
+            return None
+        return Masks(self.config.dropout, seed=self.seed, step=int(self.bank.steps))
 
     def nets(self) -> dict[str, Tensor]:
         """Parameters and buffers outside the bank by name: their number must not grow with rows."""

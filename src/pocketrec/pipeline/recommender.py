@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -24,7 +23,6 @@ from pocketrec.pipeline.size import told_apart
 from pocketrec.spec.errors import ArtifactCorrupt, ArtifactError, OptionError, PocketrecError
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.table import IdSpace
-from pocketrec.train.state import copy_nets
 
 __all__ = [
     "TRAINING_SIZING",
@@ -188,22 +186,9 @@ def opened(artifact: Artifact) -> Recommender:
     about, nets = content["model"], artifact.tensors("nets")
     if about["dense_features"] != features:
         raise OptionError(f"the model reads {about['dense_features']} dense numbers, the schema gives {features}")
-    most = sum(t.numel() for t in nets.values())
-    bottom, top = (_widths(about[key], most) for key in ("bottom", "top"))
-    config = ModelConfig(name=str(about["name"]), bottom=bottom, top=top)
-    model = MODELS.get(config.name)(bank, dense_features=features, config=config, seed=0)
-    copy_nets(model, nets)
+    config = ModelConfig.from_json({key: value for key, value in about.items() if key != "dense_features"})
+    model = MODELS.get(config.name).from_nets(bank, dense_features=features, config=config, nets=nets)
     return Recommender(model=model.eval(), encoder=encoder, content=content, artifact=artifact)
-
-
-def _widths(listed: Any, most: int) -> tuple[int, ...]:
-    """Widths of layers, none of which holds more numbers than all nets of the file: false ones could ask for any
-    amount of memory."""
-    widths = tuple(listed)
-    for inputs, outputs in pairwise((1, *widths)):
-        if type(outputs) is not int or not 0 < inputs * outputs <= most:
-            raise OptionError(f"a layer of {inputs} x {outputs} numbers, and the file has {most:,} in all")
-    return widths
 
 
 def _in_order(sizing: Sizing, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -5,10 +5,11 @@ import math
 import torch
 from torch import nn
 
-from pocketrec.models.parts.mlp import mlp
+from pocketrec.models.parts.masks import Masks
+from pocketrec.models.parts.mlp import Mlp, mlp
 
 
-def made(*widths: int, last_relu: bool = False, seed: int = 0) -> nn.Sequential:
+def made(*widths: int, last_relu: bool = False, seed: int = 0) -> Mlp:
     return mlp(widths, last_relu=last_relu, generator=torch.Generator().manual_seed(seed))
 
 
@@ -41,3 +42,20 @@ def test_values_come_from_the_generator_alone() -> None:
     assert torch.equal(before, torch.get_rng_state())
     assert torch.equal(one[0].weight, same[0].weight)
     assert not torch.equal(one[0].weight, other[0].weight)
+
+
+def test_masks_follow_every_relu_and_nothing_else() -> None:
+    net, x = made(4, 3, 3, 2), torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    seen = []
+
+    class Half(Masks):  # type: ignore[misc]  # final, but not for a test
+        def __call__(self, numbers: torch.Tensor) -> torch.Tensor:
+            seen.append(tuple(numbers.shape))
+            assert (numbers >= 0).all(), "after the ReLU"
+            return numbers / 2
+
+    halved = net(x, Half(0.5, seed=0, step=0))
+    assert seen == [(5, 3), (5, 3)]
+    second = net[2](net[1](net[0](x)) / 2)
+    torch.testing.assert_close(halved, net[4](net[3](second) / 2))
+    assert not torch.equal(halved, net(x))

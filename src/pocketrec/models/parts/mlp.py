@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["mlp"]
+from pocketrec.models.parts.linear import linear
+from pocketrec.models.parts.masks import Masks
+
+__all__ = ["Mlp", "mlp"]
 
 
-def mlp(widths: Sequence[int], *, last_relu: bool, generator: torch.Generator) -> nn.Sequential:
-    """Layers from widths[0] to widths[-1].
+@final
+class Mlp(nn.Sequential):
+    """Layers one after the other, the ReLU among them followed by dropout if there are masks."""
 
-    Weights start as N(0, 2 / (in + out)) and biases as N(0, 1 / out), as in the published DLRM (arXiv:1906.00091).
+    def forward(self, numbers: Tensor, masks: Masks | None = None) -> Tensor:
+        """From [batch, widths[0]] to [batch, widths[-1]]."""
+        for layer in self:
+            numbers = layer(numbers)
+            if masks is not None and isinstance(layer, nn.ReLU):
+                numbers = masks(numbers)
+        return numbers
+
+
+def mlp(widths: Sequence[int], *, last_relu: bool, generator: torch.Generator) -> Mlp:
+    """Layers from widths[0] to widths[-1], see :func:`linear` for their starting values.
 
     Args:
         widths: two or more.
@@ -24,11 +38,7 @@ def mlp(widths: Sequence[int], *, last_relu: bool, generator: torch.Generator) -
     """
     layers: list[nn.Module] = []
     for place, (inputs, outputs) in enumerate(pairwise(widths)):
-        linear = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")  # no draw from the global generator
-        with torch.no_grad():
-            linear.weight.normal_(0, math.sqrt(2 / (inputs + outputs)), generator=generator)
-            linear.bias.normal_(0, math.sqrt(1 / outputs), generator=generator)
-        layers.append(linear)
+        layers.append(linear(inputs, outputs, generator=generator))
         if last_relu or place < len(widths) - 2:
             layers.append(nn.ReLU())
-    return nn.Sequential(*layers)
+    return Mlp(*layers)

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import math
+
+import torch
+
+from pocketrec.models.parts.linear import linear, normal
+
+
+def draw(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_starting_values_come_from_the_generator_alone() -> None:
+    before = torch.get_rng_state()
+    one, same, other = linear(5, 4, generator=draw()), linear(5, 4, generator=draw()), linear(5, 4, generator=draw(1))
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(one.weight, same.weight)
+    assert torch.equal(one.bias, same.bias)
+    assert not torch.equal(one.weight, other.weight)
+
+
+def test_starting_values_are_those_of_the_published_model() -> None:
+    layer = linear(400, 600, generator=draw())
+    assert abs(float(layer.weight.detach().std()) / math.sqrt(2 / 1000) - 1) < 0.01
+    assert abs(float(layer.bias.detach().std()) / math.sqrt(1 / 600) - 1) < 0.1
+
+
+def test_a_layer_without_bias() -> None:
+    assert linear(5, 4, generator=draw(), bias=False).bias is None
+
+
+def test_described_layers_take_no_memory() -> None:
+    with torch.device("meta"):
+        layer, numbers = (
+            linear(1 << 20, 1 << 20, generator=draw()),
+            normal(1 << 20, 1 << 20, deviation=1, generator=draw()),
+        )
+    assert layer.weight.is_meta
+    assert layer.weight.shape == numbers.shape == (1 << 20, 1 << 20)
+    assert numbers.is_meta
+
+
+def test_normal_numbers() -> None:
+    numbers = normal(300, 300, deviation=0.1, generator=draw())
+    assert abs(float(numbers.std()) / 0.1 - 1) < 0.02
+    assert torch.equal(numbers, normal(300, 300, deviation=0.1, generator=draw()))
