@@ -1,9 +1,10 @@
 """Run the cells of a study that have no result line yet.
 
-    python experiments/run.py STUDY.toml --data FILE [--part 0/2] [--cache FOLDER]
+    python experiments/run.py STUDY.toml --data FILE_OR_FOLDER [--part 0/2] [--cache FOLDER]
 
 A study is TOML: a table ``base`` (a run's configuration without data), a list of ``cells`` (values that replace the
-base's, by dotted key) and ``seeds``. Every cell runs with every seed.
+base's, by dotted key) and ``seeds``. Every cell runs with every seed. ``name`` says what the data is, and ``files`` which
+files of the folder it is.
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ def main() -> None:
         if place % parts != number or (config.method, str(config.budget), config.seed, _text(keep)) in done:
             continue
         began = time.perf_counter()
-        result = _run(config, keep, asked.cache, f"python experiments/run.py experiments/{asked.study.name} --data ...")
+        identity = {
+            "commit": commit(), "data": study.get("name", "criteo sample, 6/7 to 1/7 by time"),
+            "command": f"python experiments/run.py experiments/{asked.study.name} --data ...",
+        }  # fmt: skip
+        result = _run(config, keep, asked.cache, identity)
         append_result(out, result)
         auc = result.test.auc if result.test else result.validation.auc if result.validation else None
         sys.stderr.write(
@@ -53,14 +58,14 @@ def main() -> None:
 
 def _cells(study: dict[str, Any], data: str) -> Iterator[tuple[RunConfig, dict[str, Any]]]:
     """Every cell with every seed, seeds outermost, so that all methods grow together."""
+    files = [str(Path(data) / name) for name in study["files"]] if "files" in study else [data]
     for seed in study["seeds"]:
         for cell in study["cells"]:
-            values = overridden({**study["base"], "data": [data]}, {**cell, "seed": seed})
+            values = overridden({**study["base"], "data": files}, {**cell, "seed": seed})
             yield RunConfig.from_json(values), {k: v for k, v in cell.items() if k not in ("method", "budget")}
 
 
-def _run(config: RunConfig, cell: dict[str, Any], cache: Path, command: str) -> Result:
-    identity = {"commit": commit(), "data": "criteo sample, 6/7 to 1/7 by time", "command": command}
+def _run(config: RunConfig, cell: dict[str, Any], cache: Path, identity: dict[str, str]) -> Result:
     try:
         found = run(config, out=None, cache=cache, identity=identity).result
     except BudgetTooSmall as refusal:
