@@ -44,7 +44,7 @@ def test_a_weight_of_2_is_a_larger_error_than_two_rows_but_equal_weights_are_non
 
 def test_the_rows_that_told_epochs_apart_too_little() -> None:
     # the case this is for: 11,755 validation rows, a quarter of them clicks
-    assert hanley_mcneil(0.78, 2_939, 8_816) == pytest.approx(0.0052, abs=2e-4)
+    assert hanley_mcneil(0.78, 2_939, 8_816) == pytest.approx(0.0054, abs=5e-5)
 
 
 @pytest.mark.parametrize(("labels", "weights"), [([], None), ([1, 1, 0], None), ([1, 1, 0, 0], [1, 0, 1, 1])])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pocketrec.spec.errors import BadFile, DataError, OptionError
-from pocketrec.spec.metrics import GroupMetrics, Metrics
+from pocketrec.spec.metrics import GroupMetrics, Metrics, Progressive
 from pocketrec.spec.result import Result, append_result, read_results
 
 AMOUNTS = st.none() | st.integers(0, 2**70)
@@ -38,6 +38,16 @@ METRICS = st.builds(
 GROUPS = st.builds(
     GroupMetrics, rows=st.integers(0), positives=st.integers(0), auc=st.none() | FINITE, auc_error=FINITE
 )
+PROGRESSIVE = st.builds(
+    Progressive,
+    rows=st.integers(0),
+    logloss=FINITE,
+    normalised_entropy=st.none() | FINITE,
+    calibration=st.none() | FINITE,
+    curve=st.lists(st.tuples(st.integers(0), FINITE), max_size=3).map(tuple),
+    rates=st.lists(FINITE, max_size=3).map(tuple),
+    precision=st.text(),
+)
 RESULTS = st.builds(
     Result,
     commit=st.text(),
@@ -58,7 +68,9 @@ RESULTS = st.builds(
     by_frequency=st.dictionaries(st.text(), GROUPS, max_size=3),
     curve=st.lists(st.dictionaries(st.text(), st.none() | st.integers() | FINITE, max_size=3), max_size=3).map(tuple),
     rows_per_s=st.none() | st.floats(0, 1e12),
+    progressive=st.none() | PROGRESSIVE,
     notes=st.lists(st.text(), max_size=2).map(tuple),
+    warnings=st.lists(st.text(), max_size=2).map(tuple),
 )
 
 
@@ -86,6 +98,19 @@ def test_a_line_gives_the_result_back(made: Result) -> None:
 def test_the_least_line_is_enough() -> None:
     line = '{"commit":"3f1c","data":"tiny","model":"dlrm","method":"robe","budget":"16x","budget_bytes":65536,"seed":1}'
     assert Result.from_json_line(line) == result()
+
+
+def test_a_line_from_before_users_and_progressive_losses_is_read() -> None:
+    old = (
+        '{"commit":"3f1c","data":"tiny","model":"dlrm","method":"robe","budget":"16x","budget_bytes":65536,"seed":1,'
+        '"test":{"rows":4,"positives":1,"auc":0.5,"logloss":0.7,"normalised_entropy":1.0,"calibration":1.0,'
+        '"auc_error":0.0,"extra":{"calibration_error":0.1}},"curve":[{"epoch":1,"train_loss":0.5}]}'
+    )
+    read = Result.from_json_line(old)
+    assert read.test is not None
+    assert (read.test.gauc, read.test.user_auc, read.test.gauc_rows_fraction, read.test.gauc_users) == (None,) * 4
+    assert (read.progressive, read.warnings) == (None, ())
+    assert Result.from_json_line(read.to_json_line()) == read
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.artifact.checkpoint import latest_checkpoint
-from pocketrec.metrics import evaluate
+from pocketrec.metrics import auc_standard_error, evaluate
 from pocketrec.spec.errors import ArtifactError, NotFinite, TrainingError
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.train import Outcome, scores_of
@@ -192,7 +192,7 @@ def test_without_validation_rows_all_epochs_train_and_the_last_is_given(planted:
     epochs = at_every_epoch(planted, trainer)
     outcome = trainer.run()
     assert (outcome.best_epoch, outcome.validation, len(outcome.history)) == (4, None, 4)
-    assert not {"auc", "logloss"} & set(outcome.history[0])
+    assert not {"auc", "auc_standard_error", "logloss"} & set(outcome.history[0])
     assert same(planted.tensors(outcome), epochs[-1])
 
 
@@ -201,7 +201,7 @@ def test_validation_of_one_class_has_no_auc_and_is_judged_by_logloss(planted: Mo
     given.validation.rows.label.fill_(1)
     watch = planted.Watch()
     outcome = planted.trainer(given=given, config={"epochs": 5, "patience": None}, watcher=watch).run()
-    assert [e["auc"] for e in outcome.history] == [None] * 5
+    assert [(e["auc"], e["auc_standard_error"]) for e in outcome.history] == [(None, None)] * 5
     assert outcome.best_epoch == int(np.argmin([e["logloss"] for e in outcome.history])) + 1
     assert outcome.validation is not None
     assert outcome.validation.auc is None
@@ -214,6 +214,8 @@ def test_validation_rows_are_weighted(planted: ModuleType) -> None:
     found = scores_of(outcome.model, given.validation, batch_size=128)
     weighted, plain = evaluate(found.labels, found.logits, found.weights), evaluate(found.labels, found.logits)
     assert outcome.history[0]["logloss"] == weighted.logloss != plain.logloss
+    error = auc_standard_error(found.labels, found.logits, found.weights)
+    assert outcome.history[0]["auc_standard_error"] == error > auc_standard_error(found.labels, found.logits)
 
 
 # -- errors --------------------------------------------------------------------------------------------------------

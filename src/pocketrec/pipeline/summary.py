@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
 from pocketrec.compress import stages
 from pocketrec.metrics import GroupMetrics, Metrics
+from pocketrec.metrics.early_warnings import early_warnings
 from pocketrec.models import Model
 from pocketrec.pipeline.config import RunConfig
 from pocketrec.spec.result import Result
@@ -35,7 +37,7 @@ def result_of(
     """
     known = {"commit": f"version {version('pocketrec')}", "data": ", ".join(config.data), **identity}
     metrics, groups = test
-    return Result(
+    result = Result(
         **known, model=config.model.name, method=promised.method, budget=str(config.budget),
         budget_bytes=promised.budget_bytes, seed=config.seed,
         options={k: v for k, v in config.options.items() if k != "storage"},
@@ -46,8 +48,9 @@ def result_of(
         epochs=outcome.best_epoch, validation=outcome.validation, test=metrics, by_frequency=dict(groups),
         curve=_curve(outcome.history), rows_per_s=_rows_per_s(outcome.history),
         peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        notes=(*promised.notes, *outcome.notes),
+        notes=(*promised.notes, *outcome.notes), progressive=outcome.progressive,
     )  # fmt: skip
+    return replace(result, warnings=tuple(warning.text for warning in early_warnings(result)))
 
 
 def table_bytes(sizing: Sizing) -> dict[str, int]:
@@ -74,7 +77,8 @@ def _curve(history: list[dict[str, Any]]) -> tuple[dict[str, int | float | None]
     return tuple(
         {
             "epoch": number, "train_loss": h["train_loss"], "validation_auc": h.get("auc"),
-            "validation_logloss": h.get("logloss"),
+            "validation_logloss": h.get("logloss"), "validation_auc_standard_error": h.get("auc_standard_error"),
+            **({"validation_gauc": h["gauc"]} if "gauc" in h else {}),
         }
         for number, h in enumerate(history, start=1)
     )  # fmt: skip

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pocketrec.spec.errors import BadFile, DataError, OptionError
-from pocketrec.spec.metrics import GroupMetrics, Metrics
+from pocketrec.spec.metrics import GroupMetrics, Metrics, Progressive
 
 if TYPE_CHECKING:
     from pydantic import ConfigDict, TypeAdapter
@@ -48,12 +48,14 @@ class Result:
         test: metrics on the test rows.
         by_frequency: metrics on the test rows by group: head, torso, unseen.
         curve: one mapping per epoch: ``epoch`` (from 1) and any of ``train_loss``, ``validation_auc``,
-            ``validation_logloss``, ...
+            ``validation_logloss``, ``validation_auc_standard_error``, ``validation_gauc``, ...
+        progressive: how good the predictions of training rows were, each made just before the row was learned from.
         rows_per_s: training rows per second.
         seconds: of the whole run.
         peak_rss_bytes: the most resident memory that the process had.
         skipped: why there was no run, or None. A skipped run has no metrics.
         notes: sentences to print.
+        warnings: what the numbers warn of, as it was said when the run ended; see `pocketrec.metrics.early_warnings`.
     """
 
     # For the reader of lines; it holds for the metrics within too.
@@ -81,11 +83,13 @@ class Result:
     test: Metrics | None = None
     by_frequency: Mapping[str, GroupMetrics] = field(default_factory=dict)
     curve: tuple[Mapping[str, int | float | None], ...] = ()
+    progressive: Progressive | None = None
     rows_per_s: float | None = None
     seconds: float | None = None
     peak_rss_bytes: int | None = None
     skipped: str | None = None
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         amounts = {f.name: getattr(self, f.name) for f in fields(self) if f.name.endswith("_bytes")}

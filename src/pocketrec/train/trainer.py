@@ -13,7 +13,7 @@ import torch
 
 from pocketrec.artifact.load import Artifact
 from pocketrec.compress import Bank, attach, build, stages
-from pocketrec.metrics import Metrics, evaluate
+from pocketrec.metrics import Metrics, auc_standard_error, evaluate
 from pocketrec.models import Model
 from pocketrec.spec.errors import NotFinite, TrainingError
 from pocketrec.spec.sizing import Sizing
@@ -227,9 +227,10 @@ class Trainer:
         progressive = progressive_json(state.progressive, rows=state.rows, precision=self.config.precision)
         if progressive is not None:
             entry["progressive"] = progressive
-        metrics = None if validation is None else self._validate(stage, validation)
-        if metrics is not None:
-            entry.update(auc=metrics.auc, logloss=metrics.logloss)
+        metrics = None
+        if validation is not None:
+            metrics, error = self._validate(stage, validation)
+            entry.update(auc=metrics.auc, auc_standard_error=error, logloss=metrics.logloss)
         state.history.append(entry)
         state.next_epoch()
         if metrics is not None and self._in_last_stage():
@@ -237,18 +238,20 @@ class Trainer:
         self._checkpoint()
         self.watcher.epoch(entry)
 
-    def _validate(self, stage: Stage, validation: BatchSource) -> Metrics:
+    def _validate(self, stage: Stage, validation: BatchSource) -> tuple[Metrics, float | None]:
+        """All metrics, and the standard error of the AUC."""
         config = self.config
         found = scores_of(
             self.model, validation, batch_size=config.evaluation_batch_size, precision=config.precision
         )  # fmt: skip
         try:
-            return evaluate(found.labels, found.logits, found.weights)
+            metrics = evaluate(found.labels, found.logits, found.weights)
         except NotFinite as wrong:
             raise NotFinite(
                 f"Stage {stage.name}, epoch {self.state.epoch + 1}, validation: {wrong} "
                 "The weights have grown too large: lower the learning rates, or set clip_norm."
             ) from wrong
+        return metrics, auc_standard_error(found.labels, found.logits, found.weights)
 
     def _judge(self, metrics: Metrics) -> None:
         # with one class only there is no AUC; log-loss can always be compared
