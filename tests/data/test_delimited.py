@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pocketrec.data import text_blocks
 from pocketrec.data.bad_rows import BadRows
 from pocketrec.data.delimited import Form, delimited_blocks
 from pocketrec.data.readers import Block, Place
 from pocketrec.spec.errors import BadFile, BadRow
-from pocketrec.spec.schema import Field, Schema
 
-SCHEMA = Schema(fields=(Field(name="a", kind="categorical"), Field(name="b", kind="categorical")))
 FORM = Form(names=("a", "b"), delimiter=",", quotes=True)
 
 
@@ -22,7 +22,7 @@ def read(
     path = folder / "log.csv"
     path.write_bytes(text)
     bad = BadRows(mode)
-    return list(delimited_blocks(path, SCHEMA, form, bad, start or Place())), bad
+    return list(delimited_blocks(path, ["a", "b"], form, bad, start or Place())), bad
 
 
 def rows(blocks: list[Block]) -> list[tuple[int, bytes, bytes]]:
@@ -69,6 +69,50 @@ def test_quotes_are_taken_off_or_left_on(tmp_path: Path) -> None:
     assert rows(read(tmp_path, text)[0]) == [(1, b"x,y", b"2")]
     plain = Form(names=("a", "b"), delimiter="\t", quotes=False)
     assert rows(read(tmp_path, b'"x\t"\n', form=plain)[0]) == [(1, b'"x', b'"')]
+
+
+@pytest.mark.parametrize("stray", ['1,"2', '"1,2', '1,"2""', '"', '1,"'])
+def test_a_stray_quote_spoils_no_line_but_its_own(tmp_path: Path, stray: str) -> None:
+    head, tail = [f"{i},{i}" for i in range(5)], [f'{i},"{i}"' for i in range(6, 50)]
+    expected = [(i + 1, b"%d" % i, b"%d" % i) for i in range(50) if i != 5]
+    blocks, bad = read(tmp_path, "\n".join([*head, stray, *tail]).encode())
+    assert rows(blocks) == expected
+    assert list(bad.counts.values()) == [1]
+    with pytest.raises(BadRow, match=r"row 6: (a quote that does not end in its line|1 columns instead of 2)"):
+        read(tmp_path, "\n".join([*head, stray, *tail]).encode(), "fail")
+
+
+def test_quotes_inside_of_values_are_their_own(tmp_path: Path) -> None:
+    text = b'7" nail,1\n"a ""b"" c","x"\n12",5"\n'
+    assert rows(read(tmp_path, text)[0]) == [(1, b'7" nail', b"1"), (2, b'a "b" c', b"x"), (3, b'12"', b'5"')]
+
+
+@pytest.mark.parametrize("text", [b"1,2\r3,4\n\n5,6\n", b"1,2\r\n3,4\r\r5,6\r\n", b'1,2\r"3",4\n\n5,6'])
+def test_lines_end_as_on_any_machine(tmp_path: Path, text: bytes) -> None:
+    blocks, bad = read(tmp_path, text)
+    assert rows(blocks) == [(1, b"1", b"2"), (2, b"3", b"4"), (4, b"5", b"6")]
+    assert bad.counts == {"1 columns instead of 2": 1}
+
+
+def test_a_delimiter_may_have_several_characters(tmp_path: Path) -> None:
+    form = Form(names=("a", "b"), delimiter="::", quotes=False)
+    assert rows(read(tmp_path, b"1::x:y\n2::\n", form=form)[0]) == [(1, b"1", b"x:y"), (2, b"2", b"")]
+    blocks, bad = read(tmp_path, b"1::2\n3\n4::5::6\n7::8\n", form=form)
+    assert rows(blocks) == [(1, b"1", b"2"), (4, b"7", b"8")]
+    assert bad.counts == {"1 columns instead of 2": 1, "3 columns instead of 2": 1}
+    with pytest.raises(BadRow, match="row 2: 1 columns"):
+        read(tmp_path, b"1::2\n3\n", "fail", form)
+
+
+@given(text=st.text('12",\n\r\0x', max_size=60))
+def test_a_line_is_read_alike_alone_and_among_others(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("csv")
+    blocks, bad = read(folder, text.encode())
+    alone = []
+    for number, line in enumerate(text.encode().splitlines(keepends=True)):
+        alone += [(number + 1, a, b) for _, a, b in rows(read(folder, line)[0])]
+    assert rows(blocks) == alone
+    assert sum(bad.counts.values()) == len(text.encode().splitlines()) - len(alone) + (not text)
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_value(tmp_path: Path) -> None:

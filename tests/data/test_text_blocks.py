@@ -161,6 +161,17 @@ def test_a_pyarrow_without_zstd_is_named(tmp_path: Path, monkeypatch: pytest.Mon
         list(text_blocks(path))
 
 
+@pytest.mark.parametrize("name", ["a.tsv", "a.tsv.gz", "a.tsv.zst"])
+def test_a_line_without_end_is_not_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(text_blocks_module, "MOST_LINE_BYTES", 1000)
+    path = written(tmp_path, name, b"one\n" + b"x" * 990 + b"\n" + b"y" * 200_000 + b"\nend\n")
+    got = []
+    with pytest.raises(BadFile, match="a line of more than 1,000 bytes. Is it text"):  # noqa: PT012, RUF043
+        for block, _ in text_blocks(path, block_bytes=50):
+            got.append(block)
+    assert [len(block) for block in got] == [4, 991]
+
+
 def test_a_file_that_is_not_there_is_no_damage(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         list(text_blocks(tmp_path / "a.zst"))

@@ -1,8 +1,9 @@
-"""Split blocks of lines into columns of bytes; pyarrow parses. Shared by the readers of delimited text."""
+"""Split lines into columns of bytes; pyarrow parses. Shared by the readers of delimited text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from pocketrec.data.bad_rows import BadRows
+from pocketrec.data.line_blocks import Parsed, line_blocks
 from pocketrec.data.readers import Block, Place
-from pocketrec.data.text_blocks import BOM, Truncated, text_blocks
-from pocketrec.spec.schema import Schema
 
 __all__ = ["Form", "delimited_blocks"]
+
+# Takes the place of a delimiter of several characters, of which pyarrow knows none. It has no other use in text.
+_UNIT_SEPARATOR = "\x1f"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +28,7 @@ class Form:
 
     Attributes:
         names: of all columns of the file, from left to right.
-        delimiter: one ASCII character.
+        delimiter: one or more ASCII characters.
         quotes: whether double quotes may surround a value.
     """
 
@@ -34,55 +37,70 @@ class Form:
     quotes: bool
 
 
-def delimited_blocks(file: Path, schema: Schema, form: Form, bad: BadRows, start: Place) -> Iterator[Block]:
+def delimited_blocks(file: Path, wanted: Sequence[str], form: Form, bad: BadRows, start: Place) -> Iterator[Block]:
     """Blocks of rows as columns of bytes. Rows with too few or too many columns go to `bad`, by their number.
+
+    Args:
+        file: text of this form.
+        wanted: which of the columns to give, in this order.
+        form: how its lines are written.
+        bad: takes bad rows.
+        start: where to begin.
 
     Raises:
         BadRow: naming file and row.
-        BadFile: for an empty file or truncated gzip.
+        BadFile: for an empty file, or packed data that is truncated or damaged.
     """
-    place, wanted = start, [f.name for f in schema.fields]
-    try:
-        for text, offset in text_blocks(file, start=start.offset):
-            text = text if place.offset else text.removeprefix(BOM)
-            table, good, wrong = _split(text, form, wanted)
-            if wrong and bad.mode == "fail":
-                yield from _rows_before(wrong[0][0], text, form, wanted, place)
-            for line, why in wrong:
-                bad.row(str(file), place.row + line + 1, None, why)
-            rows = good + (place.row + 1)
-            place = Place(offset=offset, row=place.row + len(good) + len(wrong))
-            yield Block(table=table, rows=rows, after=place)
-    except Truncated as damage:
-        bad.file(str(file), damage.reason, place.row, str(damage))
-        return
-    if place.row == 0:
-        bad.file(str(file), "empty file", 0)
+    return line_blocks(file, functools.partial(_split, form=form, wanted=list(wanted)), bad, start)
 
 
-def _rows_before(line: int, text: bytes, form: Form, wanted: list[str], place: Place) -> Iterator[Block]:
-    """The rows before a line of the block, so that a bad value among them is found before the bad line is told."""
-    head = b"".join(text.splitlines(keepends=True)[:line])
-    if head:
-        table, good, _ = _split(head, form, wanted)
-        after = Place(offset=place.offset + len(head), row=place.row + line)
-        yield Block(table=table, rows=good + (place.row + 1), after=after)
+def _split(text: bytes, form: Form, wanted: list[str]) -> Parsed:
+    """Columns of the well-formed lines."""
+    delimiter = form.delimiter
+    if len(delimiter) > 1:
+        text, delimiter = text.replace(delimiter.encode(), _UNIT_SEPARATOR.encode()), _UNIT_SEPARATOR
+    got = _parsed(text, form, delimiter, wanted)
+    empty = _empty_lines(text) if len(form.names) > 1 else []
+    if not empty:
+        return got
+    # pyarrow makes a row of empty values of an empty line, but a row with no delimiter has too few columns.
+    wrong = [*got.wrong, *((line, f"1 columns instead of {len(form.names)}") for line in empty)]
+    full = ~np.isin(got.good, empty)
+    return Parsed(table=got.table.filter(pa.array(full)), good=got.good[full], wrong=sorted(dict(wrong).items()))
 
 
-def _split(text: bytes, form: Form, wanted: list[str]) -> tuple[pa.Table, np.ndarray, list[tuple[int, str]]]:
-    """Columns of the well-formed lines; their numbers, int64 from 0; and the other lines in order, with the reason."""
+def _parsed(text: bytes, form: Form, delimiter: str, wanted: list[str]) -> Parsed:
+    """As pyarrow sees it; what it refuses is cut in halves until the lines are found that it refuses."""
     wrong: list[tuple[int, str]] = []
 
     def note(row: Any) -> str:
         wrong.append((row.number - 1, f"{row.actual_columns} columns instead of {row.expected_columns}"))
         return "skip"
 
-    table = pa_csv.read_csv(
+    quoted = form.quotes and b'"' in text
+    if quoted:  # a value that begins with a quote goes on over line breaks, into this row too
+        text = text + (b"" if text.endswith((b"\n", b"\r")) else b"\n")
+        guarded = text + delimiter.encode() * (len(form.names) - 1) + b"\n"
+    try:
+        table = _read(guarded if quoted else text, form, delimiter, wanted, note)
+    except pa.ArrowInvalid as refused:
+        return _halves(text, form, delimiter, wanted, " ".join(str(refused).split()))
+    lines = table.num_rows + len(wrong)
+    if quoted:
+        lines, table = lines - 1, table.slice(0, table.num_rows - 1)
+        if lines != len(text.splitlines()):
+            return _halves(text, form, delimiter, wanted, "a quote that does not end in its line")
+    good = np.setdiff1d(np.arange(lines), [line for line, _ in wrong], assume_unique=True)
+    return Parsed(table=table, good=good.astype(np.int64), wrong=wrong)
+
+
+def _read(text: bytes, form: Form, delimiter: str, wanted: list[str], note: Callable[[Any], str]) -> pa.Table:
+    return pa_csv.read_csv(
         pa.BufferReader(text),
-        # One thread: only then does pyarrow number the rows. Header-less, so numbers count lines of this block from 1.
+        # One thread: only then does pyarrow number the rows. Header-less, so numbers count lines of text from 1.
         read_options=pa_csv.ReadOptions(use_threads=False, column_names=list(form.names), block_size=len(text) + 1),
         parse_options=pa_csv.ParseOptions(
-            delimiter=form.delimiter,
+            delimiter=delimiter,
             quote_char='"' if form.quotes else False,
             invalid_row_handler=note,
             ignore_empty_lines=False,
@@ -91,19 +109,27 @@ def _split(text: bytes, form: Form, wanted: list[str]) -> tuple[pa.Table, np.nda
             column_types={name: pa.binary() for name in wanted}, include_columns=wanted, strings_can_be_null=False
         ),
     )
-    good = np.setdiff1d(np.arange(table.num_rows + len(wrong)), [line for line, _ in wrong], assume_unique=True)
-    empty = _empty_lines(text) if len(form.names) > 1 else []
-    if empty:
-        # pyarrow makes a row of empty values of an empty line, but a row with no delimiter has too few columns.
-        wrong += [(line, f"1 columns instead of {len(form.names)}") for line in empty]
-        full = ~np.isin(good, empty)
-        table, good = table.filter(pa.array(full)), good[full]
-    return table, good.astype(np.int64), sorted(wrong)
+
+
+def _halves(text: bytes, form: Form, delimiter: str, wanted: list[str], refused: str) -> Parsed:
+    """Each half by itself; a single line is wrong."""
+    every = text.splitlines(keepends=True)
+    if len(every) == 1:
+        none = pa.table({name: pa.array([], pa.binary()) for name in wanted})
+        return Parsed(table=none, good=np.zeros(0, dtype=np.int64), wrong=[(0, refused)])
+    halves = every[: len(every) // 2], every[len(every) // 2 :]
+    first, second = (_parsed(b"".join(half), form, delimiter, wanted) for half in halves)
+    lines = len(first.good) + len(first.wrong)
+    return Parsed(
+        table=pa.concat_tables([first.table, second.table]),
+        good=np.concatenate([first.good, second.good + lines]),
+        wrong=first.wrong + [(line + lines, why) for line, why in second.wrong],
+    )
 
 
 def _empty_lines(text: bytes) -> list[int]:
     """Numbers of the lines, from 0, that hold nothing; found fast when there are none."""
-    if not text.startswith((b"\n", b"\r\n")) and b"\n\n" not in text and b"\n\r\n" not in text:
+    if b"\r" not in text and not text.startswith(b"\n") and b"\n\n" not in text:
         return []
-    lines = text.removesuffix(b"\n").split(b"\n")
-    return [i for i, line in enumerate(lines) if not line.strip(b"\r")]
+    lines = text.splitlines()
+    return [i for i, line in enumerate(lines) if not line] if b"" in lines else []

@@ -22,6 +22,9 @@ BOM = b"\xef\xbb\xbf"
 PACKED = r"(?:\.gz|\.zst)?"
 """The end of a regular expression for names of files that may be packed."""
 
+# No row is as long; a longer "line" is a file of another form, which must not be gathered in memory.
+MOST_LINE_BYTES = 64 << 20
+
 # What a damaged file may hold that pyarrow has unpacked but not handed over.
 _ZSTD_PIECE_BYTES = 64 << 10
 
@@ -61,6 +64,7 @@ def text_blocks(file: Path, *, start: int = 0, block_bytes: int | None = None) -
 
     Raises:
         Truncated: for damaged gzip or zstd, after the whole lines before the damage.
+        BadFile: for a line of more than 64 MiB.
     """
     size = block_bytes or BLOCK_BYTES
     pieces = _pieces(file, size, start)
@@ -76,6 +80,8 @@ def text_blocks(file: Path, *, start: int = 0, block_bytes: int | None = None) -
                 damage, piece = caught, b""
             parts.append(piece)
             gathered, whole_line, ended = gathered + len(piece), whole_line or b"\n" in piece, not piece
+            if gathered > max(size, MOST_LINE_BYTES) and not whole_line:
+                raise BadFile(str(file), f"a line of more than {MOST_LINE_BYTES:,} bytes. Is it text, a row per line?")
         text = b"".join(parts)
         cut = text.rfind(b"\n", 0, size) + 1 or text.find(b"\n") + 1
         if not cut:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -12,17 +11,15 @@ from numpy.typing import NDArray
 
 from pocketrec.data.bad_rows import BadRows, BadRowsMode
 from pocketrec.data.columns import Columns, read_columns
+from pocketrec.data.fitting import INPUTS, fitting_by_name, only
 from pocketrec.data.readers import READERS, Place
 from pocketrec.data.sources import source_files
-from pocketrec.data.text_blocks import Truncated, first_line
 from pocketrec.metrics import Metrics, StreamingMetrics
 from pocketrec.pipeline.recommender import Recommender, probabilities
 from pocketrec.spec.errors import BadRow, DataError, SchemaError
-from pocketrec.spec.schema import Kind, Schema
+from pocketrec.spec.schema import Schema
 
 __all__ = ["evaluate_files", "predict_files", "write_scores"]
-
-_INPUTS: frozenset[Kind] = frozenset({"dense", "categorical"})
 
 
 def predict_files(recommender: Recommender, files: Sequence[str | Path]) -> Iterator[NDArray[np.float32]]:
@@ -37,7 +34,7 @@ def predict_files(recommender: Recommender, files: Sequence[str | Path]) -> Iter
             because the scores would no longer stand in the order of the rows.
     """
     schema = recommender.encoder.schema
-    blocks = _blocks(files, schema, [_with(schema, _INPUTS)], BadRows("fail", skippable=False))
+    blocks = _blocks(files, schema, [only(schema, INPUTS)], BadRows("fail", skippable=False))
     try:
         for _, logits in recommender.score_blocks(blocks):
             yield probabilities(logits)
@@ -68,7 +65,7 @@ def evaluate_files(
     schema, bad, metrics = recommender.encoder.schema, BadRows(bad_rows), StreamingMetrics()
     if schema.label is None:
         raise SchemaError("The schema has no label, so there is nothing to compare scores with.")
-    forms = [_with(schema, _INPUTS | {"label", "weight"}), _with(schema, _INPUTS | {"label"})]
+    forms = [only(schema, INPUTS | {"label", "weight"}), only(schema, INPUTS | {"label"})]
     for rows, logits in recommender.score_blocks(_blocks(files, schema, forms, bad)):
         assert rows.label is not None, "every form has the label"
         metrics.update(rows.label, logits, rows.weight)
@@ -94,40 +91,8 @@ def _blocks(files: Sequence[str | Path], schema: Schema, forms: Sequence[Schema]
         bad: takes bad rows.
     """
     reader = READERS.get(schema.format)
-    headless = schema.format == "criteo" or (schema.format == "csv" and not schema.header)
     for file in (f for place in files for f in source_files(place, schema)):
-        layout = _columns_of(file, schema) if headless else None
-        form = _first_of(forms, layout) if layout else _readable(file, forms)
-        for block in reader.blocks(file, layout or form, bad, Place()):
+        layout = reader.fitting(file, schema, forms)
+        form = fitting_by_name({f.name for f in layout.fields}, forms)
+        for block in reader.blocks(file, layout, bad, Place()):
             yield read_columns(block.table, form, file=str(file), rows=block.rows, bad=bad)
-
-
-def _columns_of(file: Path, schema: Schema) -> Schema:
-    """A file without a header holds all fields, or all but label and weight, or only what a score depends on."""
-    delimiter = b"\t" if schema.format == "criteo" else schema.delimiter.encode()
-    try:
-        columns = first_line(file)[0].count(delimiter) + 1
-    except Truncated:  # the reader will say so, and after which row
-        return schema
-    known = [schema, schema.unlabelled(), _with(schema, _INPUTS)]
-    return next((layout for layout in known if len(layout.fields) == columns), schema)
-
-
-def _first_of(forms: Sequence[Schema], layout: Schema) -> Schema:
-    names = {f.name for f in layout.fields}
-    return next((form for form in forms if names.issuperset(f.name for f in form.fields)), forms[-1])
-
-
-def _readable(file: Path, forms: Sequence[Schema]) -> Schema:
-    """The first form whose columns the file has by name: its reader refuses the others before the first row."""
-    for form in forms[:-1]:
-        try:
-            next(iter(READERS.get(form.format).blocks(file, form, BadRows("skip"), Place())), None)
-        except SchemaError:
-            continue
-        return form
-    return forms[-1]
-
-
-def _with(schema: Schema, kinds: frozenset[Kind]) -> Schema:
-    return replace(schema, fields=tuple(f for f in schema.fields if f.kind in kinds))

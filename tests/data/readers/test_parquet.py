@@ -6,8 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pocketrec.data import parquet_blocks
 from pocketrec.data.bad_rows import BadRows
-from pocketrec.data.readers import READERS, Place, parquet
+from pocketrec.data.readers import READERS, Place
 from pocketrec.data.scan import scan
 from pocketrec.spec.errors import BadFile, BadRow, SchemaError
 from pocketrec.spec.schema import Field, Schema
@@ -32,7 +33,7 @@ def whole(n: int = N) -> pa.Table:
 
 
 def test_every_place_gives_the_rest_of_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "_BLOCK_ROWS", 64)
+    monkeypatch.setattr(parquet_blocks, "BLOCK_ROWS", 64)
     path = tmp_path / "a.parquet"
     pq.write_table(whole(), path, row_group_size=150)
     blocks = list(READER.blocks(path, SCHEMA, BadRows("fail"), Place()))

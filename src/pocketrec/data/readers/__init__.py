@@ -1,8 +1,12 @@
-"""Read one kind of file each: one file per reader, named after it, defining ``READER``."""
+"""Read one kind of file each: one file per reader, named after it, defining ``READER``.
+
+A reader of another package becomes known by an entry point of the group ``pocketrec.readers``, and is proved by
+`pocketrec.testing.reader_contract`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -35,7 +39,7 @@ class Block:
     """Some consecutive rows of a file, not yet checked.
 
     Attributes:
-        table: one column per field of the schema (others are left out), strings, bytes or numbers.
+        table: one column per field of the schema (others are left out): strings, bytes, numbers, or lists of them.
         rows: int64 [n], the number of each row in its file, from 1.
         after: where the next block begins.
     """
@@ -65,6 +69,24 @@ class Reader(Protocol):
             BadRow, BadFile: through `bad`.
             SchemaError: when the file lacks a column of the schema.
         """
+        ...
+
+    def fitting(self, file: Path, schema: Schema, forms: Sequence[Schema]) -> Schema:
+        """What to ask :meth:`blocks` for, so that it gives the columns of one of several forms of a schema.
+
+        Args:
+            file: an existing file.
+            schema: of a file that has all columns.
+            forms: the schema with fewer fields, the best one first.
+
+        Returns:
+            The first form that the file can give, else the last; where files do not name their columns, whatever
+            names all columns of this one. For a file that cannot be read, any: `blocks` will say so.
+        """
+        ...
+
+    def companions(self, file: Path, schema: Schema) -> tuple[Path, ...]:
+        """The other files that the rows of this one depend on: features of users or items, joined by a key."""
         ...
 
 

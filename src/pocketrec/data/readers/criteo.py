@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import final
 
 from pocketrec.data.bad_rows import BadRows
 from pocketrec.data.delimited import Form, delimited_blocks
+from pocketrec.data.fitting import fitting_by_number
 from pocketrec.data.readers import Block, Place
-from pocketrec.data.text_blocks import PACKED
+from pocketrec.data.text_blocks import PACKED, Truncated, first_line
 from pocketrec.spec.schema import Schema
 
 __all__ = ["READER"]
@@ -27,8 +28,17 @@ class CriteoReader:
         return _NAMES.fullmatch(name) is not None
 
     def blocks(self, file: Path, schema: Schema, bad: BadRows, start: Place) -> Iterator[Block]:
-        form = Form(names=tuple(f.name for f in schema.fields), delimiter="\t", quotes=False)
-        return delimited_blocks(file, schema, form, bad, start)
+        names = tuple(f.name for f in schema.fields)
+        return delimited_blocks(file, names, Form(names=names, delimiter="\t", quotes=False), bad, start)
+
+    def fitting(self, file: Path, schema: Schema, forms: Sequence[Schema]) -> Schema:
+        try:
+            return fitting_by_number(first_line(file)[0].count(b"\t") + 1, schema)
+        except Truncated:
+            return schema
+
+    def companions(self, file: Path, schema: Schema) -> tuple[Path, ...]:
+        return ()
 
 
 READER = CriteoReader()

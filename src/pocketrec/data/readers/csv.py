@@ -1,18 +1,21 @@
-"""CSV files: any delimiter, with or without a header line, `.gz` or `.zst`. A quoted value holds no line break."""
+"""CSV files: any delimiter, with or without a header line, `.gz` or `.zst`. A quoted value holds no line break.
+
+A column of a field with ``many: true`` holds texts with the field's separator between the tokens.
+"""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import final
 
 from pocketrec.data.bad_rows import BadRows
 from pocketrec.data.delimited import Form, delimited_blocks
+from pocketrec.data.fitting import fitting_by_name, fitting_by_number
+from pocketrec.data.headers import header, once, the_only
 from pocketrec.data.readers import Block, Place
-from pocketrec.data.text_blocks import PACKED, Truncated, first_line
-from pocketrec.spec.errors import SchemaError
+from pocketrec.data.text_blocks import PACKED, Truncated
 from pocketrec.spec.schema import Schema
 
 __all__ = ["READER"]
@@ -28,30 +31,31 @@ class CsvReader:
         return _NAMES.fullmatch(name) is not None
 
     def blocks(self, file: Path, schema: Schema, bad: BadRows, start: Place) -> Iterator[Block]:
-        names = tuple(f.name for f in schema.fields)
+        wanted = names = tuple(f.name for f in schema.fields)
         if schema.header:
             try:
-                line, after = first_line(file)
+                names, after = header(file, schema.delimiter)
             except Truncated as damage:
                 bad.file(str(file), damage.reason, 0, str(damage))
                 return
-            if not line:
+            if not names:
                 bad.file(str(file), "empty file", 0)
                 return
-            names = _header(line, file, schema)
+            the_only(wanted, names, file)
             start = start if start.offset else Place(offset=after, row=0)
         yield from delimited_blocks(
-            file, schema, Form(names=names, delimiter=schema.delimiter, quotes=True), bad, start
+            file, wanted, Form(names=names, delimiter=schema.delimiter, quotes=True), bad, start
         )
 
+    def fitting(self, file: Path, schema: Schema, forms: Sequence[Schema]) -> Schema:
+        try:
+            names, _ = header(file, schema.delimiter)
+        except Truncated:
+            return schema
+        return fitting_by_name(once(names), forms) if schema.header else fitting_by_number(len(names), schema)
 
-def _header(line: bytes, file: Path, schema: Schema) -> tuple[str, ...]:
-    names = tuple(next(csv.reader([line.decode("utf-8", "replace")], delimiter=schema.delimiter), ()))
-    for wanted in (f.name for f in schema.fields):
-        if names.count(wanted) != 1:
-            trouble = "stands twice in" if wanted in names else "is missing from"
-            raise SchemaError(f"{file}: the column {wanted!r} {trouble} the header. Columns: {', '.join(names)}.")
-    return names
+    def companions(self, file: Path, schema: Schema) -> tuple[Path, ...]:
+        return ()
 
 
 READER = CsvReader()
