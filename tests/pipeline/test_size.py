@@ -9,7 +9,7 @@ import pytest
 
 from pocketrec.pipeline import RunConfig
 from pocketrec.pipeline.data import open_data
-from pocketrec.pipeline.size import check_schema, size_run, told_apart, with_columns
+from pocketrec.pipeline.size import check_schema, row_dim, size_run, told_apart, with_columns
 from pocketrec.spec.errors import BudgetTextError, BudgetTooSmall, OptionError
 
 
@@ -49,6 +49,18 @@ def test_only_what_the_tables_tell_apart_needs_a_vocabulary(logs: dict[str, Any]
         rows = {name: sizing.of(name).table.closed_rows - 1 for name in ("item", "site")}
         wanted = dict.fromkeys(rows, expected) if expected is not None else rows
         assert told_apart(sizing, logs["ranks"].schema) == wanted
+
+
+def test_first_order_weights_are_rows_of_the_tables_and_count(logs: dict[str, Any], cache: Path) -> None:
+    """A relative budget is one of the tables that the model has: dim + 1 numbers per row."""
+    without, with_ = (
+        config_of(logs["ranks"], method="full", budget="1x", model={"name": name}) for name in ("dlrm", "deepfm")
+    )
+    assert (row_dim(without), row_dim(with_)) == (8, 9)
+    plain, first_order = (size_run(config, open_data(config, cache)) for config in (without, with_))
+    assert {t.table.dim for g in first_order.groups for t in g.tables} == {9}
+    assert first_order.budget_bytes * 8 == plain.budget_bytes * 9
+    assert first_order.serve_bytes == first_order.budget_bytes
 
 
 def test_columns_may_be_named_again(logs: dict[str, Any], cache: Path) -> None:

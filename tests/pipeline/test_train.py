@@ -85,6 +85,20 @@ def test_every_kind_of_log_trains_and_serves(kind: str, runs: Callable[..., Any]
     assert ((scores > 0) & (scores < 1)).all()
 
 
+@pytest.mark.parametrize("kind", ["ranks", "no_dense"])
+@pytest.mark.parametrize("model", MODELS.names())
+def test_every_model_trains_saves_and_opens(
+    model: str, kind: str, fit: Callable[..., Trained], logs: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = {"name": model, "bottom": [8], "top": [8], "dropout": 0.1, "cross_layers": 2, "cross_rank": 3}
+    trained = fit(logs[kind], method="min_count", budget="4x", model=settings, out=tmp_path / "run")
+    assert trained.result.model == model
+    assert trained.result.promised_bytes == trained.result.held_bytes == trained.result.file_bytes
+    served, rows = load(tmp_path / "run"), logs[kind].test_rows()
+    assert type(served.model) is MODELS.get(model)
+    np.testing.assert_array_equal(served.logits(rows), trained.recommender.logits(rows))
+
+
 # ---------------------------------------------------------------- what grows and what does not
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pocketrec.compress import of
 from pocketrec.data.dataset import Dataset
 from pocketrec.data.split import Through
+from pocketrec.models import MODELS
 from pocketrec.pipeline.config import RunConfig
 from pocketrec.spec.budget import Budget
 from pocketrec.spec.errors import OptionError
@@ -14,7 +15,12 @@ from pocketrec.spec.schema import Schema
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.table import TableSpec
 
-__all__ = ["check_schema", "size_run", "told_apart", "with_columns"]
+__all__ = ["check_schema", "row_dim", "size_run", "told_apart", "with_columns"]
+
+
+def row_dim(config: RunConfig) -> int:
+    """Numbers per row of the tables: those of a vector, and the first-order weight if the model has one."""
+    return MODELS.get(config.model.name).vector_dim(config.dim)
 
 
 def check_schema(config: RunConfig, schema: Schema) -> None:
@@ -36,7 +42,9 @@ def check_schema(config: RunConfig, schema: Schema) -> None:
                 "Choose another method, or other ids in the schema."
             )
     open_tables = [
-        TableSpec(name=f.table_name, rows=None, dim=config.dim, ids=f.ids) for f in schema.tables if f.ids == "hash63"
+        TableSpec(name=f.table_name, rows=None, dim=row_dim(config), ids=f.ids)
+        for f in schema.tables
+        if f.ids == "hash63"
     ]
     if open_tables:
         Budget.parse(config.budget).resolve(open_tables)
@@ -50,7 +58,7 @@ def size_run(config: RunConfig, dataset: Dataset, through: Through = "train") ->
     """
     budget = Budget.parse(config.budget, train=config.train_budget)
     sizing = of(config.method, config.options).size(
-        dataset.table_specs(config.dim, through), budget, stats=dataset.table_stats(through),
+        dataset.table_specs(row_dim(config), through), budget, stats=dataset.table_stats(through),
         optimizer=config.optimizer,
     )  # fmt: skip
     return with_columns(sizing, dataset.schema)
