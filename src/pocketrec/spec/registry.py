@@ -1,17 +1,26 @@
-"""Folder: things that are found by the name of their file.
+"""Folder: things that are found by the name of their file, and those that other packages bring.
 
 A method, storage, model or reader is one file in one package; its name is the file's name. Nothing is imported until
 it is asked for, and nothing is listed by hand: to add one, add a file. Files that begin with ``_`` and the package
 ``parts``, which hold what several of them need, are not things.
+
+Another package brings one by an entry point of the group that is called after the folder, in its ``pyproject.toml``::
+
+    [project.entry-points."pocketrec.readers"]
+    taobao = "their_package.taobao:READER"
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
+import importlib.metadata
 import pkgutil
+import warnings
+from importlib.metadata import EntryPoint
 from typing import Any, Generic, TypeVar, cast
 
-from pocketrec.spec.errors import UnknownName
+from pocketrec.spec.errors import OptionError, UnknownName
 
 __all__ = ["Folder"]
 
@@ -19,36 +28,81 @@ T = TypeVar("T")
 
 
 class Folder(Generic[T]):
-    """The things of one kind, one per file of a package.
+    """The things of one kind, one per file of a package, and those of other packages.
 
     Args:
-        package: dotted name of the package whose files are the things.
+        package: dotted name of the package whose files are the things. Entry points of other packages stand in the
+            group ``pocketrec.<last part of the name>``.
         kind: what to call one of them in errors ("method").
         attribute: the name that each file defines ("METHOD").
     """
 
     def __init__(self, package: str, kind: str, attribute: str) -> None:
         self.package, self.kind, self.attribute = package, kind, attribute
+        self.group = f"pocketrec.{package.rpartition('.')[2]}"
         self._extra: dict[str, T] = {}
 
     def names(self) -> list[str]:
-        """All names, sorted, without importing any of the files."""
-        folder = importlib.import_module(self.package)
-        modules = {m.name for m in pkgutil.iter_modules(folder.__path__)}
-        found = {name for name in modules if not name.startswith("_") and name != "parts"}
-        return sorted(found | set(self._extra))
+        """All names, sorted, without importing any of the files or of the other packages."""
+        return sorted(self._files() | set(self._plugins()) | set(self._extra))
 
     def get(self, name: str) -> T:
-        """The thing of this name; UnknownName offers the nearest."""
+        """The thing of this name.
+
+        Raises:
+            UnknownName: nothing is called so; the nearest names are offered.
+            OptionError: another package brings it, but cannot be imported.
+        """
         if name in self._extra:
             return self._extra[name]
-        if name not in self.names():
+        plugins = self._plugins()
+        if name in self._files():
+            module: Any = importlib.import_module(f"{self.package}.{name}")
+            return cast(T, getattr(module, self.attribute))
+        if name not in plugins:
             raise UnknownName(self.kind, name, self.names())
-        module: Any = importlib.import_module(f"{self.package}.{name}")
-        return cast(T, getattr(module, self.attribute))
+        try:
+            return cast(T, plugins[name].load())
+        except (ImportError, AttributeError) as wrong:
+            raise OptionError(
+                f"The {self.kind} {name!r} of {_origin(plugins[name])} cannot be loaded: {wrong}. "
+                "Update that package, or uninstall it."
+            ) from wrong
 
     def add(self, name: str, thing: T) -> None:
         """Make a thing from elsewhere known (a test's method, a plug-in). The folder wins a clash, loudly."""
         if name in self.names() and self._extra.get(name) is not thing:
             raise ValueError(f"There is a {self.kind} called {name!r} already.")
         self._extra[name] = thing
+
+    def _files(self) -> set[str]:
+        folder = importlib.import_module(self.package)
+        modules = {m.name for m in pkgutil.iter_modules(folder.__path__)}
+        return {name for name in modules if not name.startswith("_") and name != "parts"}
+
+    def _plugins(self) -> dict[str, EntryPoint]:
+        """What other packages bring, by name. The folder wins a clash, and so does the first package, loudly."""
+        taken = self._files()
+        found: dict[str, EntryPoint] = {}
+        for point in _entry_points(self.group):
+            if point.name in taken or point.name in found:
+                winner = _origin(found[point.name]) if point.name in found else "pocketrec"
+                warnings.warn(
+                    f"{_origin(point)} brings a {self.kind} called {point.name!r}, which {winner} has already: "
+                    f"that of {winner} is used. Rename the other, or uninstall its package.",
+                    RuntimeWarning,
+                    stacklevel=3,
+                )
+            else:
+                found[point.name] = point
+        return found
+
+
+@functools.cache
+def _entry_points(group: str) -> tuple[EntryPoint, ...]:
+    """Of all installed packages, read once per process; in the order of their packages' names."""
+    return tuple(sorted(importlib.metadata.entry_points(group=group), key=lambda point: (point.name, _origin(point))))
+
+
+def _origin(point: EntryPoint) -> str:
+    return "another package" if point.dist is None else f"{point.dist.name} {point.dist.version}"
