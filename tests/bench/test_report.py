@@ -10,6 +10,7 @@ from pocketrec import bench
 from pocketrec.bench import report
 from pocketrec.bench.report import render_report, write_report
 from pocketrec.spec.errors import DataError
+from pocketrec.spec.metrics import Progressive
 from pocketrec.spec.result import append_result, read_results
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -91,6 +92,28 @@ def test_the_page_says_what_the_results_say(study) -> None:
     first = words.index("runs")
     facts = dict(zip(words[first : first + 12 : 2], words[first + 1 : first + 13 : 2], strict=True))
     assert facts == {"runs": "18", "data set": "1", "methods": "3", "budgets": "3", "seeds": "3", "skipped": "2"}
+
+
+def test_how_training_went_is_drawn_and_warned_of(make_run) -> None:
+    assert "The numbers of these runs warn of nothing." in Page(render_report([make_run(validation=None)], "x")).words
+    curve = tuple(
+        {"epoch": k, "train_loss": 0.5 - k / 100, "validation_logloss": 0.5 + (k - 2) ** 2 / 100} for k in (1, 2, 3, 4)
+    )
+    told = Progressive(
+        rows=40, logloss=0.5, normalised_entropy=0.9, calibration=1.0, rates=(0.2,) * 40,
+        curve=tuple((k, 0.5 + 1 / k) for k in range(1, 41)),
+    )  # fmt: skip
+    text = render_report([make_run(curve=curve, progressive=told, seed=s, validation=None) for s in (0, 1)], "x")
+    page = Page(text)
+    assert page.open == []
+    assert page.tags.count("svg") == 4  # bytes against AUC, losses, the first epoch, where the bytes went
+    assert len(page.ids) == len(set(page.ids))
+    for expected in (
+        "Early warnings", "Training loss against validation log-loss", "The first epoch, row by row", "progressive",
+    ):  # fmt: skip
+        assert expected in page.words, expected
+    assert any("the validation log-loss rose from 0.5000 to 0.5400 (epoch 4)" in words for words in page.words)
+    assert "The numbers of these runs warn of nothing." not in page.words
 
 
 def test_bytes_that_differ_raise_the_alarm(make_run) -> None:

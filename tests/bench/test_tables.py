@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pocketrec.bench.grouping import scenes
 from pocketrec.bench.tables import (
     bytes_table,
@@ -7,7 +9,9 @@ from pocketrec.bench.tables import (
     kept_its_word,
     quality_table,
     skipped_table,
+    warnings_table,
 )
+from pocketrec.spec.metrics import Progressive
 
 DASH = "\N{EN DASH}"
 
@@ -109,3 +113,37 @@ def test_skipped_runs_of_one_reason_share_a_row(study, make_run) -> None:
         ["robe, float32", "16x", "sample, dlrm", "4", "no room"],
     ]
     assert skipped_table([make_run()]) is None
+
+
+def test_columns_of_users_and_progressive_losses_come_with_runs_that_have_them(make_run) -> None:
+    plain = quality_table(scenes([make_run()])[0])
+    titles = [column.title for column in plain.columns]
+    assert not {"GAUC", "user AUC", "rows in GAUC", "progressive"} & set(titles)
+    progressive = Progressive(
+        rows=9, logloss=0.4567, normalised_entropy=None, calibration=None, curve=((9, 0.4567),), rates=(0.2,)
+    )
+    runs = [
+        make_run(seed=s, test=replace(make_run().test, gauc=0.66 + s / 100, user_auc=0.6, gauc_rows_fraction=0.875))
+        for s in (0, 1)
+    ]
+    (scene,) = scenes([*(replace(r, progressive=progressive) for r in runs), make_run(method="full")])
+    table = quality_table(scene)
+    titles = [column.title for column in table.columns]
+    rows = {row[0].text: dict(zip(titles, (cell.text for cell in row), strict=True)) for row in table.blocks[0].rows}
+    assert rows["robe"]["GAUC"] == "0.6650 \N{PLUS-MINUS SIGN} 0.0071"
+    assert rows["robe"]["rows in GAUC"] == "0.875 \N{PLUS-MINUS SIGN} 0.000"
+    assert rows["robe"]["progressive"] == "0.4567 \N{PLUS-MINUS SIGN} 0.0000"
+    assert {rows["full"][name] for name in ("GAUC", "user AUC", "progressive")} == {DASH}
+
+
+def test_warnings_stand_once_for_all_their_seeds(make_run) -> None:
+    off = replace(make_run().test, rows=100_000, positives=20_000, calibration=1.2)
+    runs = [make_run(seed=s, test=replace(off, calibration=1.2 + s / 100), validation=None) for s in (0, 1)]
+    fine = [make_run(seed=2, validation=None), make_run(method="full", validation=None)]
+    table = warnings_table(scenes([*runs, *fine])[0])
+    assert table is not None
+    ((run, seeds, text),) = table.blocks[0].rows
+    assert (run.text, seeds.text) == ("robe, 16x", "0, 1")
+    assert text.text.startswith("Predictions are 20.0 % too high on test rows")
+    assert table.words
+    assert warnings_table(scenes(fine)[0]) is None

@@ -1,4 +1,4 @@
-"""The drawings of a report, each from the runs of one scene."""
+"""Bytes against AUC, drawn from the runs of one scene."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from pocketrec.bench.grouping import Group, Scene, Spread, ratio_of
+from pocketrec.bench.grouping import Group, Scene, ratio_of
 from pocketrec.bench.svg import GREY, drawing, look_of, short, tidy
 from pocketrec.bench.wording import bytes_text
 
-__all__ = ["bytes_against_auc", "learning_curves"]
+__all__ = ["bytes_against_auc"]
 
 
 def bytes_against_auc(scene: Scene) -> Figure | None:
@@ -34,39 +34,6 @@ def bytes_against_auc(scene: Scene) -> Figure | None:
         axes.set_ylabel("AUC on test rows" if all(g.tested for g in groups) else "AUC (validation where not tested)")
         tidy(axes, grid="y")
         figure.legend(loc="outside right upper")
-    return figure
-
-
-def learning_curves(scene: Scene) -> Figure | None:
-    """Validation AUC by epoch, a panel per budget: mean and range over seeds. None when no run has a curve.
-
-    Runs at a budget that nobody shares (full tables) are drawn thin in every panel. A ring marks the epoch chosen.
-    """
-    panels = [(b, ratio, [g for g in groups if _curve(g)]) for b, ratio, groups in scene.panels()]
-    panels = [panel for panel in panels if panel[2]]
-    if not panels:
-        return None
-    landmarks = [g for g in scene.landmarks() if _curve(g)]
-    columns = min(3, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    width = {1: 4.4, 2: 3.4, 3: 2.7}[columns]
-    with drawing(width * columns + 1.9, 2.8 * rows + 0.3) as figure:
-        grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
-        for axes, (budget_bytes, ratio, groups) in zip(grid, panels, strict=False):
-            for group in landmarks:
-                _draw_curve(axes, group, look_of(group.series, scene) | {"linewidth": 1.0, "alpha": 0.55})
-            for group in groups:
-                _draw_curve(axes, group, look_of(group.series, scene))
-            size = bytes_text(budget_bytes)
-            axes.set_title(f"{ratio} ({size})" if ratio else size)
-            axes.set_xlabel("epoch")
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-            tidy(axes, grid="y")
-        for axes in grid[len(panels) :]:
-            axes.set_axis_off()
-        grid[0].set_ylabel("AUC on validation rows")
-        handles = {h.get_label(): h for a in grid for h in a.get_legend_handles_labels()[0]}
-        figure.legend(handles=list(handles.values()), loc="outside right upper")
     return figure
 
 
@@ -124,31 +91,3 @@ def _budget_marks(axes: Axes, groups: Sequence[Group]) -> None:
                 ha="center",
                 color=GREY,
             )
-
-
-def _curve(group: Group) -> list[tuple[float, Spread]]:
-    """(epoch, validation AUC over seeds), by epoch."""
-    by_epoch: dict[float, list[float | None]] = {}
-    for result in group.results:
-        for k, point in enumerate(result.curve, start=1):
-            by_epoch.setdefault(_epoch(point, k), []).append(point.get("validation_auc"))
-    return [(epoch, s) for epoch in sorted(by_epoch) if (s := Spread.of(by_epoch[epoch])) is not None]
-
-
-def _epoch(point: Mapping[str, float | None], place: int) -> float:
-    epoch = point.get("epoch")
-    return place if epoch is None else epoch
-
-
-def _draw_curve(axes: Axes, group: Group, look: dict[str, Any]) -> None:
-    curve = _curve(group)
-    epochs = [epoch for epoch, _ in curve]
-    plain = look | {"marker": None}
-    axes.plot(epochs, [s.mean for _, s in curve], label=short(group.series.label), **plain)
-    axes.fill_between(
-        epochs, [s.low for _, s in curve], [s.high for _, s in curve], color=look["color"], alpha=0.13, linewidth=0
-    )
-    for chosen in sorted({r.epochs for r in group.results if r.epochs is not None}):
-        for epoch, spread in curve:
-            if epoch == chosen:
-                axes.plot([epoch], [spread.mean], "o", color=look["color"], markerfacecolor="white", markersize=5)

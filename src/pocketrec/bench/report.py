@@ -14,10 +14,19 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from pocketrec.bench.bytes_figure import where_bytes_went
-from pocketrec.bench.figures import bytes_against_auc, learning_curves
+from pocketrec.bench.figures import bytes_against_auc
 from pocketrec.bench.grouping import Scene, scenes
 from pocketrec.bench.svg import svg_of
-from pocketrec.bench.tables import Table, bytes_table, frequency_table, kept_its_word, quality_table, skipped_table
+from pocketrec.bench.tables import (
+    Table,
+    bytes_table,
+    frequency_table,
+    kept_its_word,
+    quality_table,
+    skipped_table,
+    warnings_table,
+)
+from pocketrec.bench.training_figures import learning_curves, loss_curves, progressive_curves
 from pocketrec.spec.errors import DataError
 from pocketrec.spec.result import Result
 
@@ -33,10 +42,13 @@ class _Section:
     heading: str
     auc_figure: Markup | None
     curve_figure: Markup | None
+    loss_figure: Markup | None
+    progressive_figure: Markup | None
     bytes_figure: Markup | None
     quality: Table
     bytes: Table
     frequency: Table | None
+    warnings: Table | None
 
 
 def write_report(results: Sequence[Result], path: str | Path, title: str = "Bytes against quality") -> Path:
@@ -95,10 +107,13 @@ def _section(scene: Scene, number: int) -> _Section:
         heading=f"{scene.data}, {scene.model}",
         auc_figure=drawn(bytes_against_auc(scene), "auc"),
         curve_figure=drawn(learning_curves(scene), "curve"),
+        loss_figure=drawn(loss_curves(scene), "loss"),
+        progressive_figure=drawn(progressive_curves(scene), "progressive"),
         bytes_figure=drawn(where_bytes_went(scene), "bytes"),
         quality=quality_table(scene),
         bytes=bytes_table(scene),
         frequency=frequency_table(scene),
+        warnings=warnings_table(scene),
     )
 
 

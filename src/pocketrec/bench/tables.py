@@ -8,10 +8,14 @@ from dataclasses import dataclass
 
 from pocketrec.bench.grouping import Group, Scene, Spread, ratio_of
 from pocketrec.bench.wording import NOTHING, amount, bytes_text, exact_bytes, with_spread
+from pocketrec.metrics.early_warnings import early_warnings
 from pocketrec.metrics.registry import MEASURES
 from pocketrec.spec.result import Result
 
-__all__ = ["Block", "Cell", "Column", "Table", "bytes_table", "frequency_table", "quality_table", "skipped_table"]
+__all__ = [
+    "Block", "Cell", "Column", "Table", "bytes_table", "frequency_table", "quality_table", "skipped_table",
+    "warnings_table",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,15 @@ _QUALITY = (
     ("calibration", "calibration", 3, "mean prediction over mean label: 1 is right"),
 )
 
+# Columns of runs whose schema names the user.
+_USERS = (
+    ("gauc", "GAUC", 4, "AUC within each user, averaged with the users' rows as weights"),
+    ("user_auc", "user AUC", 4, "AUC within each user, every user counting once"),
+    ("gauc_rows_fraction", "rows in GAUC", 3, "share of the rows whose user has clicks and non-clicks"),
+)
+
+_PROGRESSIVE = "log-loss of training rows, each predicted just before it was first learned from"
+
 _BYTES = (
     ("promised", "promised_bytes", "what the sizing says, before any tensor exists"),
     ("held", "held_bytes", "what the tensors of the frozen tables take in memory"),
@@ -67,7 +80,9 @@ _BYTES = (
 def quality_table(scene: Scene) -> Table:
     """How good each group is; the best mean AUC of each budget stands out."""
     extra = sorted({name for g in scene.groups for m in g.metrics() for name in m.extra})
-    measures = [*_QUALITY, *((name, _title(name), 4, "") for name in extra)]
+    users = [column for column in _USERS if any(g.metric(column[0]) is not None for g in scene.groups)]
+    measures = [*_QUALITY, *users, *((name, _title(name), 4, "") for name in extra)]
+    told = any(_progressive(g) is not None for g in scene.groups)
 
     def row(group: Group, best: float) -> tuple[Cell, ...]:
         auc = group.metric("auc")
@@ -78,6 +93,7 @@ def quality_table(scene: Scene) -> Table:
             Cell(text=name),
             Cell(text=with_spread(auc, 4), tone=tone),
             *(Cell(text=with_spread(group.metric(m), digits)) for m, _, digits, _ in measures[1:]),
+            *([Cell(text=with_spread(_progressive(group), 4))] if told else []),
             Cell(text=", ".join(map(str, epochs)) or NOTHING),
             Cell(text=str(len(group.results))),
         )
@@ -87,6 +103,7 @@ def quality_table(scene: Scene) -> Table:
         columns=(
             Column(title="method"),
             *columns,
+            *([Column(title="progressive", hint=_PROGRESSIVE)] if told else []),
             Column(title="epochs", hint="chosen on validation"),
             Column(title="runs", hint="one per seed"),
         ),
@@ -163,6 +180,24 @@ def skipped_table(results: Sequence[Result]) -> Table | None:
     return Table(columns=tuple(Column(title=t) for t in titles), blocks=(Block(heading="", rows=rows),), words=True)
 
 
+def warnings_table(scene: Scene) -> Table | None:
+    """What the numbers of each group warn of; seeds of one warning together. None when they warn of nothing."""
+    rows = []
+    for group in scene.groups:
+        warned: dict[str, list[tuple[int, str]]] = {}
+        for result in group.results:
+            for warning in early_warnings(result):
+                warned.setdefault(warning.kind, []).append((result.seed, warning.text))
+        for told in warned.values():
+            seeds = ", ".join(str(seed) for seed, _ in told)
+            run = f"{group.series.label}, {group.budget}"
+            rows.append((Cell(text=run), Cell(text=seeds), Cell(text=told[0][1])))
+    if not rows:
+        return None
+    columns = (Column(title="method and budget"), Column(title="seeds"), Column(title="numbers are of the first seed"))
+    return Table(columns=columns, blocks=(Block(heading="", rows=tuple(rows)),), words=True)
+
+
 def kept_its_word(result: Result) -> bool:
     """Whether promised, held and file bytes are one number, as far as they were measured."""
     return len({b for b in (result.promised_bytes, result.held_bytes, result.file_bytes) if b is not None}) <= 1
@@ -188,6 +223,10 @@ def _best(groups: Iterable[Group]) -> float:
     """The best mean AUC; NaN, which equals nothing, unless two groups can be compared."""
     means = [spread.mean for g in groups if (spread := g.metric("auc")) is not None]
     return max(means) if len(means) > 1 else math.nan
+
+
+def _progressive(group: Group) -> Spread | None:
+    return Spread.of(None if r.progressive is None else r.progressive.logloss for r in group.results)
 
 
 def _title(name: str) -> str:
