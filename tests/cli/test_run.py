@@ -12,9 +12,10 @@ import pytest
 
 import pocketrec
 from pocketrec.cli._reading import ReadingBar
-from pocketrec.cli._run import commit, describe, identity, watcher
+from pocketrec.cli._run import commit, describe, identity, warn, watcher
 from pocketrec.metrics import GroupMetrics, Metrics
 from pocketrec.pipeline import RunConfig
+from pocketrec.spec.metrics import Progressive
 from pocketrec.spec.result import Result
 
 METRICS = Metrics(rows=100, positives=25, auc=0.75, logloss=0.5, normalised_entropy=0.9, calibration=1.01)
@@ -39,6 +40,32 @@ def test_a_result_is_told_with_all_its_bytes_and_their_sum() -> None:
         "Zipf assumed.",
     ):  # fmt: skip
         assert expected in lines
+
+
+def test_users_and_progressive_losses_are_told_where_there_are_any() -> None:
+    assert "GAUC" not in describe(RESULT)
+    assert "progressive" not in describe(RESULT)
+    progressive = Progressive(
+        rows=1234, logloss=0.45678, normalised_entropy=0.9, calibration=None, curve=(), rates=(), precision="bfloat16"
+    )
+    within = replace(METRICS, gauc=0.65, user_auc=0.64, gauc_rows_fraction=0.875, gauc_users=1500)
+    lines = [line.strip() for line in describe(replace(RESULT, test=within, progressive=progressive)).splitlines()]
+    assert (
+        "test GAUC 0.65000, every user counting once 0.64000 (1,500 users with both classes, 87.5 % of rows)" in lines
+    )
+    assert (
+        "progressive log-loss 0.45678, entropy 0.90000, calibration - (1,234 rows of the first epoch, each before it "
+        "was learned from, nets in bfloat16)"
+    ) in lines
+    nobody = replace(METRICS, gauc_rows_fraction=0.0, gauc_users=0)
+    assert "test GAUC -, every user counting once - (0 users" in describe(replace(RESULT, test=nobody))
+
+
+def test_warnings_are_lines_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    warn(RESULT)
+    assert capsys.readouterr() == ("", "")
+    warn(replace(RESULT, warnings=("One.", "Two.")))
+    assert capsys.readouterr() == ("", "warning: One.\nwarning: Two.\n")
 
 
 def test_what_was_not_measured_is_not_told() -> None:

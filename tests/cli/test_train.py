@@ -18,8 +18,8 @@ TINY = ("--dim", 4, "--epochs", 1, "--set", "model.bottom=[4]", "--set", "model.
 def test_it_trains_judges_saves_and_says_so(pocketrec: Say, log: Path, cache: Path, tmp_path: Path) -> None:
     said = pocketrec("train", log, "--out", "run", "--cache", cache, "--storage", "int8", *TINY)
     assert said.code == 0
-    assert said.err == ""
     (result,) = read_results(tmp_path / "run" / "result.jsonl")
+    assert said.err.splitlines() == [f"warning: {warning}" for warning in result.warnings]
     assert f"tables, promised  {result.promised_bytes:>14,}".split() in [x.split() for x in said.out.splitlines()]
     assert said.out.startswith("min_count (int8), budget 16x = ")
     assert "artifact: run/model    result: run/result.jsonl" in said.out
@@ -37,6 +37,19 @@ def test_a_second_call_says_so_and_counts_one_run_once(
     assert (first.json() == second.json() == read_results(run_folder / "result.jsonl")[0].__class__ and False) or True
     assert "had finished before; nothing was trained" in second.err
     assert len(read_results(tmp_path / "all.jsonl")) == 1
+
+
+def test_warnings_are_told_on_standard_error_and_kept_in_the_result(
+    pocketrec: Say, log: Path, cache: Path, tmp_path: Path
+) -> None:
+    words = ("train", log, "--out", "run", "--cache", cache, *TINY, "--epochs", 3, "--json")
+    said = pocketrec(*words, "--set", "train.dense_lr=1e-4", "--set", "optimizer.lr=1e-4")
+    found = said.json()
+    assert found["warnings"]
+    assert any(warning.startswith("Underfitting: the validation log-loss still fell") for warning in found["warnings"])
+    assert said.err.splitlines() == [f"warning: {warning}" for warning in found["warnings"]]
+    assert found["progressive"]["rows"] == 1200
+    assert found["curve"][0]["validation_auc_standard_error"] > 0
 
 
 def test_another_run_in_the_folder_is_refused_with_the_next_step(

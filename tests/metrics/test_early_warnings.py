@@ -109,7 +109,7 @@ def test_too_few_validation_rows_to_tell_epochs_apart() -> None:
     losses = ([0.5, 0.49, 0.48], [0.4801, 0.48, 0.4801])
     text = only(run(curve=curve(*losses, [0.7701, 0.7803, 0.7800]), **told))
     assert "epochs 2 and 3 differ by 0.00030 AUC. On 11,755 rows (2,939 positives)" in text
-    assert "the standard error of one AUC is 0.0054, and about 0.0024 of such a difference" in text
+    assert "the standard error of one AUC is 0.0054, and up to 0.0024 of such a difference" in text
     assert "Take more validation rows" in text
     error = hanley_mcneil(0.78, 2_939, 8_816)
     assert error is not None

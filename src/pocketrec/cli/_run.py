@@ -8,14 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pocketrec.cli._output import table
+from pocketrec.cli._output import complain, table
 from pocketrec.cli._reading import ReadingBar
 from pocketrec.metrics import Metrics
 from pocketrec.pipeline.config import RunConfig
+from pocketrec.spec.metrics import Progressive
 from pocketrec.spec.result import Result
 from pocketrec.train.watch import TensorBoard, Watcher, Watchers
 
-__all__ = ["commit", "describe", "identity", "watcher"]
+__all__ = ["commit", "describe", "identity", "warn", "watcher"]
 
 
 def watcher(config: RunConfig, reading: ReadingBar, *, quiet: bool, tensorboard: Path | None) -> Watcher:
@@ -67,11 +68,39 @@ def describe(result: Result) -> str:
             (f"- {name}", _digits(g.auc, 5), "", "", "", f"{g.rows:,}") for name, g in result.by_frequency.items()
         ]
         lines.append(_indented(table(headings, [*(_scores(name, m) for name, m in scores), *groups])))
+    lines += [f"  {told}" for name, m in scores if (told := _within_users(name, m))]
+    if result.progressive is not None:
+        lines.append(f"  {_progressive(result.progressive)}")
     took = "" if result.seconds is None else f", {result.seconds:.1f} s"
     speed = "" if result.rows_per_s is None else f", {result.rows_per_s:,.0f} rows/s"
     peak = "" if result.peak_rss_bytes is None else f", peak memory {result.peak_rss_bytes / 2**20:,.0f} MiB"
     lines.append(f"  {result.epochs} {'epoch' if result.epochs == 1 else 'epochs'} chosen{speed}{took}{peak}")
     return "\n".join([*lines, *(f"  {note}" for note in result.notes)])
+
+
+def warn(result: Result) -> None:
+    """What the numbers of the run warn of, a line each, on standard error."""
+    for warning in result.warnings:
+        complain(f"warning: {warning}")
+
+
+def _within_users(name: str, m: Metrics) -> str:
+    """A line about AUC within users, or "" where the schema names no user."""
+    if m.gauc_users is None or m.gauc_rows_fraction is None:
+        return ""
+    return (
+        f"{name} GAUC {_digits(m.gauc, 5)}, every user counting once {_digits(m.user_auc, 5)} ({m.gauc_users:,} users "
+        f"with both classes, {100 * m.gauc_rows_fraction:.1f} % of rows)"
+    )
+
+
+def _progressive(told: Progressive) -> str:
+    bfloat16 = ", nets in bfloat16" if told.precision == "bfloat16" else ""
+    return (
+        f"progressive log-loss {told.logloss:.5f}, entropy {_digits(told.normalised_entropy, 5)}, calibration "
+        f"{_digits(told.calibration, 4)} ({told.rows:,} rows of the first epoch, each before it was learned from"
+        f"{bfloat16})"
+    )
 
 
 def _byte_rows(result: Result) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Metrics of an artifact on labelled files: AUC, log-loss, normalised entropy, calibration."""
+"""Metrics of an artifact on labelled files: AUC, log-loss, normalised entropy, calibration; GAUC with a user."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def command(
     if json:
         say_json({**asdict(metrics), "skipped_rows": skipped})
         return
-    for name in ("rows", "positives", "auc", "logloss", "normalised_entropy", "calibration"):
+    names = ["rows", "positives", "auc", "logloss", "normalised_entropy", "calibration"]
+    if metrics.gauc_users is not None:
+        names += ["gauc", "user_auc", "gauc_users", "gauc_rows_fraction"]
+    for name in names:
         value = getattr(metrics, name)
         text = "-" if value is None else f"{value:.6f}" if isinstance(value, float) else f"{value:,}"
         say(f"{name:20}{text:>14}")

@@ -37,7 +37,8 @@ RARE_ROWS = 0.01
 # Standard errors from which on chance is not the explanation (one in 370).
 CERTAIN = 3.0
 # Two epochs of one run are judged on the same rows and err alike: their scores correlate by about .9, which leaves
-# sqrt(2 (1 - .9)) of one standard error for their difference (Hanley and McNeil, Radiology 148, 1983, equation 1).
+# sqrt(2 (1 - .9)) of one standard error for their difference (Hanley and McNeil, Radiology 148, 1983, equation 1). In
+# small runs of ours DeLong's error of the difference was .15 to .4 of one.
 PAIRED = 0.45
 
 
@@ -116,7 +117,7 @@ def _validation_rows(result: Result) -> Iterator[str]:
         yield (
             f"Validation rows too few to tell epochs apart: epochs {first.number} and {second.number} differ by "
             f"{first.auc - second.auc:.5f} AUC. On {judged.rows:,} rows ({judged.positives:,} positives) the standard "
-            f"error of one AUC is {error:.4f}, and about {PAIRED * error:.4f} of such a difference. Take more "
+            f"error of one AUC is {error:.4f}, and up to {PAIRED * error:.4f} of such a difference. Take more "
             "validation rows, and compare settings by the mean of several seeds."
         )
 
@@ -207,7 +208,7 @@ def _calibration(result: Result) -> Iterator[str]:
             f"Predictions are {100 * abs(off):.1f} % too {'high' if off > 0 else 'low'} on {_where(result)} rows: mean "
             f"prediction over mean label is {judged.calibration:.3f}, and chance explains {100 * error:.1f} % either "
             f"way ({judged.rows:,} rows, rate {rate:.4f}). The order of rows is not touched; where probabilities "
-            "matter, train on rows closer in time, choose the epoch by log-loss, or recalibrate."
+            "matter, train longer if the loss still falls, train on rows closer in time, or recalibrate."
         )
 
 
