@@ -55,6 +55,7 @@ def command(
     json: Json = False,
 ) -> None:  # fmt: skip
     """See the head of this file."""
+    from pocketrec.cli._run import warn
     from pocketrec.pipeline.carry_on import start_from
 
     given = {
@@ -70,6 +71,7 @@ def command(
     start = None if from_ is None else start_from(from_)
     trained = _train(_config(config, overrides, start), start, out, cache, tensorboard, quiet=quiet)
     _tell(trained, out, results, json=json)
+    warn(trained.result)
 
 
 def _config(path: Path | None, overrides: dict[str, Any], start: Start | None) -> RunConfig:
