@@ -126,6 +126,12 @@ def test_plain_ids_are_limited_by_their_table() -> None:
         bank(torch.tensor([0, 10, 1]), torch.tensor([0, 2, 3]))
 
 
+@pytest.mark.parametrize("offsets", [[0, 5, 6], [0, 2, 1], [-1, 1, 2], [[0, 1], [1, 9]]])
+def test_wrong_offsets_are_named_before_ids_are_judged(offsets: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"offsets must not fall and lie in 0\.\.3"):
+        build(plain(), seed=0)(torch.tensor([1, 2, 3]), torch.tensor(offsets))
+
+
 def test_hashes_beside_plain_ids_have_no_limit() -> None:
     tables = [TableSpec(name="user", rows=50, dim=4), TableSpec(name="word", rows=None, dim=4, ids="hash63")]
     bank = build(size(tables, 4000, "robe"), seed=0)

@@ -263,3 +263,7 @@ def test_offsets_of_some_columns() -> None:
     assert offsets_by_column(flat, 2, [1, 0]).tolist() == [[2, 3, 5], [0, 2, 2]]
     assert offsets_by_column(torch.tensor([[0, 2, 2], [2, 3, 5]]), 2, [1]).tolist() == [[2, 3, 5]]
     assert offsets_by_column(torch.tensor([7]), 2, [0]).tolist() == [[7]], "a batch of no rows"
+    with pytest.raises(OptionError, match=r"2 columns must hold 2 x batch \+ 1 numbers .*, got 4"):
+        offsets_by_column(flat[:4], 2, [0])
+    with pytest.raises(OptionError, match="3 columns"):
+        build(two_groups(), seed=0)(torch.tensor([1, 2]), torch.tensor([0, 1, 2]))

@@ -183,9 +183,12 @@ class Bank(nn.Module):
             bad = (ids > limits).nonzero()
             column = int(bad[0, 1]) if len(bad) else 0
         else:
-            place, columns, _ = values_of_bags(offsets, len(limits))
-            ids = ids[place]
-            bad = (ids > limits[columns]).nonzero()
+            try:
+                place, columns, _ = values_of_bags(offsets, len(limits))
+                ids, of_value = ids[place], limits[columns]
+            except (IndexError, RuntimeError):
+                return  # the lookup says what is wrong with such offsets
+            bad = (ids > of_value).nonzero()
             column = int(columns[bad[0, 0]]) if len(bad) else 0
         if len(bad):
             found, table = int(ids[tuple(bad[0])]), self.sizing.order[column]

@@ -85,11 +85,19 @@ def offsets_by_column(offsets: Tensor, columns: int, chosen: Sequence[int]) -> T
 
     Returns:
         int64 [chosen, batch + 1].
+
+    Raises:
+        OptionError: they are not offsets of so many columns.
     """
     picked = torch.tensor(list(chosen))
     if offsets.dim() == 2:
         return offsets[picked]
-    batch = (offsets.numel() - 1) // columns
+    batch, more = divmod(offsets.numel() - 1, columns)
+    if more:
+        raise OptionError(
+            f"offsets of {columns} columns must hold {columns} x batch + 1 numbers (the last one ends the last bag), "
+            f"got {offsets.numel()}."
+        )
     return offsets[picked[:, None] * batch + torch.arange(batch + 1)]
 
 
