@@ -20,6 +20,7 @@ from pocketrec.cli import app
 WORDS = {
     "demo": "--out --quiet --rows --seed -q",
     "evaluate": "--bad-rows --json artifact data",
+    "export": "--json artifact out",
     "info": "--json",
     "predict": "--out artifact data",
     "report": "--out --title results",
@@ -110,6 +111,7 @@ def test_version(pocketrec: Callable[..., Any]) -> None:
         (["stats", "nowhere.tsv"], "nowhere.tsv: there is no such file"),
         (["evaluate", "nowhere", "x"], "There is no artifact at nowhere"),
         (["predict", "nowhere", "x"], "There is no artifact at nowhere"),
+        (["export", "nowhere", "x.pt2"], "There is no artifact at nowhere"),
         (["report", "nowhere.jsonl"], "nowhere.jsonl"),
         (["synth", "x.tsv", "--rows", "0"], "rows must be 1 or more, got 0"),
     ],

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pocketrec.artifact import Artifact, Manifest, load_artifact, save_artifact
+from pocketrec.artifact.export import export_program, save_program
 from pocketrec.compress import attach, layout
 from pocketrec.data.columns import Columns
 from pocketrec.data.encoder import Encoded, Encoder
@@ -90,6 +91,39 @@ class Recommender:
         """Write it for serving only: tables, nets and vocabulary, without what `train --from` would need."""
         content = {key: value for key, value in self.content.items() if key != TRAINING_SIZING}
         return save(Path(path), self.model, self.encoder, content)
+
+    def export(self, path: str | Path) -> dict[str, Any]:
+        """Write the model as a program for :func:`torch.export.load`, which needs no pocketrec.
+
+        It takes what :meth:`Encoder.encode` gives, in the id spaces that it says, and returns log-odds; see
+        :mod:`pocketrec.artifact.export`.
+
+        Args:
+            path: of the file, ending in ``.pt2``.
+
+        Returns:
+            What also stands inside, as ``pocketrec.json``: ``model``, ``inputs`` in their order, ``dense`` (names of
+            the columns), ``ids`` (field, table and id space of each column), ``outputs``; and ``file_bytes``, which
+            does not.
+
+        Raises:
+            ArtifactError: another ending, or a place that cannot be written to.
+        """
+        schema, spaces = self.encoder.schema, self.model.bank.id_spaces()
+        bags = bool(schema.bags)
+        factors = any(f.pool == "mean" for f in schema.bags)
+        about = {
+            "model": self.model.name,
+            "inputs": ["dense", "ids", *(["offsets"] if bags else []), *(["weights"] if factors else [])],
+            "dense": list(schema.dense_columns),
+            "ids": [
+                {"field": f.name, "table": f.table_name, "id_space": space}
+                for f, space in zip(schema.categorical, spaces, strict=True)
+            ],
+            "outputs": "log-odds",
+        }
+        program = export_program(self.model, bags=bags, factors=factors)
+        return {**about, "file_bytes": save_program(program, Path(path), about)}
 
     def _spaces(self) -> dict[str, IdSpace]:
         return spaces_by_table(self.encoder.schema, self.model.bank.id_spaces())
