@@ -36,6 +36,8 @@ class Rows:
     ids: Tensor
     label: Tensor
     weight: Tensor | None = None
+    offsets: Tensor | None = None
+    value_weights: Tensor | None = None
 
     def pick(self, places: Tensor) -> Rows:
         weight = None if self.weight is None else self.weight[places]

@@ -13,8 +13,8 @@ def named(protocol: type) -> set[str]:
     return {name for name in {**vars(protocol), **protocol.__annotations__} if not name.startswith("_")}
 
 
-def test_a_batch_is_four_tensors() -> None:
-    assert named(source.Batch) == {"dense", "ids", "label", "weight"}
+def test_a_batch_is_tensors() -> None:
+    assert named(source.Batch) == {"dense", "ids", "offsets", "value_weights", "label", "weight"}
 
 
 def test_the_pipeline_and_the_tests_give_what_is_asked(planted: ModuleType) -> None:

@@ -9,11 +9,12 @@ from typing import Literal, Protocol
 import numpy as np
 import torch
 
+from pocketrec.data.jagged import Jagged, places_of
 from pocketrec.data.shuffle import Shuffle
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.table import IdSpace
 
-__all__ = ["Batch", "Order", "Rows", "Stored", "batches", "order_of"]
+__all__ = ["Batch", "Order", "Rows", "Stored", "StoredBags", "batches", "order_of"]
 
 Order = Literal["time", "shuffle"]
 
@@ -27,11 +28,14 @@ class Batch:
 
     Attributes:
         dense: float32 [b, D].
-        ids: int64 [b, F].
+        ids: int64 [b, F]; with a field of bags in the schema int64 [values], all rows' bags of the first field, then
+            of the second, ...
         label: float32 [b] of 0 and 1; empty where the data has no labels.
         weight: float32 [b], or None.
         index: k, the batch's number within its epoch, from 0.
         rows: its first and last + 1 place in the epoch's order.
+        offsets: int64 [F x b + 1], where each bag begins, or None without fields of bags.
+        value_weights: float32 [values], factors of the values of bags; None where no bag is averaged.
     """
 
     dense: torch.Tensor
@@ -40,6 +44,30 @@ class Batch:
     weight: torch.Tensor | None
     index: int
     rows: tuple[int, int]
+    offsets: torch.Tensor | None = None
+    value_weights: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StoredBags:
+    """One field of bags, mapped.
+
+    Attributes:
+        values: int32 ranks or int64 ids [values].
+        offsets: int64 [n + 1].
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    def take(self, at: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
+        """The values of some rows, [values], and the lengths of their bags, int64 [rows]."""
+        if isinstance(at, slice):
+            bounds = np.array(self.offsets[at.start : at.stop + 1])
+            return np.array(self.values[bounds[0] : bounds[-1]]), np.diff(bounds)
+        starts = np.take(self.offsets, at)
+        lengths = np.take(self.offsets, at + 1) - starts
+        return np.take(self.values, places_of(starts, lengths)), lengths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,7 +81,9 @@ class Stored:
         label: float32 [n], or None.
         weight: float32 [n], or None.
         columns: per categorical field, whether it is in `ranks` and in which column.
-        tokens: per categorical field, hash63 by rank, for fields in `ranks`.
+        tokens: per categorical field, hash63 by rank, for fields of ranks.
+        bags: per categorical field, its bags, or None where it has one token per row; () when all have.
+        mean: per categorical field, whether its bags are averaged.
     """
 
     dense: np.ndarray
@@ -63,21 +93,35 @@ class Stored:
     weight: np.ndarray | None
     columns: Sequence[tuple[bool, int]]
     tokens: Sequence[np.ndarray | None]
+    bags: Sequence[StoredBags | None] = ()
+    mean: Sequence[bool] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rows:
-    """Some consecutive rows of an epoch's order, as tensors of their own (not views of the cache)."""
+    """Some consecutive rows of an epoch's order, as tensors of their own (not views of the cache).
+
+    Attributes:
+        dense: float32 [n, D].
+        ids: int64 [n, F]; empty where there are bags.
+        label: float32 [n], or empty.
+        weight: float32 [n], or None.
+        bags: the ids of all fields, where the schema has fields of bags.
+    """
 
     dense: torch.Tensor
     ids: torch.Tensor
     label: torch.Tensor
     weight: torch.Tensor | None
+    bags: Jagged | None = None
 
     def cut(self, start: int, stop: int) -> Rows:
         """Views of some of them."""
         weight = None if self.weight is None else self.weight[start:stop]
-        return Rows(dense=self.dense[start:stop], ids=self.ids[start:stop], label=self.label[start:stop], weight=weight)
+        return Rows(
+            dense=self.dense[start:stop], ids=self.ids[start:stop], label=self.label[start:stop], weight=weight,
+            bags=None if self.bags is None else self.bags.cut(start, stop),
+        )  # fmt: skip
 
     @staticmethod
     def joined(parts: Sequence[Rows]) -> Rows:
@@ -85,12 +129,24 @@ class Rows:
         if len(parts) == 1:
             return parts[0]
         weights = [part.weight for part in parts if part.weight is not None]
+        bags = [part.bags for part in parts if part.bags is not None]
         return Rows(
             dense=torch.cat([part.dense for part in parts]),
             ids=torch.cat([part.ids for part in parts]),
             label=torch.cat([part.label for part in parts]),
             weight=torch.cat(weights) if weights else None,
+            bags=Jagged.joined(bags) if bags else None,
         )
+
+    def batch(self, index: int, places: tuple[int, int]) -> Batch:
+        """Them as the batch of this number, from these places of the order."""
+        bags = self.bags
+        offsets = None if bags is None else torch.from_numpy(bags.offsets)
+        factors = None if bags is None or bags.weights is None else torch.from_numpy(bags.weights)
+        return Batch(
+            dense=self.dense, ids=self.ids if bags is None else torch.from_numpy(bags.values), label=self.label,
+            weight=self.weight, index=index, rows=places, offsets=offsets, value_weights=factors,
+        )  # fmt: skip
 
 
 class _Window(Protocol):
@@ -156,10 +212,7 @@ def batches(
             until = min(end, held[2])
             parts.append(rows.cut(place - held[1], until - held[1]))
             place = until
-        whole = Rows.joined(parts)
-        yield Batch(
-            dense=whole.dense, ids=whole.ids, label=whole.label, weight=whole.weight, index=index, rows=(begin, end)
-        )
+        yield Rows.joined(parts).batch(index, (begin, end))
 
 
 def order_of(order: Order, rows: int, *, seed: int, epoch: int) -> _Window:
@@ -177,9 +230,10 @@ def _take(stored: Stored, first: int, rows: np.ndarray | slice, spaces: Sequence
     at = slice(rows.start + first, rows.stop + first) if isinstance(rows, slice) else rows + first
     return Rows(
         dense=torch.from_numpy(_rows(stored.dense, at)),
-        ids=torch.from_numpy(_ids(stored, at, spaces)),
+        ids=torch.empty(0, dtype=torch.int64) if stored.bags else torch.from_numpy(_ids(stored, at, spaces)),
         label=torch.from_numpy(_rows(stored.label, at)) if stored.label is not None else torch.empty(0),
         weight=torch.from_numpy(_rows(stored.weight, at)) if stored.weight is not None else None,
+        bags=_bags(stored, at, spaces) if stored.bags else None,
     )
 
 
@@ -193,12 +247,22 @@ def _ids(stored: Stored, at: np.ndarray | slice, spaces: Sequence[IdSpace]) -> n
         return ranks.astype(np.int64)
     out = np.empty((len(ranks), len(spaces)), dtype=np.int64)
     for j, (space, (ranked, column)) in enumerate(zip(spaces, stored.columns, strict=True)):
-        tokens = stored.tokens[j]
-        if not ranked:
-            out[:, j] = others[:, column]
-        elif space == "rank":
-            out[:, j] = ranks[:, column]
-        else:
-            assert tokens is not None
-            out[:, j] = tokens[ranks[:, column]]
+        out[:, j] = _in_space((ranks if ranked else others)[:, column], space, stored.tokens[j])
     return out
+
+
+def _bags(stored: Stored, at: np.ndarray | slice, spaces: Sequence[IdSpace]) -> Jagged:
+    ranks, others = _rows(stored.ranks, at), _rows(stored.ids, at)
+    columns: list[tuple[np.ndarray, np.ndarray | None]] = []
+    for j, (space, (ranked, column), bags) in enumerate(zip(spaces, stored.columns, stored.bags, strict=True)):
+        if bags is None:
+            columns.append((_in_space((ranks if ranked else others)[:, column], space, stored.tokens[j]), None))
+        else:
+            values, lengths = bags.take(at)
+            columns.append((_in_space(values, space, stored.tokens[j]), lengths))
+    return Jagged.of(columns, stored.mean, len(ranks))
+
+
+def _in_space(ids: np.ndarray, space: IdSpace, tokens: np.ndarray | None) -> np.ndarray:
+    """Ids as they are stored, or the hashes of ranks; `tokens` are there for ranks only."""
+    return ids if tokens is None or space == "rank" else tokens[ids]

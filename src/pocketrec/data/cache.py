@@ -3,8 +3,10 @@
 ::
 
     dense.npy         float32 [rows, D]
-    ranks.npy         int32   [rows, fields of ranks]
-    ids.npy           int64   [rows, fields of hashes and of plain ids]
+    ranks.npy         int32   [rows, fields of ranks with one token per row]
+    ids.npy           int64   [rows, fields of hashes and of plain ids with one per row]
+    bags-<j>.npy      int32   [values] of categorical field j, a field of bags of ranks; int64 for hashes and plain ids
+    offsets-<j>.npy   int64   [rows + 1], where the bag of each row begins, and where the last one ends
     label.npy         float32 [rows]        weight.npy likewise, where the schema has them
     tokens-<t>.npy    int64   [ids]         hash63 of every token of table t, by encoded id (0 for unknown)
     counts-<t>.npy    int64   [3, ids]      how often it occurs in train, validation and test rows
@@ -33,7 +35,8 @@ from pocketrec.spec.schema import Schema
 
 __all__ = ["CACHE_VERSION", "CacheAbout", "CacheFiles"]
 
-# Part of every cache's key: a change of what is stored, or of how rows are encoded, must raise it.
+# Part of every cache's key: a change of what is stored, or of how rows are encoded, must raise it. (Bags did not:
+# schemas without them have the same files as before.)
 CACHE_VERSION = 1
 
 _ABOUT = "cache.json"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 
 from pocketrec.data import values
 from pocketrec.data.bad_rows import BadRows
+from pocketrec.data.jagged import rows_of_values
 from pocketrec.native.hash63 import hash_tokens
 from pocketrec.spec.errors import SchemaError
 from pocketrec.spec.schema import Field, Schema
@@ -30,7 +32,7 @@ class Tokens:
     """The tokens of one field.
 
     Attributes:
-        codes: int32 [n], which distinct token each row has.
+        codes: int32 [n], which distinct token each row has; for bags int32 [values], those of all rows in order.
         hashes: int64 [distinct], hash63 of the distinct tokens, in order of first appearance; "" is the missing one.
         missing: the code of the missing token, or -1 where it does not occur.
     """
@@ -41,7 +43,7 @@ class Tokens:
 
     @property
     def row_hashes(self) -> np.ndarray:
-        """int64 [n]: the hash63 of every row's token."""
+        """int64 [n]: the hash63 of every row's token; for bags int64 [values]."""
         hashes: np.ndarray = self.hashes[self.codes]
         return hashes
 
@@ -54,7 +56,8 @@ class Columns:
         n: number of rows.
         dense: float64 [n] per dense field; NaN is missing.
         tokens: per categorical field whose ids are ranks or hashes.
-        plain: int64 [n] per categorical field with plain ids.
+        plain: int64 [n] per categorical field with plain ids; for bags int64 [values].
+        lengths: int64 [n] per field of bags, how many tokens or ids each row has.
         label: float32 [n] of 0 and 1, or None without a label.
         weight: float32 [n], or None.
         time: int64 or float64 [n] that orders rows, or None.
@@ -64,9 +67,16 @@ class Columns:
     dense: Mapping[str, np.ndarray]
     tokens: Mapping[str, Tokens]
     plain: Mapping[str, np.ndarray]
+    lengths: Mapping[str, np.ndarray]
     label: np.ndarray | None
     weight: np.ndarray | None
     time: np.ndarray | None
+
+
+class _Told(Protocol):
+    """Takes what is wrong with values of a column: bool [values], and the raw values."""
+
+    def mark(self, column: str, reason: str, wrong: np.ndarray, raw: pa.Array) -> None: ...
 
 
 class _Faults:
@@ -87,11 +97,27 @@ class _Faults:
             bad.row(file, int(rows[at]), column, reason, raw[int(at)].as_py())
 
 
+class _BagFaults:
+    """Faults of the tokens of bags, told as those of their rows, with the first wrong token."""
+
+    def __init__(self, faults: _Faults, lengths: np.ndarray) -> None:
+        self._faults, self._lengths = faults, lengths
+
+    def mark(self, column: str, reason: str, wrong: np.ndarray, raw: pa.Array) -> None:
+        at = np.flatnonzero(wrong)
+        if len(at):
+            rows, first = np.unique(rows_of_values(self._lengths)[at], return_index=True)
+            shown, bad = np.zeros(len(self._lengths), dtype=np.int64), np.zeros(len(self._lengths), dtype=bool)
+            shown[rows], bad[rows] = at[first], True
+            self._faults.mark(column, reason, bad, raw.take(pa.array(shown)))
+
+
 def read_columns(table: pa.Table, schema: Schema, *, file: str, rows: np.ndarray, bad: BadRows) -> Columns:
     """Check some rows of raw values.
 
     Args:
-        table: the columns of the schema; strings, bytes, numbers, booleans or dictionaries of them. A null is missing.
+        table: the columns of the schema; strings, bytes, numbers, booleans, dictionaries of them, and for bags lists. A
+            null is missing.
         schema: what they should be. A label or weight that the schema has must be there.
         file: what to call the origin in errors.
         rows: int64 [n], the numbers of the rows in it, from 1.
@@ -103,18 +129,25 @@ def read_columns(table: pa.Table, schema: Schema, *, file: str, rows: np.ndarray
     """
     raw = {f.name: _whole(table, f, file) for f in schema.fields}
     faults = _Faults(len(table))
-    tokens = {}
+    tokens, lengths = {}, {}
     numbers: dict[str, dict[str, np.ndarray]] = {"dense": {}, "categorical": {}, "label": {}, "weight": {}, "time": {}}
     for f in schema.fields:  # in the order of the columns, so that the first fault of a row is the leftmost
+        column: pa.Array = raw[f.name]
+        told: _Told = faults
+        if f.many:
+            bags = values.bags(column, f.separator, f.max_values)
+            faults.mark(f.name, "not tokens (text in UTF-8, or a list)", bags.wrong, column)
+            column, told, lengths[f.name] = bags.tokens, _BagFaults(faults, bags.lengths), bags.lengths
         if f.kind == "categorical" and f.ids != "plain":
-            tokens[f.name] = _tokens(raw[f.name], f, faults)
+            tokens[f.name] = _tokens(column, f, told)
         else:
-            numbers[f.kind][f.name] = _CHECKS[f.kind](raw[f.name], f, faults)
+            numbers[f.kind][f.name] = _CHECKS[f.kind](column, f, told)
     columns = Columns(
         n=len(table),
         dense=numbers["dense"],
         tokens=tokens,
         plain=numbers["categorical"],
+        lengths=lengths,
         label=next(iter(numbers["label"].values()), None),
         weight=next(iter(numbers["weight"].values()), None),
         time=next(iter(numbers["time"].values()), None),
@@ -142,7 +175,7 @@ def _whole(table: pa.Table, field: Field, file: str) -> pa.Array:
     )
 
 
-def _dense(raw: pa.Array, field: Field, faults: _Faults) -> np.ndarray:
+def _dense(raw: pa.Array, field: Field, faults: _Told) -> np.ndarray:
     got = _unread(values.numbers(raw), raw, field, "not a number", faults)
     present = ~got.missing
     faults.mark(field.name, "not a finite number", present & ~np.isfinite(got.values), raw)
@@ -150,7 +183,7 @@ def _dense(raw: pa.Array, field: Field, faults: _Faults) -> np.ndarray:
     return np.where(got.missing, np.nan, got.values)
 
 
-def _tokens(raw: pa.Array, field: Field, faults: _Faults) -> Tokens:
+def _tokens(raw: pa.Array, field: Field, faults: _Told) -> Tokens:
     got, wrong = values.tokens(raw)
     faults.mark(field.name, "not a token (text, or a whole number)", wrong, raw)
     codes = got.indices.to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
@@ -162,7 +195,7 @@ def _tokens(raw: pa.Array, field: Field, faults: _Faults) -> Tokens:
     return Tokens(codes=codes, hashes=hash_tokens(got.dictionary), missing=missing)
 
 
-def _plain(raw: pa.Array, field: Field, faults: _Faults) -> np.ndarray:
+def _plain(raw: pa.Array, field: Field, faults: _Told) -> np.ndarray:
     got = _unread(values.integers(raw), raw, field, "not a whole number", faults)
     assert field.rows is not None
     faults.mark(field.name, "missing, but plain ids cannot be", got.missing, raw)
@@ -171,14 +204,17 @@ def _plain(raw: pa.Array, field: Field, faults: _Faults) -> np.ndarray:
     return got.values
 
 
-def _label(raw: pa.Array, field: Field, faults: _Faults) -> np.ndarray:
+def _label(raw: pa.Array, field: Field, faults: _Told) -> np.ndarray:
     got = _unread(values.numbers(raw), raw, field, "not a number", faults)
     faults.mark(field.name, "label missing", got.missing, raw)
+    if field.threshold is not None:
+        faults.mark(field.name, "label not a finite number", ~np.isfinite(got.values), raw)
+        return (got.values >= field.threshold).astype(np.float32)
     faults.mark(field.name, "label not 0 or 1", (got.values != 0) & (got.values != 1), raw)
     return got.values.astype(np.float32)
 
 
-def _weight(raw: pa.Array, field: Field, faults: _Faults) -> np.ndarray:
+def _weight(raw: pa.Array, field: Field, faults: _Told) -> np.ndarray:
     got = _unread(values.numbers(raw), raw, field, "not a number", faults)
     faults.mark(field.name, "weight missing", got.missing, raw)
     outside = ~((got.values >= 0) & (got.values <= _FLOAT32_MAX))
@@ -186,7 +222,7 @@ def _weight(raw: pa.Array, field: Field, faults: _Faults) -> np.ndarray:
     return np.where(outside, 0.0, got.values).astype(np.float32)
 
 
-def _time(raw: pa.Array, field: Field, faults: _Faults) -> np.ndarray:
+def _time(raw: pa.Array, field: Field, faults: _Told) -> np.ndarray:
     got = values.moments_in_time(raw) if field.clock == "iso8601" else values.numbers(raw)
     got = _unread(got, raw, field, "not a time" if field.clock == "iso8601" else "not a number", faults)
     faults.mark(field.name, "time missing", got.missing, raw)
@@ -194,7 +230,7 @@ def _time(raw: pa.Array, field: Field, faults: _Faults) -> np.ndarray:
     return got.values
 
 
-_CHECKS: dict[str, Callable[[pa.Array, Field, _Faults], np.ndarray]] = {
+_CHECKS: dict[str, Callable[[pa.Array, Field, _Told], np.ndarray]] = {
     "dense": _dense,
     "categorical": _plain,
     "label": _label,
@@ -203,6 +239,6 @@ _CHECKS: dict[str, Callable[[pa.Array, Field, _Faults], np.ndarray]] = {
 }
 
 
-def _unread(got: values.Values, raw: pa.Array, field: Field, reason: str, faults: _Faults) -> values.Values:
+def _unread(got: values.Values, raw: pa.Array, field: Field, reason: str, faults: _Told) -> values.Values:
     faults.mark(field.name, reason, got.wrong, raw)
     return got

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketrec.data.batches import Batch, Order, Stored, batches, order_of
+from pocketrec.data.batches import Batch, Order, Stored, StoredBags, batches, order_of
 from pocketrec.data.cache import CacheFiles
 from pocketrec.data.encoder import Encoder
 from pocketrec.data.id_spaces import resolve_spaces
@@ -217,8 +217,8 @@ class Dataset:
     @cached_property
     def _stored(self) -> Stored:
         n, categorical = self.rows, self.schema.categorical
-        ranked = [f.name for f in categorical if f.ids == "rank"]
-        others = [f.name for f in categorical if f.ids != "rank"]
+        ranked = [f.name for f in categorical if f.ids == "rank" and not f.many]
+        others = [f.name for f in categorical if f.ids != "rank" and not f.many]
         tokens = {f.table_name: self._all_tokens(t) for t, f in enumerate(self.schema.tables) if f.ids == "rank"}
         for t in range(len(self.schema.tables)):
             self._counts(t)
@@ -229,11 +229,18 @@ class Dataset:
             label=self._files.map("label", (n,), np.float32) if self.schema.label else None,
             weight=self._files.map("weight", (n,), np.float32) if self.schema.weight else None,
             columns=[
-                (f.ids == "rank", ranked.index(f.name) if f.ids == "rank" else others.index(f.name))
+                (f.ids == "rank", 0 if f.many else (ranked if f.ids == "rank" else others).index(f.name))
                 for f in categorical
             ],
             tokens=[tokens.get(f.table_name) for f in categorical],
+            bags=[self._bags(j, f) if f.many else None for j, f in enumerate(categorical)] if self.schema.bags else (),
+            mean=[f.many and f.pool == "mean" for f in categorical],
         )
+
+    def _bags(self, j: int, field: Field) -> StoredBags:
+        offsets = self._files.map(f"offsets-{j}", (self.rows + 1,), np.int64)
+        kind = np.int32 if field.ids == "rank" else np.int64
+        return StoredBags(values=self._files.map(f"bags-{j}", (int(offsets[-1]),), kind), offsets=offsets)
 
 
 def _checked_size(batch_size: int) -> int:

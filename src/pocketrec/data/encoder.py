@@ -13,9 +13,10 @@ from pocketrec.data.columns import Columns, read_columns
 from pocketrec.data.dense import standardise, transformed
 from pocketrec.data.frames import as_table
 from pocketrec.data.id_spaces import resolve_spaces
+from pocketrec.data.jagged import Jagged
 from pocketrec.data.vocabulary import Vocabulary
 from pocketrec.spec.errors import OptionError
-from pocketrec.spec.schema import Schema
+from pocketrec.spec.schema import Field, Schema
 from pocketrec.spec.table import IdSpace
 
 __all__ = ["Encoded", "Encoder", "standardise_columns"]
@@ -27,15 +28,36 @@ class Encoded:
 
     Attributes:
         dense: float32 [n, D], in the order of `Schema.dense_columns`.
-        ids: int64 [n, F], in the order of `Schema.categorical`.
+        ids: int64 [n, F], in the order of `Schema.categorical`; with a field of bags in the schema int64 [values], all
+            rows' bags of the first field, then of the second, ...
         label: float32 [n] of 0 and 1, or None where the rows have none.
         weight: float32 [n], or None.
+        offsets: int64 [F x n + 1], where each bag begins, or None without fields of bags.
+        value_weights: float32 [values], factors of the values of bags; None where no bag is averaged.
     """
 
     dense: np.ndarray
     ids: np.ndarray
     label: np.ndarray | None
     weight: np.ndarray | None
+    offsets: np.ndarray | None = None
+    value_weights: np.ndarray | None = None
+
+    @staticmethod
+    def of_bags(
+        bags: Jagged, *, dense: np.ndarray, label: np.ndarray | None, weight: np.ndarray | None
+    ) -> Encoded:  # fmt: skip
+        """Rows whose ids are bags."""
+        return Encoded(
+            dense=dense, ids=bags.values, label=label, weight=weight, offsets=bags.offsets, value_weights=bags.weights
+        )
+
+    @property
+    def bags(self) -> Jagged | None:
+        """The ids of all fields, where there are fields of bags."""
+        if self.offsets is None:
+            return None
+        return Jagged(rows=len(self.dense), values=self.ids, offsets=self.offsets, weights=self.value_weights)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,17 +98,26 @@ class Encoder:
 
     def encode_columns(self, columns: Columns, *, id_spaces: Mapping[str, IdSpace] | None = None) -> Encoded:
         """Encode rows that have been checked already."""
-        ids = np.empty((columns.n, len(self.schema.categorical)), dtype=np.int64)
-        for j, (field, space) in enumerate(zip(self.schema.categorical, self._spaces(id_spaces), strict=True)):
-            if space == "plain":
-                ids[:, j] = columns.plain[field.name]
-                continue
-            tokens = columns.tokens[field.name]
-            known = self.vocabularies[field.table_name].ranks_of(tokens.hashes) if space == "rank" else tokens.hashes
-            ids[:, j] = known[tokens.codes]
+        fields = list(zip(self.schema.categorical, self._spaces(id_spaces), strict=True))
         dense = transformed(columns.dense, self.schema, columns.n)
         standardise_columns(dense, self.schema, self.fitted)
-        return Encoded(dense=dense, ids=ids, label=columns.label, weight=columns.weight)
+        if self.schema.bags:
+            ids = [(self._ids(columns, f, space), columns.lengths.get(f.name)) for f, space in fields]
+            bags = Jagged.of(ids, [f.many and f.pool == "mean" for f, _ in fields], columns.n)
+            return Encoded.of_bags(bags, dense=dense, label=columns.label, weight=columns.weight)
+        table = np.empty((columns.n, len(fields)), dtype=np.int64)
+        for j, (f, space) in enumerate(fields):
+            table[:, j] = self._ids(columns, f, space)
+        return Encoded(dense=dense, ids=table, label=columns.label, weight=columns.weight)
+
+    def _ids(self, columns: Columns, field: Field, space: IdSpace) -> np.ndarray:
+        """int64 [n], or [values] of a field of bags."""
+        if space == "plain":
+            return columns.plain[field.name]
+        tokens = columns.tokens[field.name]
+        known = self.vocabularies[field.table_name].ranks_of(tokens.hashes) if space == "rank" else tokens.hashes
+        ids: np.ndarray = known[tokens.codes]
+        return ids
 
     def _spaces(self, wanted: Mapping[str, IdSpace] | None) -> tuple[IdSpace, ...]:
         return resolve_spaces(self.schema, wanted)

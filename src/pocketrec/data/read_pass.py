@@ -14,6 +14,7 @@ import numpy as np
 from pocketrec.data.bad_rows import BadRows, BadRowsMode
 from pocketrec.data.columns import Columns, Tokens, read_columns
 from pocketrec.data.dense import transformed
+from pocketrec.data.jagged import rows_of_values
 from pocketrec.data.journal import Journal
 from pocketrec.data.readers import READERS, Block, Place
 from pocketrec.data.split import Split
@@ -35,8 +36,9 @@ class ReadPass:
     """Reads files into a journal, from wherever the journal ends.
 
     A chunk of the journal holds ``dense`` float32 [n, D] before standardising, ``absent`` (bits of which dense fields
-    are missing), ``ids<j>`` per categorical field (int32 numbers as first seen, or int64 plain ids), ``new<t>`` the
-    hashes of the tokens that table t saw first, and where they apply ``label``, ``weight``, ``time``, ``part``.
+    are missing), ``ids<j>`` per categorical field (int32 numbers as first seen, or int64 plain ids), ``lengths<j>``
+    int32 [n] per field of bags (whose ``ids<j>`` are those of all rows in order), ``new<t>`` the hashes of the tokens
+    that table t saw first, and where they apply ``label``, ``weight``, ``time``, ``part``.
 
     Args:
         journal: empty, or of an earlier pass over the same files.
@@ -54,8 +56,8 @@ class ReadPass:
             for t, table in enumerate(self.first_seen):
                 self.first_seen[table].add(journal.array(chunk, f"new{t}"))
         self._last: dict[str, Any] = journal.meta(journal.chunks - 1) if journal.chunks else {}
-        if split.key is not None and split.key not in {f.name for f in schema.categorical if f.ids != "plain"}:
-            raise OptionError(f"The split's key {split.key!r} is not a field of tokens in the schema.")
+        if split.key is not None and split.key not in _keys(schema):
+            raise OptionError(f"The split's key {split.key!r} is not a field of tokens, one per row, in the schema.")
         if split.cuts is not None and schema.time is None:
             raise OptionError("A split with cuts needs a field of kind time in the schema.")
         self._files = 0
@@ -83,6 +85,9 @@ class ReadPass:
             "absent": _absent(columns, self.schema),
             **{f"ids{j}": columns.plain[f.name] for j, f in enumerate(self.schema.categorical) if f.ids == "plain"},
         }
+        for j, f in enumerate(self.schema.categorical):
+            if f.many:
+                arrays[f"lengths{j}"] = columns.lengths[f.name].astype(np.int32)
         for t, table in enumerate(self.first_seen):
             arrays.update(self._numbered(columns, t, table))
         for name, values in (("label", columns.label), ("weight", columns.weight), ("time", columns.time)):
@@ -97,7 +102,8 @@ class ReadPass:
         """The numbers of one table's tokens, for all fields that share it."""
         fields = [(j, f.name) for j, f in enumerate(self.schema.categorical) if f.table_name == table]
         met = [columns.tokens[name] for _, name in fields]
-        hashes = met[0].hashes if len(met) == 1 else _in_order_of_appearance(met)
+        lengths = [columns.lengths.get(name) for _, name in fields]
+        hashes = met[0].hashes if len(met) == 1 else _in_order_of_appearance(met, lengths)
         numbers, new = self.first_seen[table].add(hashes)
         out = {f"new{t}": new}
         order = np.argsort(hashes, kind="stable")
@@ -124,21 +130,29 @@ class ReadPass:
         return np.arange(rows_before, rows_before + columns.n, dtype=np.int64)
 
 
+def _keys(schema: Schema) -> set[str]:
+    """The fields by which rows can be divided."""
+    return {f.name for f in schema.categorical if f.ids != "plain" and not f.many}
+
+
 def _absent(columns: Columns, schema: Schema) -> np.ndarray:
     """Bits [ceil(fields / 8), n] of which dense fields are missing."""
     missing = [np.isnan(columns.dense[f.name]) for f in schema.dense]
     return np.packbits(np.stack(missing), axis=0) if missing else np.zeros((0, columns.n), dtype=np.uint8)
 
 
-def _in_order_of_appearance(met: Sequence[Tokens]) -> np.ndarray:
-    """Distinct hashes of several fields, by row of first appearance, then by field: the same for all block sizes."""
-    hashes, rows, fields = [], [], []
-    for field, tokens in enumerate(met):
+def _in_order_of_appearance(met: Sequence[Tokens], lengths: Sequence[np.ndarray | None]) -> np.ndarray:
+    """Distinct hashes of several fields, by row of first appearance, then by field, then by place in the bag: the same
+    for all block sizes."""
+    hashes, places, rows, fields = [], [], [], []
+    for field, (tokens, bags) in enumerate(zip(met, lengths, strict=True)):
         first = np.zeros(len(tokens.hashes), dtype=np.int64)
         first[tokens.codes[::-1]] = np.arange(len(tokens.codes))[::-1]
         hashes.append(tokens.hashes)
-        rows.append(first)
+        places.append(first)
+        rows.append(first if bags is None else rows_of_values(bags)[first])
         fields.append(np.full(len(first), field))
-    every = np.concatenate(hashes)[np.lexsort((np.concatenate(fields), np.concatenate(rows)))]
+    order = np.lexsort((np.concatenate(places), np.concatenate(fields), np.concatenate(rows)))
+    every = np.concatenate(hashes)[order]
     _, at = np.unique(every, return_index=True)
     return every[np.sort(at)]

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["Values", "integers", "moments_in_time", "numbers", "tokens"]
+__all__ = ["Bags", "Values", "bags", "integers", "moments_in_time", "numbers", "tokens"]
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _INTEGER = re.compile(r"[+-]?\d+")
@@ -30,6 +30,48 @@ class Values:
     values: np.ndarray
     missing: np.ndarray
     wrong: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bags:
+    """A column of bags.
+
+    Attributes:
+        tokens: the raw tokens of all bags, one after the other, [values]; none is null or the empty text.
+        lengths: int64 [n], how many of them each row has.
+        wrong: bool [n], rows that no bag can be made of; they have none.
+    """
+
+    tokens: pa.Array
+    lengths: np.ndarray
+    wrong: np.ndarray
+
+
+def bags(raw: pa.Array, separator: str, most: int | None) -> Bags:
+    """Any number of tokens per row: lists, or texts with separators; anything else is a bag of one.
+
+    Args:
+        raw: lists of any kind, text, bytes, numbers. A null and an empty text are an empty bag.
+        separator: stands between the tokens of a text; those of a list are taken as they are.
+        most: of longer bags so many tokens are left, the first; None: all. Empty tokens do not count.
+    """
+    raw = _flat(raw)
+    wrong = np.zeros(len(raw), dtype=bool)
+    if _is_text(raw.type):
+        text, wrong = _text(raw)
+        raw = pc.split_pattern(text, separator)
+    tokens, lengths = raw, np.ones(len(raw), dtype=np.int64)
+    if _is_list(raw.type):
+        tokens = _flat(raw.flatten())
+        lengths = pc.fill_null(pc.list_value_length(raw), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    kept = np.flatnonzero(~_empty(tokens))
+    rows = np.repeat(np.arange(len(raw)), lengths)[kept]
+    lengths = np.bincount(rows, minlength=len(raw))
+    if most is not None:
+        kept = kept[np.arange(len(kept)) - np.repeat(np.cumsum(lengths) - lengths, lengths) < most]
+        lengths = np.minimum(lengths, most)
+    left = tokens if len(kept) == len(tokens) else tokens.take(pa.array(kept))
+    return Bags(tokens=left, lengths=lengths, wrong=wrong)
 
 
 def numbers(raw: pa.Array) -> Values:
@@ -107,6 +149,22 @@ def _flat(raw: pa.Array) -> pa.Array:
     if pa.types.is_floating(raw.type) and raw.type != pa.float64():
         raw = raw.cast(pa.float64())
     return raw
+
+
+def _empty(raw: pa.Array) -> np.ndarray:
+    """bool [n]: null, or the empty text."""
+    there = raw.is_valid()
+    if _is_text(raw.type):
+        raw = raw.cast(pa.binary()) if raw.type in (pa.string_view(), pa.binary_view()) else raw
+        there = pc.fill_null(pc.greater(pc.binary_length(raw), 0), False)
+    empty: np.ndarray = ~there.to_numpy(zero_copy_only=False)
+    return empty
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    t = pa.types
+    lists = (t.is_list, t.is_large_list, t.is_fixed_size_list, t.is_list_view, t.is_large_list_view)
+    return any(is_kind(kind) for is_kind in lists)
 
 
 def _is_text(kind: pa.DataType) -> bool:

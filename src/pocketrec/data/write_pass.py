@@ -9,6 +9,7 @@ import numpy as np
 from pocketrec.data.cache import CacheAbout, CacheFiles
 from pocketrec.data.dense import Moments
 from pocketrec.data.encoder import Encoder, standardise_columns
+from pocketrec.data.jagged import places_of
 from pocketrec.data.journal import Journal
 from pocketrec.data.order import RowOrder
 from pocketrec.data.ranking import Ranking, count_ids, rank_by_frequency
@@ -20,8 +21,14 @@ from pocketrec.spec.schema import Schema
 __all__ = ["WritePass"]
 
 
+# Rows whose lengths are added up at a time: 8 MB.
+_ADDED_ROWS = 1 << 20
+
+
 class WritePass:
     """Writes a cache. Memory is bounded by a block of rows and the distinct tokens of one table (4 bytes of all).
+
+    Bags take two turns: their lengths say where each begins, then their values go there, whatever the order of rows.
 
     Args:
         journal: a finished pass.
@@ -47,6 +54,7 @@ class WritePass:
         dense, positives, fits = self._dense_and_labels()
         fitted = dict(self.encoder.fitted) if self.encoder else fits
         self._write_rows(fitted, progress)
+        self._write_bags(progress)
         train, validation, test = np.diff([0, *self.order.ends]).tolist()
         self.files.finish(
             CacheAbout(
@@ -90,7 +98,11 @@ class WritePass:
         for chunk in range(self.journal.chunks):
             parts = self._parts(chunk)
             for j in fields:
-                yield self.journal.array(chunk, f"ids{j}"), parts
+                many = self.schema.categorical[j].many
+                yield (
+                    self.journal.array(chunk, f"ids{j}"),
+                    np.repeat(parts, self.journal.array(chunk, f"lengths{j}")) if many else parts,
+                )
 
     def _parts(self, chunk: int) -> np.ndarray:
         """int64 [n]: 0, 1, 2, or -1 for rows that are left out."""
@@ -127,8 +139,8 @@ class WritePass:
 
     def _write_rows(self, fitted: Mapping[str, tuple[float, float]], progress: Progress) -> None:
         n, categorical = self.order.kept, self.schema.categorical
-        ranked = [j for j, f in enumerate(categorical) if f.ids == "rank"]
-        others = [j for j, f in enumerate(categorical) if f.ids != "rank"]
+        ranked = [j for j, f in enumerate(categorical) if f.ids == "rank" and not f.many]
+        others = [j for j, f in enumerate(categorical) if f.ids != "rank" and not f.many]
         dense = self.files.create("dense", (n, len(self.schema.dense_columns)), np.float32)
         ranks = self.files.create("ranks", (n, len(ranked)), np.int32)
         ids = self.files.create("ids", (n, len(others)), np.int64)
@@ -151,6 +163,37 @@ class WritePass:
                 out[to] = self.journal.array(chunk, name)[kept]
             self.files.release([dense, ranks, ids, *maps.values()])
             progress("write", chunk + 1, self.journal.chunks)
+
+    def _write_bags(self, progress: Progress) -> None:
+        bags = [j for j, f in enumerate(self.schema.categorical) if f.many]
+        for done, j in enumerate(bags):
+            offsets = self.files.create(f"offsets-{j}", (self.order.kept + 1,), np.int64)
+            for chunk in range(self.journal.chunks):
+                positions = self.order.positions(chunk)
+                kept = positions >= 0
+                offsets[positions[kept] + 1] = self.journal.array(chunk, f"lengths{j}")[kept]
+                self.files.release([offsets])
+            self._add_up(offsets)
+            self._write_values(j, offsets)
+            progress("write", done + 1, len(bags))
+
+    def _add_up(self, offsets: np.ndarray) -> None:
+        """From lengths to offsets, in place."""
+        for start in range(1, len(offsets), _ADDED_ROWS):
+            here = slice(start, start + _ADDED_ROWS)
+            offsets[here] = offsets[start - 1] + np.cumsum(offsets[here])
+            self.files.release([offsets])
+
+    def _write_values(self, j: int, offsets: np.ndarray) -> None:
+        kind = np.int32 if self.schema.categorical[j].ids == "rank" else np.int64
+        out = self.files.create(f"bags-{j}", (int(offsets[-1]),), kind)
+        for chunk in range(self.journal.chunks):
+            positions, lengths = self.order.positions(chunk), self.journal.array(chunk, f"lengths{j}").astype(np.int64)
+            kept = positions >= 0
+            values = self._encoded(chunk, j)[np.repeat(kept, lengths)]
+            if len(values):
+                out[_slice(places_of(offsets[positions[kept]], lengths[kept]))] = values
+            self.files.release([out, offsets])
 
     def _encoded(self, chunk: int, j: int) -> np.ndarray:
         numbers = self.journal.array(chunk, f"ids{j}")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import final
 
 import numpy as np
 import torch
 
 from pocketrec.data.dataset import Dataset
+from pocketrec.data.jagged import Jagged
 from pocketrec.data.split import Part, Through
 from pocketrec.metrics import GroupMetrics, Metrics, StreamingByFrequency, StreamingMetrics
+from pocketrec.metrics.by_frequency import HEAD_COUNT
 from pocketrec.models import Model
 from pocketrec.pipeline.data import PartSource, spaces_by_table
 from pocketrec.pipeline.portions import SCORE_ROWS
+from pocketrec.spec.schema import Schema
 from pocketrec.train import Batch
 
-__all__ = ["judge"]
+__all__ = ["RarestIds", "judge"]
 
 
 def judge(
@@ -37,27 +41,77 @@ def judge(
     counts = [
         dataset.counts(f.table_name, through) if f.ids == "rank" else None for f in dataset.schema.categorical
     ]  # fmt: skip
-    groups = None if all(c is None for c in counts) else StreamingByFrequency(counts)
+    seen = RarestIds(dataset.schema, counts)
+    groups = None if all(c is None for c in counts) else StreamingByFrequency(seen.counts)
     total = StreamingMetrics()
     for batch, ranks in _batches(model, dataset, part):
         with torch.inference_mode():
-            logits = model(batch.dense, batch.ids).numpy()
+            logits = model(batch.dense, batch.ids, batch.offsets, batch.value_weights).numpy()
         labels, weights = batch.label.numpy(), None if batch.weight is None else batch.weight.numpy()
         total.update(labels, logits, weights)
         if groups is not None:
-            groups.update(labels, logits, ranks, weights)
+            groups.update(labels, logits, seen.ids(ranks), weights)
     return total.result(), {} if groups is None else groups.result()
 
 
-def _batches(model: Model, dataset: Dataset, part: Part) -> Iterator[tuple[Batch, np.ndarray]]:
-    """Batches in the id spaces that the model takes, each with its ids as the schema has them: int64 [rows, fields]."""
+@final
+class RarestIds:
+    """One id per row and field for the groups by frequency: a bag counts with its rarest id, an empty one not at all.
+
+    Groups only ask whether a count is 0 or reaches HEAD_COUNT. So the count itself, cut there, stands for the id of a
+    bag; and HEAD_COUNT, which makes no row rarer, for an empty one.
+
+    Args:
+        schema: of the rows.
+        counts: per field, int64 [ids] how often each occurs in training rows, or None to leave the field out.
+
+    Attributes:
+        counts: the same for what :meth:`ids` returns.
+    """
+
+    def __init__(self, schema: Schema, counts: Sequence[np.ndarray | None]) -> None:
+        self._of_ids = counts
+        cut = np.arange(HEAD_COUNT + 1)
+        self.counts = [cut if f.many and c is not None else c for f, c in zip(schema.categorical, counts, strict=True)]
+
+    def ids(self, batch: Batch) -> np.ndarray:
+        """int64 [rows, fields]."""
+        ids, rows = batch.ids.numpy(), len(batch.label)
+        if batch.offsets is None:
+            return ids
+        bags = Jagged(rows=rows, values=ids, offsets=batch.offsets.numpy(), weights=None)
+        out = np.zeros((rows, len(self.counts)), dtype=np.int64)
+        for j, (counts, cut) in enumerate(zip(self._of_ids, self.counts, strict=True)):
+            if counts is not None:
+                values, lengths = bags.column(j)
+                out[:, j] = values if cut is counts else _least(_times(values, counts), lengths)
+        return out
+
+
+def _times(ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """int64 [values]: how often each id occurs in training rows, HEAD_COUNT at most; ids beyond the counts never do."""
+    inside = np.minimum(ids, len(counts) - 1)
+    return np.where(ids < len(counts), np.minimum(counts[inside], HEAD_COUNT), 0)
+
+
+def _least(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """int64 [bags]: the least value of each bag, HEAD_COUNT for an empty one."""
+    out = np.full(len(lengths), HEAD_COUNT, dtype=np.int64)
+    full = lengths > 0
+    if full.any():
+        out[full] = np.minimum.reduceat(values, (np.cumsum(lengths) - lengths)[full])
+    return out
+
+
+def _batches(model: Model, dataset: Dataset, part: Part) -> Iterator[tuple[Batch, Batch]]:
+    """Batches in the id spaces that the model takes, each beside the same with its ids as the schema has them."""
     spaces = spaces_by_table(dataset.schema, model.bank.id_spaces())
     taken = _in_order(PartSource(dataset=dataset, parts=(part,), id_spaces=spaces))
     if all(spaces[f.table_name] == f.ids for f in dataset.schema.tables):
-        yield from ((batch, batch.ids.numpy()) for batch in taken)
+        yield from ((batch, batch) for batch in taken)
         return
     ranked = _in_order(PartSource(dataset=dataset, parts=(part,), id_spaces={}))
-    yield from ((batch, ranks.ids.numpy()) for batch, ranks in zip(taken, ranked, strict=True))
+    yield from zip(taken, ranked, strict=True)
 
 
 def _in_order(source: PartSource) -> Iterator[Batch]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from pocketrec.data.encoder import Encoded
+from pocketrec.data.jagged import Jagged
 
 __all__ = ["SCORE_ROWS", "portions"]
 
@@ -20,27 +21,27 @@ def portions(blocks: Iterable[Encoded]) -> Iterator[Encoded]:
     rest: Encoded | None = None
     for block in blocks:
         held = block if rest is None else _both(rest, block)
-        whole = len(held.ids) // SCORE_ROWS * SCORE_ROWS
+        whole = len(held.dense) // SCORE_ROWS * SCORE_ROWS
         for start in range(0, whole, SCORE_ROWS):
             yield _some(held, start, start + SCORE_ROWS)
-        rest = _some(held, whole, len(held.ids))
-    if rest is not None and len(rest.ids):
+        rest = _some(held, whole, len(held.dense))
+    if rest is not None and len(rest.dense):
         yield rest
 
 
 def _some(rows: Encoded, start: int, stop: int) -> Encoded:
-    return Encoded(
-        dense=rows.dense[start:stop], ids=rows.ids[start:stop],
-        label=None if rows.label is None else rows.label[start:stop],
-        weight=None if rows.weight is None else rows.weight[start:stop],
-    )  # fmt: skip
+    label = None if rows.label is None else rows.label[start:stop]
+    weight = None if rows.weight is None else rows.weight[start:stop]
+    if rows.bags is not None:
+        return Encoded.of_bags(rows.bags.cut(start, stop), dense=rows.dense[start:stop], label=label, weight=weight)
+    return Encoded(dense=rows.dense[start:stop], ids=rows.ids[start:stop], label=label, weight=weight)
 
 
 def _both(first: Encoded, second: Encoded) -> Encoded:
     labels = [rows.label for rows in (first, second) if rows.label is not None]
-    weights = [np.ones(len(r.ids), np.float32) if r.weight is None else r.weight for r in (first, second)]
-    return Encoded(
-        dense=np.concatenate([first.dense, second.dense]), ids=np.concatenate([first.ids, second.ids]),
-        label=np.concatenate(labels) if len(labels) == 2 else None,
-        weight=None if first.weight is None and second.weight is None else np.concatenate(weights),
-    )  # fmt: skip
+    weights = [np.ones(len(r.dense), np.float32) if r.weight is None else r.weight for r in (first, second)]
+    dense, label = np.concatenate([first.dense, second.dense]), np.concatenate(labels) if len(labels) == 2 else None
+    weight = None if first.weight is None and second.weight is None else np.concatenate(weights)
+    if first.bags is not None and second.bags is not None:
+        return Encoded.of_bags(Jagged.joined([first.bags, second.bags]), dense=dense, label=label, weight=weight)
+    return Encoded(dense=dense, ids=np.concatenate([first.ids, second.ids]), label=label, weight=weight)

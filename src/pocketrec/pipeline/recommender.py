@@ -131,7 +131,8 @@ class Recommender:
     def _scored(self, encoded: Iterable[Encoded]) -> Iterator[tuple[Encoded, NDArray[np.float32]]]:
         for rows in portions(encoded):
             with torch.inference_mode():
-                logits: Tensor = self.model(torch.from_numpy(rows.dense), torch.from_numpy(rows.ids))
+                inputs = (rows.dense, rows.ids, rows.offsets, rows.value_weights)
+                logits: Tensor = self.model(*(None if a is None else torch.from_numpy(a) for a in inputs))
             yield rows, logits.numpy()
 
 

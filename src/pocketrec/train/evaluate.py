@@ -44,7 +44,7 @@ def scores_of(model: Model, source: BatchSource, *, batch_size: int, precision: 
     try:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             for batch in source.batches(batch_size=batch_size, order="time", seed=0, epoch=0, start=0):
-                logits.append(model(batch.dense, batch.ids).float())
+                logits.append(model(batch.dense, batch.ids, batch.offsets, batch.value_weights).float())
                 labels.append(batch.label)
                 if batch.weight is not None:
                     weights.append(batch.weight)

@@ -17,7 +17,10 @@ class Batch(Protocol):
 
     Attributes:
         dense: float32 [rows, dense features].
-        ids: int64 [rows, tables], in the id spaces that were asked for.
+        ids: int64 [rows, fields], in the id spaces that were asked for; int64 [values] where there are offsets.
+        offsets: int64 [fields x rows + 1], where each bag begins, all rows' bags of the first field, then of the
+            second, ...; or None when every field has one id per row.
+        value_weights: float32 [values], factors of the values of bags, or None.
         label: float32 [rows], 0 or 1.
         weight: float32 [rows], or None.
     """
@@ -26,6 +29,10 @@ class Batch(Protocol):
     def dense(self) -> Tensor: ...
     @property
     def ids(self) -> Tensor: ...
+    @property
+    def offsets(self) -> Tensor | None: ...
+    @property
+    def value_weights(self) -> Tensor | None: ...
     @property
     def label(self) -> Tensor: ...
     @property

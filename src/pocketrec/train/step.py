@@ -71,7 +71,7 @@ def _gradients(
     """Loss and logits of the batch; its gradients, clipped, wait in the dense parameters and in the bank."""
     optimizer.zero_grad(set_to_none=True)
     with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
-        logits = model(batch.dense, batch.ids)
+        logits = model(batch.dense, batch.ids, batch.offsets, batch.value_weights)
     loss = loss_of(logits, batch)
     value = float(loss.detach())
     _refuse(value, "loss", batch, where)
