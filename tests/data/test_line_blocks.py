@@ -20,7 +20,7 @@ def parse(text: bytes) -> Parsed:
     return Parsed(
         table=pa.table({"a": pa.array([int(lines[i]) for i in good], pa.int64())}),
         good=np.array(good, dtype=np.int64),
-        wrong=[(i, "no digits") for i in range(len(lines)) if i not in good],
+        wrong=[(i, "no digits", lines[i].decode()) for i in range(len(lines)) if i not in good],
     )
 
 
@@ -57,7 +57,7 @@ def test_the_rows_before_a_wrong_one_are_given_before_it_is_told(tmp_path: Path)
     blocks = line_blocks(path, parse, BadRows("fail"), Place())
     first = next(blocks)
     assert (first.table["a"].to_pylist(), first.after) == ([1, 2], Place(offset=4, row=2))
-    with pytest.raises(BadRow, match="log, row 3: no digits"):
+    with pytest.raises(BadRow, match="log, row 3: no digits: 'x'"):
         next(blocks)
 
 

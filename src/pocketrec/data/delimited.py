@@ -64,17 +64,18 @@ def _split(text: bytes, form: Form, wanted: list[str]) -> Parsed:
     if not empty:
         return got
     # pyarrow makes a row of empty values of an empty line, but a row with no delimiter has too few columns.
-    wrong = [*got.wrong, *((line, f"1 columns instead of {len(form.names)}") for line in empty)]
+    few = [(line, f"1 columns instead of {len(form.names)}", None) for line in np.intersect1d(got.good, empty).tolist()]
     full = ~np.isin(got.good, empty)
-    return Parsed(table=got.table.filter(pa.array(full)), good=got.good[full], wrong=sorted(dict(wrong).items()))
+    wrong = sorted([*got.wrong, *few], key=lambda fault: fault[0])
+    return Parsed(table=got.table.filter(pa.array(full)), good=got.good[full], wrong=wrong)
 
 
 def _parsed(text: bytes, form: Form, delimiter: str, wanted: list[str]) -> Parsed:
     """As pyarrow sees it; what it refuses is cut in halves until the lines are found that it refuses."""
-    wrong: list[tuple[int, str]] = []
+    wrong: list[tuple[int, str, str | None]] = []
 
     def note(row: Any) -> str:
-        wrong.append((row.number - 1, f"{row.actual_columns} columns instead of {row.expected_columns}"))
+        wrong.append((row.number - 1, f"{row.actual_columns} columns instead of {row.expected_columns}", None))
         return "skip"
 
     quoted = form.quotes and b'"' in text
@@ -90,7 +91,7 @@ def _parsed(text: bytes, form: Form, delimiter: str, wanted: list[str]) -> Parse
         lines, table = lines - 1, table.slice(0, table.num_rows - 1)
         if lines != len(text.splitlines()):
             return _halves(text, form, delimiter, wanted, "a quote that does not end in its line")
-    good = np.setdiff1d(np.arange(lines), [line for line, _ in wrong], assume_unique=True)
+    good = np.setdiff1d(np.arange(lines), [line for line, *_ in wrong], assume_unique=True)
     return Parsed(table=table, good=good.astype(np.int64), wrong=wrong)
 
 
@@ -116,14 +117,14 @@ def _halves(text: bytes, form: Form, delimiter: str, wanted: list[str], refused:
     every = text.splitlines(keepends=True)
     if len(every) == 1:
         none = pa.table({name: pa.array([], pa.binary()) for name in wanted})
-        return Parsed(table=none, good=np.zeros(0, dtype=np.int64), wrong=[(0, refused)])
+        return Parsed(table=none, good=np.zeros(0, dtype=np.int64), wrong=[(0, refused, None)])
     halves = every[: len(every) // 2], every[len(every) // 2 :]
     first, second = (_parsed(b"".join(half), form, delimiter, wanted) for half in halves)
     lines = len(first.good) + len(first.wrong)
     return Parsed(
         table=pa.concat_tables([first.table, second.table]),
         good=np.concatenate([first.good, second.good + lines]),
-        wrong=first.wrong + [(line + lines, why) for line, why in second.wrong],
+        wrong=first.wrong + [(line + lines, why, of) for line, why, of in second.wrong],
     )
 
 

@@ -23,12 +23,12 @@ class Parsed:
     Attributes:
         table: the good lines.
         good: int64 [rows of the table], rising: the number of each of them among the lines, from 0.
-        wrong: number and fault of each other line, rising.
+        wrong: each other line, rising: its number, its fault in a few words, and the wrong text if there is one.
     """
 
     table: pa.Table
     good: np.ndarray
-    wrong: list[tuple[int, str]]
+    wrong: list[tuple[int, str, str | None]]
 
 
 Parse = Callable[[bytes], Parsed]
@@ -49,8 +49,8 @@ def line_blocks(file: Path, parse: Parse, bad: BadRows, start: Place) -> Iterato
             got = parse(text)
             if got.wrong and bad.mode == "fail":
                 yield from _rows_before(got.wrong[0][0], text, parse, place)
-            for line, why in got.wrong:
-                bad.row(str(file), place.row + line + 1, None, why)
+            for line, why, text_of_it in got.wrong:
+                bad.row(str(file), place.row + line + 1, None, why, text_of_it)
             rows = got.good + (place.row + 1)
             place = Place(offset=offset, row=place.row + len(got.good) + len(got.wrong))
             yield Block(table=got.table, rows=rows, after=place)
