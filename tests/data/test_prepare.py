@@ -26,6 +26,7 @@ from pocketrec.data.split import Split
 from pocketrec.native.hash63 import hash_tokens
 from pocketrec.spec.errors import BadFile, BadRow, OptionError
 from pocketrec.spec.schema import Field, Schema, criteo
+from pocketrec.spec.schemas import SCHEMAS
 
 WriteLog = Callable[..., Path]
 HALVES = Split(train="1/2", validation="1/4", test="1/4")
@@ -119,6 +120,18 @@ def test_the_second_call_reads_nothing(
     assert prepare(log, all_kinds, cache=tmp_path / "c", split=HALVES).path == first.path
     with pytest.raises(AssertionError, match="read again"):
         prepare(log, all_kinds, cache=tmp_path / "c", split=Split())
+
+
+def test_files_that_are_joined_to_the_log_are_in_the_key(tmp_path: Path) -> None:
+    (tmp_path / "ratings.dat").write_text("".join(f"{i % 3}::{i % 5}::{i % 5 + 1}::{i}\n" for i in range(30)))
+    (tmp_path / "movies.dat").write_text("".join(f"{i}::Film {i} (199{i})::Drama\n" for i in range(4)))
+    schema = SCHEMAS.get("movielens")
+    before = prepare(tmp_path / "ratings.dat", schema, cache=tmp_path / "c", split=Split())
+    with (tmp_path / "movies.dat").open("a") as movies:
+        movies.write("4::Film 4 (1994)::Comedy\n")
+    after = prepare(tmp_path / "ratings.dat", schema, cache=tmp_path / "c", split=Split())
+    assert len([f for f in (tmp_path / "c").iterdir() if f.is_dir() and f.suffix != ".work"]) == 2
+    assert [d.encoder().vocabularies["genres"].size for d in (before, after)] == [1, 2]
 
 
 def test_everything_that_matters_is_in_the_key(tmp_path: Path, write_log: WriteLog, all_kinds: Schema) -> None:
@@ -229,6 +242,7 @@ import os, signal, sys
 from pocketrec.data import text_blocks
 from pocketrec.data.prepare import prepare
 from pocketrec.data.split import Split
+from pocketrec.spec.schemas import SCHEMAS
 from pocketrec.spec.schema import Schema
 text_blocks.BLOCK_BYTES = 1500
 log, schema, cache, fatal = sys.argv[1:]

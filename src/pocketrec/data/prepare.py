@@ -20,6 +20,7 @@ from pocketrec.data.dataset import Dataset
 from pocketrec.data.encoder import Encoder
 from pocketrec.data.journal import Journal, sync_folder, write_durably
 from pocketrec.data.read_pass import Progress, ReadPass, silent
+from pocketrec.data.readers import READERS
 from pocketrec.data.sources import Source, source_files
 from pocketrec.data.split import Split
 from pocketrec.data.write_pass import WritePass
@@ -51,9 +52,9 @@ def prepare(
 ) -> Dataset:
     """Encode a log, or open what was encoded before.
 
-    The cache's key is made of the files' paths, sizes and times of change, the schema, the split, `bad_rows`, the
-    encoder and the cache's version; another key is another cache beside it. Two processes may ask for the same cache
-    at the same time: one makes it, the other waits.
+    The cache's key is made of the paths, sizes and times of change of the files and of those joined to them, the
+    schema, the split, `bad_rows`, the encoder and the cache's version; another key is another cache beside it. Two
+    processes may ask for the same cache at the same time: one makes it, the other waits.
 
     Args:
         source: a file, a folder of parts, or a list of files in order.
@@ -106,7 +107,9 @@ def _make(job: _Job, work: Path, final: Path) -> None:
 
 
 def _key(job: _Job) -> str:
-    stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in job.files]
+    reader = READERS.get(job.schema.format)
+    beside = [other for file in job.files for other in reader.companions(file, job.schema)]
+    stats = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for f in dict.fromkeys([*job.files, *beside])]
     parts = [CACHE_VERSION, stats, job.schema.to_json(), job.split.to_json(), job.bad_rows]
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     if job.encoder is not None:
