@@ -133,3 +133,79 @@ def test_times_may_be_written_as_in_a_calendar() -> None:
     assert time[0] - time[1] == 500_000
     with pytest.raises(BadRow, match="column t: not a time"):
         read(raw.set_column(0, "t", pa.array(["2014-10-21", "soon"])), schema=schema)
+
+
+BAGS = Schema(
+    fields=(
+        Field(name="x", kind="categorical", tokens="hex", many=True),
+        Field(name="t", kind="categorical", many=True, separator=";", max_values=2),
+        Field(name="p", kind="categorical", ids="plain", rows=10, many=True),
+        Field(name="h", kind="categorical", ids="hash63"),
+    )
+)
+
+
+def test_bags_have_tokens_or_ids_and_lengths() -> None:
+    raw = pa.table({"x": ["a|b0", "", "a"], "t": [None, "u;v;w", "u"], "p": ["3|9", "0", ""], "h": ["1", "", "2"]})
+    got, _ = read(raw, schema=BAGS)
+    assert {name: lengths.tolist() for name, lengths in got.lengths.items()} == {
+        "x": [2, 0, 1], "t": [0, 2, 1], "p": [2, 1, 0],
+    }  # fmt: skip
+    assert got.tokens["x"].row_hashes.tolist() == hash_tokens(pa.array(["a", "b0", "a"])).tolist()
+    assert got.tokens["t"].row_hashes.tolist() == hash_tokens(pa.array(["u", "v", "u"])).tolist()
+    assert got.plain["p"].tolist() == [3, 9, 0]
+    assert got.tokens["t"].missing == -1
+    assert len(got.tokens["h"].codes) == 3
+    as_lists = pa.table({"x": [["a", "b0"], None, ["a"]], "t": [[], ["u", "v", "w"], ["u"]], "p": [[3, 9], [0], []]})
+    again, _ = read(as_lists.append_column("h", raw["h"]), schema=BAGS)
+    for name in ("x", "t"):
+        assert again.tokens[name].row_hashes.tolist() == got.tokens[name].row_hashes.tolist()
+    assert again.plain["p"].tolist() == got.plain["p"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("x", "a|xyz|zz", "not a hexadecimal token: 'xyz'"),
+        ("x", ["a", "0" * 17], "not a hexadecimal token"),
+        ("p", "1|10", "not an id from 0 to 9: '10'"),
+        ("p", "1|-2", "not an id from 0 to 9: '-2'"),
+        ("p", "1|two", "not a whole number: 'two'"),
+        ("t", b"\xff", "not tokens"),
+        ("t", [["a"]], "not a token"),
+        ("t", [1.5], "not a token"),
+    ],
+)
+def test_a_wrong_token_of_a_bag_is_a_fault_of_its_row(column: str, value: Any, said: str) -> None:
+    good: dict[str, list[Any]] = {"x": ["a"] * 4, "t": ["u"] * 4, "p": ["1"] * 4, "h": ["1"] * 4}
+    plain = [value, None, value] if isinstance(value, (list, bytes)) else ["", value, value]
+    raw = pa.table({**good, column: [None, *plain]})
+    first = 102 if isinstance(value, (list, bytes)) else 103
+    with pytest.raises(BadRow, match=f"^log, row {first}, column {column}: {said}"):
+        read(raw, schema=BAGS)
+    got, bad = read(raw, "skip", schema=BAGS)
+    assert (got.n, sum(bad.counts.values())) == (2, 2)
+    assert {name: len(lengths) for name, lengths in got.lengths.items()} == {"x": 2, "t": 2, "p": 2}
+
+
+def test_what_max_values_drops_is_not_looked_at() -> None:
+    schema = Schema(fields=(Field(name="x", kind="categorical", tokens="hex", many=True, max_values=1),))
+    assert read(pa.table({"x": ["a|xyz"]}), schema=schema)[0].lengths["x"].tolist() == [1]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.float64(), pa.int8()])
+def test_a_label_with_a_threshold_is_one_from_there_on(kind: pa.DataType) -> None:
+    schema = Schema(fields=(Field(name="y", kind="label", threshold=4), Field(name="d", kind="dense")))
+    raw = pa.table({"y": pa.array(["1", "4", "5", "-3"]).cast(kind), "d": ["1"] * 4})
+    label = read(raw, schema=schema)[0].label
+    assert label is not None
+    assert (label.tolist(), label.dtype) == ([0.0, 1.0, 1.0, 0.0], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("", "label missing"), ("nan", "label not a finite number"), ("x", "not a")]
+)
+def test_a_threshold_needs_numbers(text: str, said: str) -> None:
+    schema = Schema(fields=(Field(name="y", kind="label", threshold=3.5), Field(name="d", kind="dense")))
+    with pytest.raises(BadRow, match=f"row 102, column y: {said}"):
+        read(pa.table({"y": ["4", text], "d": ["1", "1"]}), schema=schema)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocketrec.data.values import integers, moments_in_time, numbers, tokens
+from pocketrec.data.values import bags, integers, moments_in_time, numbers, tokens
 
 TEXTS = [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary()]
 
@@ -130,3 +130,65 @@ def test_long_text_that_is_no_number_costs_no_more_than_its_length() -> None:
     # A pattern that tries every way to cut the digits needs hours for these.
     got = numbers(pa.array(["1" * 300_000 + "x", "1." + "1" * 300_000 + "x", "2"]))
     assert got.wrong.tolist() == [True, True, False]
+
+
+BAGS: list[list[str | None] | None] = [["a", "b", "a"], None, [], ["", "c", None], ["d"]]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [*(pa.list_(t) for t in TEXTS), pa.large_list(pa.string()), pa.list_view(pa.string()), pa.list_(pa.string())],
+)
+def test_lists_of_every_kind_are_bags(kind: pa.DataType) -> None:
+    binary = "binary" in str(kind)
+    rows = [bag and [t.encode() if binary and t is not None else t for t in bag] for bag in BAGS]
+    got = bags(pa.array(rows, kind), "|", None)
+    assert [t.decode() if isinstance(t, bytes) else t for t in got.tokens.to_pylist()] == ["a", "b", "a", "c", "d"]
+    assert (got.lengths.tolist(), got.wrong.any()) == ([3, 0, 0, 1, 1], False)
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_texts_with_separators_are_bags(kind: pa.DataType) -> None:
+    raw = pa.array(["a||b", "", None, "||", "c"], pa.string()).cast(kind)
+    got = bags(raw.slice(0), "|", None)
+    assert (got.tokens.to_pylist(), got.lengths.tolist()) == (["a", "b", "c"], [2, 0, 0, 0, 1])
+    assert bags(raw.slice(3), "|", None).lengths.tolist() == [0, 1]
+    assert bags(pa.array(["a, b,, c"]), ", ", None).tokens.to_pylist() == ["a", "b,", "c"]
+    assert (
+        bags(raw.dictionary_encode() if kind != pa.string_view() else raw, "|", None).lengths.tolist()
+        == got.lengths.tolist()
+    )
+
+
+@pytest.mark.parametrize(("most", "left"), [(1, ["a", "c"]), (2, ["a", "b", "c"]), (9, ["a", "b", "d", "c"])])
+def test_of_longer_bags_the_first_tokens_are_left(most: int, left: list[str]) -> None:
+    for raw in (pa.array(["a||b|d", "", "c"]), pa.array([["a", "", "b", "d"], [], [None, "c"]])):
+        got = bags(raw, "|", most)
+        assert got.tokens.to_pylist() == left
+        assert got.lengths.tolist() == [min(most, 3), 0, 1]
+
+
+def test_a_single_value_is_a_bag_of_one() -> None:
+    assert bags(pa.array([7, None, 7]), "|", None).lengths.tolist() == [1, 0, 1]
+    assert bags(pa.nulls(2), "|", None).lengths.tolist() == [0, 0]
+    fixed = pa.FixedSizeListArray.from_arrays(pa.array([1, 2, 3, None]), 2)
+    assert (bags(fixed, "|", None).tokens.to_pylist(), bags(fixed, "|", 9).lengths.tolist()) == ([1, 2, 3], [2, 1])
+
+
+def test_broken_utf8_makes_no_bag() -> None:
+    got = bags(pa.array([b"a|b", b"\xff|c"], pa.binary()), "|", None)
+    assert (got.wrong.tolist(), got.lengths.tolist()) == ([False, True], [2, 0])
+
+
+@given(
+    st.lists(
+        st.none() | st.lists(st.text(st.characters(exclude_characters="|", codec="utf-8")), max_size=4), max_size=6
+    )
+)
+def test_a_list_and_its_text_are_the_same_bag(rows: list[list[str] | None]) -> None:
+    texts = pa.array([None if bag is None else "|".join(bag) for bag in rows], pa.string())
+    one, two = bags(texts, "|", 3), bags(pa.array(rows, pa.list_(pa.string())), "|", 3)
+    assert (
+        one.tokens.to_pylist() == two.tokens.to_pylist() == [t for bag in rows for t in [t for t in bag or [] if t][:3]]
+    )
+    assert one.lengths.tolist() == two.lengths.tolist()

@@ -15,6 +15,7 @@ __all__ = ["Bags", "Values", "bags", "integers", "moments_in_time", "numbers", "
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _INTEGER = re.compile(r"[+-]?\d+")
+_VIEWS = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +147,8 @@ def tokens(raw: pa.Array) -> tuple[pa.DictionaryArray, np.ndarray]:
 def _flat(raw: pa.Array) -> pa.Array:
     if pa.types.is_dictionary(raw.type):
         raw = raw.dictionary_decode()
+    if raw.type in _VIEWS:  # pyarrow takes no elements out of them yet
+        raw = raw.cast(_VIEWS[raw.type])
     if pa.types.is_floating(raw.type) and raw.type != pa.float64():
         raw = raw.cast(pa.float64())
     return raw
@@ -155,7 +158,6 @@ def _empty(raw: pa.Array) -> np.ndarray:
     """bool [n]: null, or the empty text."""
     there = raw.is_valid()
     if _is_text(raw.type):
-        raw = raw.cast(pa.binary()) if raw.type in (pa.string_view(), pa.binary_view()) else raw
         there = pc.fill_null(pc.greater(pc.binary_length(raw), 0), False)
     empty: np.ndarray = ~there.to_numpy(zero_copy_only=False)
     return empty
