@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from pocketrec.data import batches as module
 from pocketrec.data import shuffle
 from pocketrec.data.batches import Batch, Order, Stored, batches, order_of
+from pocketrec.data.statistics import MISSING_HASH
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.table import IdSpace
 
@@ -132,3 +135,21 @@ def test_no_rows_no_batches() -> None:
 def test_an_unknown_order_is_refused() -> None:
     with pytest.raises(OptionError, match="'time' or 'shuffle', got 'random'"):
         order_of("random", 5, seed=0, epoch=0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("order", ["time", "shuffle"])
+@pytest.mark.parametrize("field", [0, 1])
+def test_a_batch_says_whose_rows_they_are_in_whatever_space_ids_are_wanted(order: Order, field: int) -> None:
+    held = replace(stored(), user=field)
+    held.tokens[0][5] = MISSING_HASH  # type: ignore[index]
+    for spaces in (SPACES, ("hash63", "plain", "hash63")):
+        windows = order_of(order, SPAN[1] - SPAN[0], seed=1, epoch=0)
+        for batch in batches(held, SPAN, spaces, batch_size=64, windows=windows, start=0):  # type: ignore[arg-type]
+            rows = batch.dense[:, 0].long()
+            assert batch.user is not None
+            if field == 1:  # an id of its own, taken as it is
+                assert torch.equal(batch.user, rows + 2**40)
+            else:  # ranks: the hash of the token, and -1 for the missing one
+                ranks = rows % 7
+                assert torch.equal(batch.user, torch.where(ranks == 5, -1, ranks * 1_000_003))
+    assert all(batch.user is None for batch in epoch())

@@ -15,6 +15,7 @@ def encoded(first: int, count: int, *, label: bool = True, weight: bool = True) 
     return Encoded(
         dense=rows[:, None].astype(np.float32), ids=np.stack([rows, rows * 2], axis=1),
         label=(rows % 2).astype(np.float32) if label else None, weight=rows.astype(np.float32) if weight else None,
+        user=rows * 3,
     )  # fmt: skip
 
 
@@ -29,7 +30,7 @@ def test_portions_do_not_depend_on_the_blocks(cuts: list[int]) -> None:
     found = list(portions(encoded(int(a), n) for a, n in zip(starts, cuts, strict=False)))
     assert [len(p.ids) for p in found] == [4, 4, 2]
     whole = encoded(0, 10)
-    for name in ("dense", "ids", "label", "weight"):
+    for name in ("dense", "ids", "label", "weight", "user"):
         np.testing.assert_array_equal(np.concatenate([getattr(p, name) for p in found]), getattr(whole, name))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pocketrec.compress import METHODS, join, size
+from pocketrec.metrics.early_warnings import early_warnings
 from pocketrec.pipeline.summary import table_bytes
 from pocketrec.spec.result import Result
 from pocketrec.spec.table import TableSpec
@@ -55,3 +56,6 @@ def test_the_line_survives_json(runs: Callable[..., Any]) -> None:
     assert Result.from_json_line(result.to_json_line()) == result
     assert result.train_bytes > result.promised_bytes
     assert result.dense_bytes > 0
+    assert result.progressive is not None
+    assert result.progressive.rows == 960
+    assert result.warnings == tuple(warning.text for warning in early_warnings(result))

@@ -38,10 +38,12 @@ class Rows:
     weight: Tensor | None = None
     offsets: Tensor | None = None
     value_weights: Tensor | None = None
+    user: Tensor | None = None
 
     def pick(self, places: Tensor) -> Rows:
         weight = None if self.weight is None else self.weight[places]
-        return Rows(dense=self.dense[places], ids=self.ids[places], label=self.label[places], weight=weight)
+        user = None if self.user is None else self.user[places]
+        return Rows(dense=self.dense[places], ids=self.ids[places], label=self.label[places], weight=weight, user=user)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

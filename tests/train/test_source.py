@@ -14,7 +14,7 @@ def named(protocol: type) -> set[str]:
 
 
 def test_a_batch_is_tensors() -> None:
-    assert named(source.Batch) == {"dense", "ids", "offsets", "value_weights", "label", "weight"}
+    assert named(source.Batch) == {"dense", "ids", "offsets", "value_weights", "label", "weight", "user"}
 
 
 def test_the_pipeline_and_the_tests_give_what_is_asked(planted: ModuleType) -> None:

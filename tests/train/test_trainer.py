@@ -218,6 +218,42 @@ def test_validation_rows_are_weighted(planted: ModuleType) -> None:
     assert outcome.history[0]["auc_standard_error"] == error > auc_standard_error(found.labels, found.logits)
 
 
+def with_users(given: Any) -> Any:
+    """Rows of 60 users, each in turn."""
+    parts = (given.train, given.validation)
+    sources = [replace(s, rows=replace(s.rows, user=torch.arange(len(s.rows.label)) % 60)) for s in parts]
+    return replace(given, train=sources[0], validation=sources[1])
+
+
+def test_gauc_chooses_the_epoch_where_rows_have_users(planted: ModuleType) -> None:
+    sized = planted.sizing(optimizer=OptimizerSpec(lr=0.5))
+    chosen = {}
+    for by in ("auc", "gauc"):
+        given = with_users(planted.data(150, 200))
+        outcome = planted.trainer(sized, given, config={**OVERFITTING, "choose_by": by}).run()
+        assert outcome.best_epoch == int(np.argmax([e[by] for e in outcome.history])) + 1
+        chosen[by] = outcome.best_epoch
+        assert outcome.validation is not None
+        assert outcome.validation.gauc == outcome.history[outcome.best_epoch - 1]["gauc"]
+        found = scores_of(outcome.model, given.validation, batch_size=128)
+        again = evaluate(found.labels, found.logits, found.weights, found.users)
+        assert again.gauc == pytest.approx(outcome.validation.gauc, abs=1e-12)
+    assert chosen["auc"] != chosen["gauc"]
+
+
+def test_without_a_user_of_both_classes_auc_chooses(planted: ModuleType) -> None:
+    given = with_users(planted.data(150, 60))
+    given.validation.rows.user.copy_(torch.arange(60))
+    outcome = planted.trainer(given=given, config={"epochs": 3, "patience": None, "choose_by": "gauc"}).run()
+    assert [e["gauc"] for e in outcome.history] == [None] * 3
+    assert outcome.best_epoch == int(np.argmax([e["auc"] for e in outcome.history])) + 1
+
+
+def test_gauc_without_users_is_refused(planted: ModuleType) -> None:
+    with pytest.raises(TrainingError, match="choose_by is gauc, and the rows have no users"):
+        planted.trainer(config={"choose_by": "gauc"}).run()
+
+
 # -- errors --------------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ import torch
 
 from pocketrec.data.jagged import Jagged, places_of
 from pocketrec.data.shuffle import Shuffle
+from pocketrec.data.users import user_keys
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.table import IdSpace
 
@@ -36,6 +37,8 @@ class Batch:
         rows: its first and last + 1 place in the epoch's order.
         offsets: int64 [F x b + 1], where each bag begins, or None without fields of bags.
         value_weights: float32 [values], factors of the values of bags; None where no bag is averaged.
+        user: int64 [b], whose row each is: the hash63 of the raw token or the plain id, -1 where it is missing; None
+            where the schema names no user.
     """
 
     dense: torch.Tensor
@@ -46,6 +49,7 @@ class Batch:
     rows: tuple[int, int]
     offsets: torch.Tensor | None = None
     value_weights: torch.Tensor | None = None
+    user: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,6 +88,7 @@ class Stored:
         tokens: per categorical field, hash63 by rank, for fields of ranks.
         bags: per categorical field, its bags, or None where it has one token per row; () when all have.
         mean: per categorical field, whether its bags are averaged.
+        user: number of the categorical field that says whose row it is, or None.
     """
 
     dense: np.ndarray
@@ -95,6 +100,7 @@ class Stored:
     tokens: Sequence[np.ndarray | None]
     bags: Sequence[StoredBags | None] = ()
     mean: Sequence[bool] = ()
+    user: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,6 +113,7 @@ class Rows:
         label: float32 [n], or empty.
         weight: float32 [n], or None.
         bags: the ids of all fields, where the schema has fields of bags.
+        user: int64 [n], or None.
     """
 
     dense: torch.Tensor
@@ -114,6 +121,7 @@ class Rows:
     label: torch.Tensor
     weight: torch.Tensor | None
     bags: Jagged | None = None
+    user: torch.Tensor | None = None
 
     def cut(self, start: int, stop: int) -> Rows:
         """Views of some of them."""
@@ -121,6 +129,7 @@ class Rows:
         return Rows(
             dense=self.dense[start:stop], ids=self.ids[start:stop], label=self.label[start:stop], weight=weight,
             bags=None if self.bags is None else self.bags.cut(start, stop),
+            user=None if self.user is None else self.user[start:stop],
         )  # fmt: skip
 
     @staticmethod
@@ -130,12 +139,14 @@ class Rows:
             return parts[0]
         weights = [part.weight for part in parts if part.weight is not None]
         bags = [part.bags for part in parts if part.bags is not None]
+        users = [part.user for part in parts if part.user is not None]
         return Rows(
             dense=torch.cat([part.dense for part in parts]),
             ids=torch.cat([part.ids for part in parts]),
             label=torch.cat([part.label for part in parts]),
             weight=torch.cat(weights) if weights else None,
             bags=Jagged.joined(bags) if bags else None,
+            user=torch.cat(users) if users else None,
         )
 
     def batch(self, index: int, places: tuple[int, int]) -> Batch:
@@ -145,7 +156,7 @@ class Rows:
         factors = None if bags is None or bags.weights is None else torch.from_numpy(bags.weights)
         return Batch(
             dense=self.dense, ids=self.ids if bags is None else torch.from_numpy(bags.values), label=self.label,
-            weight=self.weight, index=index, rows=places, offsets=offsets, value_weights=factors,
+            weight=self.weight, index=index, rows=places, offsets=offsets, value_weights=factors, user=self.user,
         )  # fmt: skip
 
 
@@ -234,6 +245,7 @@ def _take(stored: Stored, first: int, rows: np.ndarray | slice, spaces: Sequence
         label=torch.from_numpy(_rows(stored.label, at)) if stored.label is not None else torch.empty(0),
         weight=torch.from_numpy(_rows(stored.weight, at)) if stored.weight is not None else None,
         bags=_bags(stored, at, spaces) if stored.bags else None,
+        user=None if stored.user is None else torch.from_numpy(_users(stored, at, stored.user)),
     )
 
 
@@ -261,6 +273,13 @@ def _bags(stored: Stored, at: np.ndarray | slice, spaces: Sequence[IdSpace]) -> 
             values, lengths = bags.take(at)
             columns.append((_in_space(values, space, stored.tokens[j]), lengths))
     return Jagged.of(columns, stored.mean, len(ranks))
+
+
+def _users(stored: Stored, at: np.ndarray | slice, field: int) -> np.ndarray:
+    ranked, column = stored.columns[field]
+    ids = (stored.ranks if ranked else stored.ids)[at, column]
+    # plain ids are far below any hash that could be taken for the missing one
+    return user_keys(_in_space(ids, "hash63", stored.tokens[field]))
 
 
 def _in_space(ids: np.ndarray, space: IdSpace, tokens: np.ndarray | None) -> np.ndarray:

@@ -235,6 +235,7 @@ class Dataset:
             tokens=[tokens.get(f.table_name) for f in categorical],
             bags=[self._bags(j, f) if f.many else None for j, f in enumerate(categorical)] if self.schema.bags else (),
             mean=[f.many and f.pool == "mean" for f in categorical],
+            user=next((j for j, f in enumerate(categorical) if f.name == self.schema.user), None),
         )
 
     def _bags(self, j: int, field: Field) -> StoredBags:

@@ -14,6 +14,7 @@ from pocketrec.data.dense import standardise, transformed
 from pocketrec.data.frames import as_table
 from pocketrec.data.id_spaces import resolve_spaces
 from pocketrec.data.jagged import Jagged
+from pocketrec.data.users import user_keys
 from pocketrec.data.vocabulary import Vocabulary
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.schema import Field, Schema
@@ -34,6 +35,8 @@ class Encoded:
         weight: float32 [n], or None.
         offsets: int64 [F x n + 1], where each bag begins, or None without fields of bags.
         value_weights: float32 [values], factors of the values of bags; None where no bag is averaged.
+        user: int64 [n], whose row each is: the hash63 of the raw token or the plain id, -1 where it is missing; None
+            where the schema names no user.
     """
 
     dense: np.ndarray
@@ -42,15 +45,18 @@ class Encoded:
     weight: np.ndarray | None
     offsets: np.ndarray | None = None
     value_weights: np.ndarray | None = None
+    user: np.ndarray | None = None
 
     @staticmethod
     def of_bags(
-        bags: Jagged, *, dense: np.ndarray, label: np.ndarray | None, weight: np.ndarray | None
+        bags: Jagged, *, dense: np.ndarray, label: np.ndarray | None, weight: np.ndarray | None,
+        user: np.ndarray | None = None,
     ) -> Encoded:  # fmt: skip
         """Rows whose ids are bags."""
         return Encoded(
-            dense=dense, ids=bags.values, label=label, weight=weight, offsets=bags.offsets, value_weights=bags.weights
-        )
+            dense=dense, ids=bags.values, label=label, weight=weight, offsets=bags.offsets, value_weights=bags.weights,
+            user=user,
+        )  # fmt: skip
 
     @property
     def bags(self) -> Jagged | None:
@@ -101,14 +107,21 @@ class Encoder:
         fields = list(zip(self.schema.categorical, self._spaces(id_spaces), strict=True))
         dense = transformed(columns.dense, self.schema, columns.n)
         standardise_columns(dense, self.schema, self.fitted)
+        user = self._users(columns)
         if self.schema.bags:
             ids = [(self._ids(columns, f, space), columns.lengths.get(f.name)) for f, space in fields]
             bags = Jagged.of(ids, [f.many and f.pool == "mean" for f, _ in fields], columns.n)
-            return Encoded.of_bags(bags, dense=dense, label=columns.label, weight=columns.weight)
+            return Encoded.of_bags(bags, dense=dense, label=columns.label, weight=columns.weight, user=user)
         table = np.empty((columns.n, len(fields)), dtype=np.int64)
         for j, (f, space) in enumerate(fields):
             table[:, j] = self._ids(columns, f, space)
-        return Encoded(dense=dense, ids=table, label=columns.label, weight=columns.weight)
+        return Encoded(dense=dense, ids=table, label=columns.label, weight=columns.weight, user=user)
+
+    def _users(self, columns: Columns) -> np.ndarray | None:
+        name = self.schema.user
+        if name is None or name in columns.plain:
+            return None if name is None else columns.plain[name]
+        return user_keys(columns.tokens[name].row_hashes)
 
     def _ids(self, columns: Columns, field: Field, space: IdSpace) -> np.ndarray:
         """int64 [n], or [values] of a field of bags."""

@@ -48,7 +48,7 @@ def judge(
         with torch.inference_mode():
             logits = model(batch.dense, batch.ids, batch.offsets, batch.value_weights).numpy()
         labels, weights = batch.label.numpy(), None if batch.weight is None else batch.weight.numpy()
-        total.update(labels, logits, weights)
+        total.update(labels, logits, weights, None if batch.user is None else batch.user.numpy())
         if groups is not None:
             groups.update(labels, logits, seen.ids(ranks), weights)
     return total.result(), {} if groups is None else groups.result()

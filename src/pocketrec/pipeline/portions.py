@@ -32,9 +32,10 @@ def portions(blocks: Iterable[Encoded]) -> Iterator[Encoded]:
 def _some(rows: Encoded, start: int, stop: int) -> Encoded:
     label = None if rows.label is None else rows.label[start:stop]
     weight = None if rows.weight is None else rows.weight[start:stop]
+    user, dense = None if rows.user is None else rows.user[start:stop], rows.dense[start:stop]
     if rows.bags is not None:
-        return Encoded.of_bags(rows.bags.cut(start, stop), dense=rows.dense[start:stop], label=label, weight=weight)
-    return Encoded(dense=rows.dense[start:stop], ids=rows.ids[start:stop], label=label, weight=weight)
+        return Encoded.of_bags(rows.bags.cut(start, stop), dense=dense, label=label, weight=weight, user=user)
+    return Encoded(dense=dense, ids=rows.ids[start:stop], label=label, weight=weight, user=user)
 
 
 def _both(first: Encoded, second: Encoded) -> Encoded:
@@ -42,6 +43,9 @@ def _both(first: Encoded, second: Encoded) -> Encoded:
     weights = [np.ones(len(r.dense), np.float32) if r.weight is None else r.weight for r in (first, second)]
     dense, label = np.concatenate([first.dense, second.dense]), np.concatenate(labels) if len(labels) == 2 else None
     weight = None if first.weight is None and second.weight is None else np.concatenate(weights)
+    users = [rows.user for rows in (first, second) if rows.user is not None]
+    user = np.concatenate(users) if len(users) == 2 else None
     if first.bags is not None and second.bags is not None:
-        return Encoded.of_bags(Jagged.joined([first.bags, second.bags]), dense=dense, label=label, weight=weight)
-    return Encoded(dense=dense, ids=np.concatenate([first.ids, second.ids]), label=label, weight=weight)
+        bags = Jagged.joined([first.bags, second.bags])
+        return Encoded.of_bags(bags, dense=dense, label=label, weight=weight, user=user)
+    return Encoded(dense=dense, ids=np.concatenate([first.ids, second.ids]), label=label, weight=weight, user=user)

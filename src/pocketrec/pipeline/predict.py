@@ -68,7 +68,7 @@ def evaluate_files(
     forms = [only(schema, INPUTS | {"label", "weight"}), only(schema, INPUTS | {"label"})]
     for rows, logits in recommender.score_blocks(_blocks(files, schema, forms, bad)):
         assert rows.label is not None, "every form has the label"
-        metrics.update(rows.label, logits, rows.weight)
+        metrics.update(rows.label, logits, rows.weight, rows.user)
     return metrics.result(), bad.counts
 
 

@@ -27,13 +27,17 @@ def check_schema(config: RunConfig, schema: Schema) -> None:
     """Refuse before any data is read what cannot be trained on this schema, or not by this method.
 
     Raises:
-        OptionError: no label, no categorical field, or ids that the method does not take. BudgetTextError: a relative
-            budget and a table whose rows nobody knows.
+        OptionError: no label, no categorical field, ids that the method does not take, or an epoch to be chosen within
+            users that the schema does not name. BudgetTextError: a relative budget and a table whose rows nobody knows.
     """
     if schema.label is None:
         raise OptionError("The schema has no field of kind label, and training learns from labels.")
     if not schema.tables:
         raise OptionError("The schema has no categorical field, so there are no tables to store.")
+    if config.train.choose_by == "gauc" and schema.user is None:
+        raise OptionError(
+            "train.choose_by is gauc, and the schema does not say which field is the user. Name it: user."
+        )
     taken = of(config.method, config.options).traits.ids
     for f in schema.tables:
         if f.ids not in taken:

@@ -13,7 +13,7 @@ __all__ = ["TrainConfig"]
 DenseOptimizer = Literal["adam", "adagrad", "sgd"]
 Precision = Literal["float32", "bfloat16"]
 Order = Literal["shuffle", "time"]
-ChooseBy = Literal["auc", "logloss"]
+ChooseBy = Literal["auc", "gauc", "logloss"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,8 @@ class TrainConfig:
         clip_norm: largest L2 norm of all gradients of a step together, nets and rows; None does not clip.
         patience: epochs of the last stage without a better validation figure after which training ends; None trains
             all epochs.
-        choose_by: what the best epoch is chosen by, on validation rows (log-loss where they are of one class).
+        choose_by: what the best epoch is chosen by, on validation rows: ``auc``, ``gauc`` (AUC within users; AUC where
+            no user has rows of both classes) or ``logloss`` (also where all rows are of one class).
         checkpoint_steps: steps between checkpoints; one is also made at the end of every epoch.
         evaluation_batch_size: rows per step where nothing is learned.
     """

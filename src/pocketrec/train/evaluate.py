@@ -22,11 +22,13 @@ class Scores:
         labels: float32 [rows], 0 or 1.
         logits: float32 [rows].
         weights: float32 [rows], or None when every row counts once.
+        users: int64 [rows], whose row each is (negative: nobody's), or None when the rows have no users.
     """
 
     labels: NDArray[np.float32]
     logits: NDArray[np.float32]
     weights: NDArray[np.float32] | None
+    users: NDArray[np.int64] | None = None
 
 
 def scores_of(model: Model, source: BatchSource, *, batch_size: int, precision: str = "float32") -> Scores:
@@ -34,13 +36,13 @@ def scores_of(model: Model, source: BatchSource, *, batch_size: int, precision: 
 
     Args:
         model: nothing of it changes.
-        source: the rows; 12 bytes of memory are taken per row.
+        source: the rows; 12 bytes of memory are taken per row, 20 where rows have users.
         batch_size: rows at a time.
         precision: ``float32``, or ``bfloat16`` for the products of the dense nets.
     """
     was_training = model.training
     model.eval()
-    labels, logits, weights = [torch.zeros(0)], [torch.zeros(0)], []
+    labels, logits, weights, users = [torch.zeros(0)], [torch.zeros(0)], [], []
     try:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             for batch in source.batches(batch_size=batch_size, order="time", seed=0, epoch=0, start=0):
@@ -48,11 +50,13 @@ def scores_of(model: Model, source: BatchSource, *, batch_size: int, precision: 
                 labels.append(batch.label)
                 if batch.weight is not None:
                     weights.append(batch.weight)
+                if batch.user is not None:
+                    users.append(batch.user)
     finally:
         model.train(was_training)
     return Scores(
         labels=torch.cat(labels).numpy(), logits=torch.cat(logits).numpy(),
-        weights=torch.cat(weights).numpy() if weights else None,
+        weights=torch.cat(weights).numpy() if weights else None, users=torch.cat(users).numpy() if users else None,
     )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ class Batch(Protocol):
         offsets: int64 [fields x rows + 1], where each bag begins, all rows' bags of the first field, then of the
             second, ...; or None when every field has one id per row.
         value_weights: float32 [values], factors of the values of bags, or None.
+        user: int64 [rows], a number that tells users apart (negative: nobody), or None.
         label: float32 [rows], 0 or 1.
         weight: float32 [rows], or None.
     """
@@ -33,6 +34,8 @@ class Batch(Protocol):
     def offsets(self) -> Tensor | None: ...
     @property
     def value_weights(self) -> Tensor | None: ...
+    @property
+    def user(self) -> Tensor | None: ...
     @property
     def label(self) -> Tensor: ...
     @property

@@ -231,6 +231,8 @@ class Trainer:
         if validation is not None:
             metrics, error = self._validate(stage, validation)
             entry.update(auc=metrics.auc, auc_standard_error=error, logloss=metrics.logloss)
+            if metrics.gauc_users is not None:
+                entry["gauc"] = metrics.gauc
         state.history.append(entry)
         state.next_epoch()
         if metrics is not None and self._in_last_stage():
@@ -245,18 +247,20 @@ class Trainer:
             self.model, validation, batch_size=config.evaluation_batch_size, precision=config.precision
         )  # fmt: skip
         try:
-            metrics = evaluate(found.labels, found.logits, found.weights)
+            metrics = evaluate(found.labels, found.logits, found.weights, found.users)
         except NotFinite as wrong:
             raise NotFinite(
                 f"Stage {stage.name}, epoch {self.state.epoch + 1}, validation: {wrong} "
                 "The weights have grown too large: lower the learning rates, or set clip_norm."
             ) from wrong
+        if config.choose_by == "gauc" and metrics.gauc_users is None:
+            raise TrainingError("choose_by is gauc, and the rows have no users. Name the schema's user field.")
         return metrics, auc_standard_error(found.labels, found.logits, found.weights)
 
     def _judge(self, metrics: Metrics) -> None:
-        # with one class only there is no AUC; log-loss can always be compared
-        by_auc = self.config.choose_by == "auc" and metrics.auc is not None
-        value = float(metrics.auc or 0.0) if by_auc else -metrics.logloss
+        # which of them there are is a matter of the rows, so that all epochs are compared by the same one
+        wanted = {"gauc": (metrics.gauc, metrics.auc), "auc": (metrics.auc,), "logloss": ()}[self.config.choose_by]
+        value = next((area for area in wanted if area is not None), -metrics.logloss)
         if self.state.best_epoch and value <= self.state.best_value:
             return
         self.state.best_epoch, self.state.best_value = self.state.epoch, value
