@@ -64,7 +64,11 @@ def _paragraphs(text: str) -> str:
 for _module in sorted(pkgutil.iter_modules(__path__), key=lambda m: m.name):
     if not _module.name.startswith("_"):
         _found = importlib.import_module(f"{__name__}.{_module.name}")
-        app.command(_module.name, help=_paragraphs(_found.__doc__ or ""))(_found.command)
+        _help = _paragraphs(_found.__doc__ or "")
+        if isinstance(_found.command, typer.Typer):  # a word with commands of its own
+            app.add_typer(_found.command, name=_module.name, help=_help)
+        else:
+            app.command(_module.name, help=_help)(_found.command)
 
 
 def main() -> None:

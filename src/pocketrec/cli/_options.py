@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from pocketrec.cli import _complete
 from pocketrec.spec.errors import OptionError
 
 __all__ = ["BadRows", "Cache", "Json", "Option", "Quiet", "Storage", "method_options", "pairs"]
@@ -20,11 +21,13 @@ Cache = Annotated[
 BadRows = Annotated[
     str | None,
     typer.Option("--bad-rows", help="fail at the first row that cannot be read, or skip and count such rows.",
-                 show_default="fail"),
+                 show_default="fail", autocompletion=_complete.bad_rows),
 ]  # fmt: skip
 Storage = Annotated[
-    str | None, typer.Option("--storage", help="float32, float16, bfloat16 or int8.", show_default="float32")
-]
+    str | None,
+    typer.Option("--storage", help="float32, float16, bfloat16 or int8.", show_default="float32",
+                 autocompletion=_complete.storages),
+]  # fmt: skip
 Option = Annotated[
     list[str] | None, typer.Option("--option", "-o", help="An option of the method, key=value (such as block=8).")
 ]

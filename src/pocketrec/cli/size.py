@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pocketrec.cli import _complete
 from pocketrec.cli._options import Json, Option, Storage, method_options
 from pocketrec.cli._output import say, say_json, table
 from pocketrec.spec.budget import dense_float32_bytes
@@ -33,16 +34,24 @@ def command(
             "--budget",
             "-b",
             help="Ceiling: 64MiB, 16x (times smaller than float32 tables) or 5% of them; several are allowed.",
+            autocompletion=_complete.budgets,
         ),
     ],
     method: Annotated[
-        list[str] | None, typer.Option("--method", "-m", help="Several are allowed.", show_default="all")
+        list[str] | None,
+        typer.Option(
+            "--method", "-m", help="Several are allowed.", show_default="all", autocompletion=_complete.methods
+        ),
     ] = None,
     dim: Annotated[int, typer.Option(help="Numbers per vector.")] = 16,
     storage: Storage = None,
     option: Option = None,
     optimizer: Annotated[
-        str, typer.Option(help="Whose state counts as training bytes: sgd, rowwise_adagrad, adagrad or adam.")
+        str,
+        typer.Option(
+            help="Whose state counts as training bytes: sgd, rowwise_adagrad, adagrad or adam.",
+            autocompletion=_complete.optimizers,
+        ),
     ] = "rowwise_adagrad",
     per_table: Annotated[bool, typer.Option("--per-table", help="Print what each table gets.")] = False,
     json: Json = False,

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pocketrec.cli._complete import schemas
 from pocketrec.cli._options import BadRows, Cache, Json, Quiet, pairs
 from pocketrec.cli._output import complain, say, say_json
 
@@ -14,7 +15,8 @@ __all__ = ["command"]
 
 def command(
     data: Annotated[list[str], typer.Argument(help="Files or folders, read one after the other.")],
-    schema: Annotated[str, typer.Option(help="criteo, or a schema file.")] = "criteo",
+    schema: Annotated[str, typer.Option(help="criteo or another built-in schema, or a schema file.",
+                                        autocompletion=schemas)] = "criteo",
     split: Annotated[list[str] | None, typer.Option(help="Shares of rows, such as train=6/7; only training rows count.",
                                                     show_default="train=8/10 validation=1/10 test=1/10")] = None,
     bad_rows: BadRows = None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pocketrec.cli import _complete
 from pocketrec.cli._options import BadRows, Cache, Json, Option, Quiet, Storage, method_options, pairs
 from pocketrec.cli._output import complain, say
 
@@ -28,16 +29,19 @@ def command(
     = Path("run"),
     config: Annotated[Path | None, typer.Option("--config", help="YAML file; options below win over it.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as train.batch_size=1024.")] = None,
-    schema: Annotated[str | None, typer.Option(help="criteo, or a schema file.", show_default="criteo")] = None,
+    schema: Annotated[str | None, typer.Option(help="criteo or another built-in schema, or a schema file.",
+                                               show_default="criteo", autocompletion=_complete.schemas)] = None,
     split: Annotated[list[str] | None, typer.Option(help="Shares of rows, such as train=6/7; or by=hash, key=C1.",
                                                     show_default="train=8/10 validation=1/10 test=1/10")] = None,
     budget: Annotated[str | None, typer.Option("--budget", "-b", help="Ceiling for the tables: 64MiB, 16x (times "
-                                               "smaller than float32 tables) or 5% of them.", show_default="16x")]
-    = None,
+                                               "smaller than float32 tables) or 5% of them.", show_default="16x",
+                                               autocompletion=_complete.budgets)] = None,
     method: Annotated[str | None, typer.Option("--method", "-m", help="How tables are stored; `info` lists them.",
-                                               show_default="min_count")] = None,
+                                               show_default="min_count", autocompletion=_complete.methods)] = None,
     storage: Storage = None,
     option: Option = None,
+    model: Annotated[str | None, typer.Option(help="The net on top of the tables; `info` lists them.",
+                                              show_default="dlrm", autocompletion=_complete.models)] = None,
     dim: Annotated[int | None, typer.Option(help="Numbers per vector.", show_default="16")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes at most; the best is chosen on validation rows.",
                                                show_default="10")] = None,
@@ -60,7 +64,7 @@ def command(
 
     given = {
         "data": data, "schema": schema, "budget": budget, "method": method, "dim": dim, "seed": seed,
-        "bad_rows": bad_rows, "train.epochs": epochs, "refit": refit or None,
+        "bad_rows": bad_rows, "model.name": model, "train.epochs": epochs, "refit": refit or None,
     }  # fmt: skip
     overrides = {
         **{key: value for key, value in given.items() if value is not None},

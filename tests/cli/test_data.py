@@ -1,0 +1,99 @@
+"""``pocketrec data check``."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pocketrec.spec.schema import Schema
+
+Say = Callable[..., Any]
+
+
+def shop(path: Path, rows: int = 400) -> Path:
+    """A small log of no known form."""
+    lines = ["shop;genres;price;bought"]
+    lines += [
+        f"s{i * i % 11};{['a|b', 'b', 'c|a|b', 'c'][i % 4]};{i % 37 + 0.5};{int(i * 7 % 10 < 4)}" for i in range(rows)
+    ]
+    path.write_text("\n".join(lines).replace("bought", "purchased") + "\n")
+    return path
+
+
+def test_a_known_log(pocketrec: Say, log: Path) -> None:
+    said = pocketrec("data", "check", log, "--schema", "criteo")
+    assert (said.code, said.err) == (0, "")
+    assert "1,500 good rows" in said.out
+    assert "C26" in said.out
+    assert "I13" in said.out
+    assert "bytes in float32 (1x); a budget of 16x is" in said.out
+    without = pocketrec("data", "check", log)
+    assert without.out.startswith("Known log: criteo")
+    assert without.out.endswith(said.out)
+
+
+def test_json_is_for_programs(pocketrec: Say, log: Path) -> None:
+    found = pocketrec("data", "check", log, "--schema", "criteo", "--json", "--rows", 100, "--dim", 4).json()
+    assert (found["rows"], found["complete"], found["good"], found["dim"]) == (100, False, True, 4)
+    assert len(found["columns"]) == 40
+    assert found["dense_float32_bytes"] == sum(t["rows"] * 4 * 4 for t in found["tables"])
+    assert "proposal" not in found
+    assert pocketrec("data", "check", log, "--json").json()["proposal"]["known"] == "criteo"
+
+
+def test_bad_rows_end_with_1_and_what_to_do(pocketrec: Say, log: Path, tmp_path: Path) -> None:
+    lines = gzip.decompress(log.read_bytes()).decode().splitlines(keepends=True)
+    lines[4] = "7" + lines[4][1:]
+    (tmp_path / "bad.tsv").write_text("".join(lines))
+    said = pocketrec("data", "check", "bad.tsv", "--schema", "criteo")
+    assert (said.code, said.err) == (1, "")
+    assert "bad  column label: label not 0 or 1 (once)" in said.out
+    assert "bad.tsv, row 5: '7'" in said.out
+    assert "--bad-rows skip" in said.out
+    assert pocketrec("data", "check", "bad.tsv", "--schema", "criteo", "--json").code == 1
+
+
+def test_an_unknown_log_gets_a_schema(pocketrec: Say, tmp_path: Path) -> None:
+    shop(tmp_path / "shop.csv")
+    said = pocketrec("data", "check", "shop.csv", "--out", "shop.yaml")
+    assert said.code == 0
+    assert "Unknown log: text, 4 columns, semicolon between them" in said.out
+    assert said.err == "Next: pocketrec train shop.csv --schema shop.yaml\n"
+    schema = Schema.load(tmp_path / "shop.yaml")
+    assert [f.kind for f in schema.fields] == ["categorical", "categorical", "dense", "label"]
+    assert [f.name for f in schema.bags] == ["genres"]
+    again = pocketrec("data", "check", "shop.csv", "--schema", "shop.yaml")
+    assert again.code == 0
+    assert said.out.endswith(again.out)
+
+
+@pytest.mark.slow
+def test_a_proposed_schema_trains(pocketrec: Say, tmp_path: Path) -> None:
+    shop(tmp_path / "shop.csv")
+    assert pocketrec("data", "check", "shop.csv", "--out", "shop.yaml").code == 0
+    tiny = ("--dim", 2, "--epochs", 1, "--set", "model.bottom=[2]", "--set", "model.top=[2]", "-q", "--json")
+    trained = pocketrec("train", "shop.csv", "--schema", "shop.yaml", "--method", "full", "--budget", "1x", *tiny)
+    assert trained.code == 0, trained.err
+    result = trained.json()
+    assert result["promised_bytes"] == result["held_bytes"] == result["file_bytes"]
+    assert pocketrec("predict", "run", "shop.csv").out.count("\n") == 400
+
+
+def test_a_folder_of_parts(pocketrec: Say, tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    for day in (2, 10):
+        shop(tmp_path / "parts" / f"day{day}.csv", rows=100)
+    found = pocketrec("data", "check", "parts", "--json").json()
+    assert [Path(f["path"]).name for f in found["files"]] == ["day2.csv", "day10.csv"]
+    assert found["rows"] == 200
+
+
+def test_the_group_says_what_it_holds(pocketrec: Say) -> None:
+    said = pocketrec("data", "--help")
+    assert said.code == 0
+    assert " check " in said.out
+    assert "See the head of this file" not in said.out
