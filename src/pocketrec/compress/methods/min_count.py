@@ -7,7 +7,7 @@ Bytes: (ids kept + 1 per table) x stored row. The threshold is found from the bu
 Use when: ids come as frequency ranks and most of them are rare. The first thing to try.
 Did not help when: rare ids matter one by one (item tables of a catalogue), or popularity drifts: a folded id stays
     folded until the next sizing. With very few bytes in float32 a shared array is ahead on the Criteo sample: robe
-    .7469 against .7426 at 1000x; at 100x the two are level (.7551 and .7539, docs/results.md).
+    .7469 against .7436 at 1000x; at 100x min_count leads (.7563 against .7551, docs/results.md).
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ Paper: Desai et al., Random Offset Block Embedding Array (ROBE), MLSys 2022, arX
     place of the published linear one, whose collisions are almost perfectly correlated across blocks (option
     `hash="linear"`, for comparison only).
 Bytes: the budget, to within one weight (4 in float32), + 8 for the seed.
-Use when: the budget is 100 to 1000 times below the tables: there it led on the Criteo sample (.7551 at 100x, .7469 at
-    1000x, docs/results.md), without any vocabulary. Block length 1 is HashedNet.
-Did not help when: bytes are plenty: at 10x min_count is ahead (.7604 against .7581). Longer blocks are faster to read
+Use when: the budget is 1000 times below the tables: there it led on the Criteo sample (.7469 against .7436 of
+    min_count, docs/results.md), without any vocabulary. Block length 1 is HashedNet.
+Did not help when: bytes are plenty: min_count is ahead at 10x (.7604 against .7581) and at 100x (.7563 against .7551). Longer blocks are faster to read
     and a little worse (about .002 AUC for 16 against 1 in a synthetic test of others).
 """
 
