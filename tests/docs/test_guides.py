@@ -72,13 +72,18 @@ def run(guide: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_guide_is_here() -> None:
     assert sorted(p.name for p in GUIDES.glob("*.md")) == [
         "adding_a_method.md", "artifacts.md", "data.md", "from_pytorch.md", "judging.md", "quickstart.md",
+        "your-own-data.md",
     ]  # fmt: skip
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "guide", ["quickstart.md", "data.md", "artifacts.md", "from_pytorch.md", "judging.md", "adding_a_method.md"]
-)
+    "guide",
+    [
+        "quickstart.md", "data.md", "your-own-data.md", "artifacts.md", "from_pytorch.md", "judging.md",
+        "adding_a_method.md",
+    ],
+)  # fmt: skip
 def test_every_block_runs(guide: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(guide, monkeypatch)
     assert any(folder.iterdir())

@@ -62,7 +62,7 @@ class Proposal:
         """For people: what it is, the schema, and what is left to decide."""
         if self.known is not None:
             return f"Known log: {self.known} ({self.why}).\nUse it with --schema {self.known}."
-        return "\n".join([f"Unknown log: {self.why}. A schema for it:\n\n{self.yaml()}", *self.notes])
+        return "\n".join([f"Unknown log: {self.why}. A schema for it:\n\n{self.yaml()}", *self.notes]).rstrip()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""

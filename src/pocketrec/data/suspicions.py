@@ -62,9 +62,9 @@ def suspicions(
             next_step="A split by time sorts them by this column first, rows of equal time as in the file.",
         ))  # fmt: skip
     if (repeated := sample.repeated_rows()) > _REPEATED * sample.rows:
+        share = f"{repeated:,} of the first {sample.rows:,} rows ({repeated / sample.rows:.1%})"
         found.append(Finding(
-            kind="repeated_rows", column=None,
-            text=f"Of the first {sample.rows:,} rows {repeated:,} ({repeated / sample.rows:.1%}) repeat an earlier.",
+            kind="repeated_rows", column=None, text=f"{share} are equal to an earlier one.",
             next_step="If they are copies, remove them: a copy in train and test flatters the test.",
         ))  # fmt: skip
     return tuple(found)
