@@ -199,3 +199,22 @@ def looked_at(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
         check(file, proposal.schema)
     except PocketrecError as refused:
         refused.add_note("only such errors may come")
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [
+        ("criteo_kaggle_137k/train.txt.gz", "criteo"),
+        ("criteo_kaggle_137k/test_unlabelled.txt.gz", "criteo"),
+        ("avazu_sample/first10k_train.csv.gz", "avazu"),
+        ("frappe_x1/valid.csv.gz", "frappe"),
+        ("ml-1m", "movielens_ordered"),
+        ("kuairand_pure/val.parquet", "kuairand"),
+    ],
+)
+def test_the_real_logs_are_recognised_and_read(place: str, name: str, shared_data: Path) -> None:
+    proposal = propose(shared_data / place)
+    assert proposal.known == name
+    found = check(shared_data / place, proposal.schema, rows=500)
+    assert (found.rows, found.good) == (500, True)
+    assert not [f for f in found.findings if f.kind == "leak"]

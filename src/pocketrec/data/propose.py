@@ -13,7 +13,8 @@ from pocketrec.data.check import Check, check
 from pocketrec.data.column_profile import profile
 from pocketrec.data.guess import Guess, guesses, is_user
 from pocketrec.data.recognise import recognise
-from pocketrec.data.sniff import Form, sample_rows, sniff
+from pocketrec.data.sniff import Form, head_lines, sample_rows, sniff
+from pocketrec.data.sparse_guess import sparse_guesses
 from pocketrec.spec.errors import BadFile, PocketrecError, SchemaError
 from pocketrec.spec.schema import Field, Schema
 from pocketrec.spec.schemas import SCHEMAS
@@ -89,12 +90,21 @@ def propose(file: str | Path) -> Proposal:
         schema, doubt = _built_in(path, *known)
         if not doubt:
             return Proposal(schema=schema, known=known[0], why=known[1])
+    sparse = None if form.format == "parquet" else sparse_guesses(head_lines(path))
+    if sparse is not None:
+        return _sparse(sparse, [doubt] if doubt else [])
     table = sample_rows(path, form, _ROWS)
     columns = [profile(name, table.column(name)) for name in table.column_names]
     guessed = guesses(columns, must_name_all=form.format == "csv" and not form.header)
     schema, guessed = _tried(path, form, guessed)
     notes = ([doubt] if doubt else []) + _notes(schema, form)
     return Proposal(schema=schema, known=None, why=_written(form), guesses=guessed, notes=tuple(notes))
+
+
+def _sparse(guessed: tuple[Guess, ...], notes: list[str]) -> Proposal:
+    schema = Schema(format="libsvm", fields=tuple(g.field for g in guessed if g.field is not None))
+    why = f"a label, then pairs of index and value (or triples with a field), {len(guessed) - 1} fields"
+    return Proposal(schema=schema, known=None, why=why, guesses=guessed, notes=tuple(notes))
 
 
 def _built_in(file: Path, name: str, why: str) -> tuple[Schema, str]:
