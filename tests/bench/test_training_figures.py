@@ -52,13 +52,6 @@ def test_epochs_are_counted_where_a_curve_does_not_say(make_run) -> None:
     assert axes.lines[0].get_xydata().tolist() == [[1, 0.7], [3, 0.8]]
 
 
-def test_many_budgets_take_several_rows(make_run) -> None:
-    runs = [make_run(method=m, budget=f"{b}x", budget_bytes=40_000 // b) for b in (1, 2, 4, 8) for m in ("a", "b")]
-    figure = learning_curves(scenes(runs)[0])
-    assert sum(axes.axison for axes in figure.axes) == 4
-    assert len(figure.axes) == 6
-
-
 def test_one_run_alone_can_be_drawn(make_run) -> None:
     (scene,) = scenes([make_run(budget="20236", progressive=told(1))])
     assert svg_of(learning_curves(scene), "y")

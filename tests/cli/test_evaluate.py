@@ -33,6 +33,25 @@ def test_metrics_of_the_test_rows_are_those_of_the_run(pocketrec: Say, run_folde
     assert "rows                           150\n" in said
 
 
+def test_auc_within_users_is_told_where_the_schema_names_one(pocketrec: Say, cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "schema.yaml").write_text(
+        "user: who\nfields:\n"
+        "  - {name: click, kind: label}\n  - {name: who, kind: categorical}\n  - {name: what, kind: categorical}\n"
+    )
+    rows = [f"{(k * k) % 3 == 0:d},u{k % 7},i{k % 5}" for k in range(300)]
+    (tmp_path / "log.csv").write_text("\n".join(["click,who,what", *rows]))
+    words = ("--dim", 4, "--epochs", 1, "--set", "model.top=[4]", "-b", "1x", "-m", "full", "--cache", cache, "-q")
+    said = pocketrec("train", "log.csv", "--schema", "schema.yaml", "--out", "run", *words)
+    assert "test GAUC 0." in said.out
+    found = pocketrec("evaluate", "run", "log.csv", "--json").json()
+    assert (found["gauc_users"], found["gauc_rows_fraction"]) == (7, 1.0)
+    assert 0 < found["gauc"] < 1
+    said = pocketrec("evaluate", "run", "log.csv")
+    assert f"gauc                      {found['gauc']:.6f}\n" in said.out
+    assert "gauc_users                       7\n" in said.out
+    assert "gauc_rows_fraction        1.000000\n" in said.out
+
+
 def test_one_class_has_no_auc(pocketrec: Say, run_folder: Path, test_rows: Path) -> None:
     lines = [line for line in test_rows.read_text().splitlines(keepends=True) if line.startswith("0")]
     test_rows.write_text("".join(lines))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -178,3 +179,26 @@ def test_encoding_nothing_gives_nothing(dataset: Dataset) -> None:
     got = dataset.encoder().encode(pa.table({name: pa.array([], pa.string()) for name in names}))
     assert got.ids.shape == (0, 4)
     assert got.dense.shape == (0, 3)
+
+
+def test_encoded_rows_say_whose_they_are_by_raw_token(
+    dataset: Dataset, log: Path, tmp_path: Path, all_kinds: Schema
+) -> None:
+    assert dataset.encoder().encode(frames(log)["arrow"]).user is None
+    frame = frames(log)["arrow"]
+    for field in all_kinds.categorical:
+        schema = replace(all_kinds, user=field.name)
+        cut = prepare(log, schema, cache=tmp_path / "cache", split=Split(train="1/2", validation="1/4", test="1/4"))
+        encoder = cut.encoder()
+        folding = encoder.cut({table: 1 for table in encoder.vocabularies})  # nearly all tokens are unknown to it
+        found = folding.encode(frame).user
+        assert found is not None
+        if field.ids == "plain":
+            np.testing.assert_array_equal(found, frame[field.name].to_numpy())
+        else:
+            tokens = [str(value or "") if value is not None else "" for value in frame[field.name].to_pylist()]
+            expected = hash_tokens(pa.array(tokens))
+            np.testing.assert_array_equal(found, np.where(np.array(tokens) == "", -1, expected))
+        (batch,) = cut.batches(("train", "validation", "test"), batch_size=10_000)
+        assert batch.user is not None
+        np.testing.assert_array_equal(np.sort(batch.user.numpy()), np.sort(found))

@@ -77,6 +77,8 @@ class _Block(NamedTuple):
 class StreamingByUser:
     """The running, mergeable form of :func:`by_user`. Neither order nor portions of the rows change the result.
 
+    Without weights a user's AUC is exact but for one division; with weights to about 1e-9 in the worst case.
+
     All rows are kept: a user's rows may come at any time. A row takes 13 bytes (user 8, logit 4, label 1) where the
     logit is a float32, as those of our models are, else 17; with weights 4 more (8 if they need float64). :meth:`area`
     takes about 130 bytes for each of 2 million rows on top, or of the rows of the largest user if they are more.
