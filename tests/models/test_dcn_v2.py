@@ -10,6 +10,7 @@ from pocketrec.compress import build, size
 from pocketrec.models import ModelConfig
 from pocketrec.models.dcn_v2 import MODEL, CrossLayer, DcnV2
 from pocketrec.spec.table import TableSpec
+from pocketrec.testing.model_contract import ModelContract
 
 DIM = 4
 
@@ -76,19 +77,6 @@ def test_one_cross_layer_multiplies_pairs() -> None:
     torch.testing.assert_close(layer(x, x), x * x + x)
 
 
-@pytest.mark.parametrize("cross", ["stacked", "parallel"])
-def test_gradients_reach_every_part(cross: str) -> None:
-    made = model(5, cross=cross, cross_rank=2)
-    made(*inputs(5)).sum().backward()
-    assert all(p.grad is not None and p.grad.any() for p in made.dense_parameters() if p.dim() == 2)
-    made.bank.collect()
-    assert made.bank.pending[0].grads.any(dim=0).all()
-
-
-@pytest.mark.parametrize("cross", ["stacked", "parallel"])
-def test_bfloat16_nets_still_return_float32(cross: str) -> None:
-    made = model(5, cross=cross).eval()
-    with torch.autocast("cpu", torch.bfloat16):
-        low = made(*inputs(5))
-    assert low.dtype == torch.float32
-    torch.testing.assert_close(low, made(*inputs(5)), rtol=0.05, atol=0.05)
+class TestTheContractOfDcnV2(ModelContract):
+    model = MODEL
+    variants = ({}, {"cross": "parallel"}, {"cross_rank": 2, "cross_layers": 2})

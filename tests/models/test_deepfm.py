@@ -10,6 +10,7 @@ from pocketrec.compress import build, size
 from pocketrec.models import ModelConfig
 from pocketrec.models.deepfm import MODEL, DeepFm, pair_sum
 from pocketrec.spec.table import TableSpec
+from pocketrec.testing.model_contract import ModelContract
 
 DIM = 4
 SMALL = ModelConfig(name="deepfm", top=(7, 6))
@@ -77,9 +78,5 @@ def test_one_vector_per_dense_field_and_no_more() -> None:
     assert {name.split(".")[0] for name in model(0).nets()} == {"deep"}
 
 
-def test_gradients_reach_every_part() -> None:
-    made = model(2)
-    made(*inputs(2)).sum().backward()
-    assert all(p.grad is not None and p.grad.any() for p in made.dense_parameters())
-    made.bank.collect()
-    assert made.bank.pending[0].grads.any(dim=0).all()
+class TestTheContractOfDeepFm(ModelContract):
+    model = MODEL

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pocketrec.compress import Bank, build, freeze, size
+from pocketrec.compress import Bank, build, size
 from pocketrec.models import ModelConfig
 from pocketrec.models.dlrm import MODEL, Dlrm
 from pocketrec.spec.table import TableSpec
+from pocketrec.testing.model_contract import ModelContract
 
 TABLES = [TableSpec(name=f"t{i}", rows=20, dim=4) for i in range(3)]
 SMALL = ModelConfig(bottom=(8, 6), top=(7,))
@@ -58,29 +59,5 @@ def test_gradients_reach_nets_and_rows() -> None:
     assert made.bank.pending[0].grads.any()
 
 
-def test_bfloat16_nets_still_return_float32() -> None:
-    made = model().eval()
-    with torch.autocast("cpu", torch.bfloat16):
-        low = made(*inputs())
-    assert low.dtype == torch.float32
-    torch.testing.assert_close(low, made(*inputs()), rtol=0.05, atol=0.05)
-
-
-def test_without_rows() -> None:
-    numbers, ids = inputs()
-    assert model()(numbers[:0], ids[:0]).shape == (0,)
-
-
-def test_a_served_model_compiles_and_exports_whole() -> None:
-    made = model()
-    served = made.with_bank(freeze(made.bank)).eval()
-    for parameter in served.parameters():
-        parameter.requires_grad_(False)
-    arguments = inputs()
-    torch._dynamo.reset()
-    compiled = torch.compile(served, backend="aot_eager", fullgraph=True)
-    torch.testing.assert_close(compiled(*arguments), served(*arguments))
-    batch = torch.export.Dim("batch")
-    exported = torch.export.export(served, arguments, dynamic_shapes=({0: batch}, {0: batch})).module()
-    torch.testing.assert_close(exported(*arguments), served(*arguments))
-    torch.testing.assert_close(exported(*(a[:4] for a in arguments)), served(*(a[:4] for a in arguments)))
+class TestTheContractOfDlrm(ModelContract):
+    model = MODEL

@@ -9,6 +9,7 @@ from pocketrec.models import ModelConfig
 from pocketrec.models.wide_deep import MODEL, WideDeep
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.table import TableSpec
+from pocketrec.testing.model_contract import ModelContract
 
 DIM = 4
 SMALL = ModelConfig(name="wide_deep", top=(7, 6))
@@ -85,3 +86,7 @@ def test_tables_without_room_for_a_weight_are_refused() -> None:
     bank = build(size([TableSpec(name="t", rows=5, dim=1)], "1x"), seed=0)
     with pytest.raises(OptionError, match="vector_dim"):
         MODEL(bank, dense_features=0, config=SMALL, seed=0)
+
+
+class TestTheContractOfWideDeep(ModelContract):
+    model = MODEL

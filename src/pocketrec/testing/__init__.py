@@ -1,4 +1,4 @@
-"""Contract suites for whoever adds a method or a storage: a test of three lines that inherits everything.
+"""Contract suites for whoever adds a method, a storage, a model or a reader: a test of three lines that inherits all.
 
 ::
 
@@ -21,5 +21,8 @@ _pytest = sys.modules.get("pytest")
 if _pytest is not None:  # failures inside the suites then show values, as those of tests do
     _pytest.register_assert_rewrite(
         *(f"pocketrec.testing.{part}_checks" for part in ("sizing", "lookup", "learning", "serving")),
+        "pocketrec.testing.elsewhere",
+        "pocketrec.testing.model_contract",
+        "pocketrec.testing.reader_contract",
         "pocketrec.testing.storage_contract",
     )
