@@ -158,7 +158,10 @@ def test_noise_alone_hardly_ever_warns() -> None:
 
 
 def test_windows_of_one_class_can_be_read() -> None:
-    assert kinds(run(progressive=progressive([0.1] * 40, [0.0] * 40))) == []
+    losses = [0.1] * 30 + [0.2] * 10
+    for rates in ([0.0] * 40, [0.2] * 30 + [0.0] * 10, [1.0] * 40):
+        assert kinds(run(progressive=progressive(losses, rates))) == []
+    assert kinds(run(progressive=progressive(losses, [0.0] * 10 + [0.2] * 30))) == ["drift"]
 
 
 # -- test rows -------------------------------------------------------------------------------------------------------
@@ -184,7 +187,8 @@ def test_rare_ids() -> None:
 
     text = only(run(by_frequency=groups()))
     assert "AUC 0.6500 for the 40 % of test rows with an id never seen in training, 0.7600 where" in text
-    assert "method full at 1x" in text
+    assert "Compare with method full at 1x" in text
+    assert "These tables are full" in only(run(method="full", by_frequency=groups()))
     assert kinds(run(by_frequency=groups(unseen_auc=0.72))) == []
     assert kinds(run(by_frequency=groups(unseen_auc=None))) == []
     assert kinds(run(by_frequency=groups(unseen_rows=500))) == []  # below a hundredth of the rows
@@ -200,7 +204,9 @@ def test_users() -> None:
     assert "GAUC 0.6200 against AUC 0.7500 on test rows (1,234 users with both classes, 80 % of rows). Give" in text
     assert "no better than chance" in only(run(validation=metrics(gauc=0.503, **within)))
     assert kinds(run(test=metrics(gauc=0.71, **within))) == []
-    assert kinds(run(test=metrics(rows=80, positives=20, gauc=0.62, **within))) == []
+    few = {"gauc_rows_fraction": 0.8, "gauc_users": 30}
+    assert kinds(run(test=metrics(rows=300, positives=80, gauc=0.62, **few))) == []
+    assert kinds(run(test=metrics(rows=30_000, positives=8_000, gauc=0.62, **few))) == ["users"]
     assert kinds(run(test=metrics(gauc=None, gauc_rows_fraction=0.0, gauc_users=0))) == []
 
 

@@ -151,7 +151,7 @@ def _drift(result: Result) -> Iterator[str]:
     quarters = _quarters(told)
     entropies = [loss / _entropy(rate) if 0 < rate < 1 else math.inf for _, loss, rate in quarters]
     best = min(range(3), key=lambda k: entropies[k])
-    if not entropies[3] > entropies[best] * (1 + DRIFT_RISE):
+    if math.isinf(entropies[3]) or not entropies[3] > entropies[best] * (1 + DRIFT_RISE):
         return
     if (entropies[3] - entropies[best]) * _entropy(quarters[3][2]) <= CERTAIN * _noise(told) * math.sqrt(2):
         return
@@ -223,28 +223,40 @@ def _rare_ids(result: Result) -> Iterator[str]:
             continue
         gap, error = head.auc - group.auc, _of_both(_error(head.auc, head), _error(group.auc, group))
         if gap > RARE_GAP and gap > CERTAIN * error:
+            more = "more training rows, or ids that go on learning (hash63)"
+            advice = (
+                f"These tables are full, so the ids are too new or too few: {more}."
+                if result.method == "full"
+                else f"Compare with method full at 1x: if its gap is as large, the ids are the reason: {more}."
+            )
             yield (
                 f"Rare ids are ordered worse: AUC {group.auc:.4f} for the {100 * group.rows / total:.0f} % of test "
-                f"rows with an id {what} in training, {head.auc:.4f} where all ids are frequent. Compare with method "
-                "full at 1x: if its gap is as large, the ids are too new or too few, not the budget too small."
+                f"rows with an id {what} in training, {head.auc:.4f} where all ids are frequent. {advice}"
             )
 
 
 def _users(result: Result) -> Iterator[str]:
     judged = result.test or result.validation
-    if judged is None or judged.gauc is None or judged.auc is None or not judged.gauc_rows_fraction:
+    if judged is None or judged.gauc is None or judged.auc is None or not judged.gauc_users:
         return
-    share = judged.gauc_rows_fraction
-    error = hanley_mcneil(judged.gauc, round(share * judged.positives), round(share * (judged.rows - judged.positives)))
-    gap = judged.auc - judged.gauc
-    if error is not None and gap > USER_GAP and gap > CERTAIN * error:
+    share, gap = judged.gauc_rows_fraction or 0.0, judged.auc - judged.gauc
+    error = _error_of_mean(judged.gauc, judged, share, judged.gauc_users)
+    if gap > USER_GAP and gap > CERTAIN * error:
         chance = " That is no better than chance." if judged.gauc - 0.5 < CERTAIN * error else ""
         yield (
             f"The model knows who clicks and what is clicked, less what one user picks: GAUC {judged.gauc:.4f} against "
-            f"AUC {judged.auc:.4f} on {_where(result)} rows ({judged.gauc_users or 0:,} users with both classes, "
+            f"AUC {judged.auc:.4f} on {_where(result)} rows ({judged.gauc_users:,} users with both classes, "
             f"{100 * share:.0f} % of rows).{chance} Give the model what tells a user's choices apart (history, crossed "
             "fields), or more bytes to the user's table, and choose the epoch by gauc."
         )
+
+
+def _error_of_mean(gauc: float, judged: Metrics, share: float, users: int) -> float:
+    """Standard error of a mean of users' AUCs, as if every user had the mean number of clicks and non-clicks."""
+    clicks, others = (max(1.0, share * n / users) for n in (judged.positives, judged.rows - judged.positives))
+    error = hanley_mcneil(gauc, clicks, others)
+    assert error is not None, "there is one of each"
+    return error / math.sqrt(users)
 
 
 def _where(result: Result) -> str:

@@ -38,7 +38,7 @@ def auc_standard_error(labels: ArrayLike, logits: ArrayLike, weights: ArrayLike 
     return math.sqrt(variance)
 
 
-def hanley_mcneil(auc: float, positives: int, negatives: int) -> float | None:
+def hanley_mcneil(auc: float, positives: float, negatives: float) -> float | None:
     """The same from three numbers alone, for results of which no scores were kept; None without both classes.
 
     Paper: Hanley and McNeil, The Meaning and Use of the Area under a Receiver Operating Characteristic Curve, Radiology
@@ -47,7 +47,7 @@ def hanley_mcneil(auc: float, positives: int, negatives: int) -> float | None:
 
     Args:
         auc: 0..1.
-        positives: rows of label 1.
+        positives: rows of label 1 (a mean number of them will do).
         negatives: rows of label 0.
 
     >>> round(hanley_mcneil(0.78, 2_900, 8_855), 4)
