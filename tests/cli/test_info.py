@@ -17,7 +17,7 @@ def test_it_says_what_is_in_use(pocketrec: Callable[..., Any]) -> None:
     assert found["torch"] == torch.__version__
     assert found["methods"] == METHODS.names()
     assert found["storages"] == ["bfloat16", "float16", "float32", "int8"]
-    assert found["models"] == ["dlrm"]
+    assert found["models"] == ["dcn_v2", "deepfm", "dlrm", "wide_deep"]
     assert found["kernels"] in ("compiled", "reference")
     said = pocketrec("info").out
     assert f"torch      {torch.__version__}" in said
