@@ -20,7 +20,7 @@ from pocketrec.data.scan import scan
 from pocketrec.data.split import Split
 from pocketrec.native.hash63 import hash_tokens
 from pocketrec.spec.errors import BadRow, OptionError, SchemaError
-from pocketrec.spec.schema import Schema
+from pocketrec.spec.schema import DenseTransform, Field, Schema
 from pocketrec.spec.table import IdSpace
 
 WriteLog = Callable[..., Path]
@@ -202,3 +202,85 @@ def test_encoded_rows_say_whose_they_are_by_raw_token(
         (batch,) = cut.batches(("train", "validation", "test"), batch_size=10_000)
         assert batch.user is not None
         np.testing.assert_array_equal(np.sort(batch.user.numpy()), np.sort(found))
+
+
+BAGS = Schema(
+    fields=(
+        Field(name="y", kind="label", threshold=3),
+        Field(name="d", kind="dense", transform=DenseTransform(log1p=True)),
+        Field(name="a", kind="categorical", many=True),
+        Field(name="c", kind="categorical", table="a"),
+        Field(name="n", kind="categorical", many=True, separator=";", pool="sum", max_values=2),
+        Field(name="h", kind="categorical", many=True, ids="hash63", separator=" "),
+        Field(name="p", kind="categorical", many=True, ids="plain", rows=9),
+    )
+)
+
+
+def bag_rows(count: int) -> dict[str, list[Any]]:
+    rng = np.random.default_rng(4)
+
+    def bags(make: Callable[[int], Any], ids: int) -> list[list[Any]]:
+        return [[make(int(n)) for n in rng.integers(0, ids + i // 20, rng.integers(0, 5))] for i in range(count)]
+
+    return {
+        "y": rng.integers(1, 6, count).tolist(), "d": rng.integers(0, 50, count).tolist(),
+        "a": bags(lambda n: f"t{n}", 8), "c": [f"t{n}" for n in rng.integers(0, 20, count)],
+        "n": bags(lambda n: n, 8), "h": bags(lambda n: f"u{n}", 20),
+        "p": [[int(n) for n in rng.integers(0, 9, rng.integers(0, 4))] for _ in range(count)],
+    }  # fmt: skip
+
+
+def bag_frames(rows: dict[str, list[Any]]) -> dict[str, Any]:
+    """The same bags as texts, as lists of several libraries, and with nulls in place of empty ones."""
+    separators = {f.name: f.separator for f in BAGS.bags}
+    texts = {
+        name: [separators[name].join(map(str, bag)) for bag in values] if name in separators else values
+        for name, values in rows.items()
+    }
+    lists = {name: [bag or None for bag in values] if name in separators else values for name, values in rows.items()}
+    return {
+        "text": texts, "pandas text": pd.DataFrame(texts), "lists": rows, "nulls": lists, "pandas": pd.DataFrame(rows),
+        "arrow": pa.table({n: pa.array(v, pa.large_list(pa.string())) if n == "a" else v for n, v in rows.items()}),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["text", "pandas text", "lists", "nulls", "pandas", "arrow"])
+@pytest.mark.parametrize("spaces", [{}, {"a": "hash63", "n": "plain"}], ids=["rank", "hash63"])
+def test_serving_encodes_bags_bit_for_bit_as_training_did(
+    tmp_path: Path, kind: str, spaces: dict[str, IdSpace]
+) -> None:
+    rows = bag_rows(300)
+    frame = pd.DataFrame(bag_frames(rows)["text"])
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    dataset = prepare(tmp_path / "log.csv", BAGS, cache=tmp_path / "c", split=Split())
+    (batch,) = dataset.batches(("train", "validation", "test"), batch_size=1000, id_spaces=spaces)
+    got = dataset.encoder().encode(bag_frames(rows)[kind], id_spaces=spaces)
+    assert got.offsets is not None
+    assert got.value_weights is not None
+    assert batch.offsets is not None
+    assert batch.value_weights is not None
+    assert got.offsets.tobytes() == batch.offsets.numpy().tobytes()
+    assert got.value_weights.tobytes() == batch.value_weights.numpy().tobytes()
+    want = batch.ids.numpy().copy()
+    fields = np.repeat(np.arange(5), np.diff(got.offsets).reshape(5, -1).sum(axis=1))
+    for table, of in (("a", (0, 1)), ("n", (2,))):
+        known = dataset.encoder().vocabularies[table].size
+        if spaces.get(table, "rank") != "hash63":
+            want[np.isin(fields, of) & (want > known)] = 0  # tokens that came after the training rows
+    assert (want != batch.ids.numpy()).any()
+    assert np.array_equal(got.ids, want)
+    assert got.label is not None
+    assert got.label.tobytes() == batch.label.numpy().tobytes()
+    assert set(got.label.tolist()) == {0.0, 1.0}
+
+
+def test_encoding_no_rows_of_bags(tmp_path: Path) -> None:
+    pd.DataFrame(bag_frames(bag_rows(20))["text"]).to_csv(tmp_path / "log.csv", index=False)
+    dataset = prepare(tmp_path / "log.csv", BAGS, cache=tmp_path / "c", split=Split())
+    got = dataset.encoder().encode(
+        pa.table({name: pa.array([], pa.string()) for name in ("d", "a", "c", "n", "h", "p")})
+    )
+    assert (len(got.ids), got.dense.shape, got.label) == (0, (0, 1), None)
+    assert got.offsets is not None
+    assert got.offsets.tolist() == [0]
