@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pytest
+import torch
 
 from pocketrec.artifact import Manifest, load_artifact, save_artifact
-from pocketrec.pipeline import load
+from pocketrec.pipeline import load, train
 from pocketrec.pipeline.portions import SCORE_ROWS
 from pocketrec.spec.errors import ArtifactCorrupt, ArtifactError, BadRow, SchemaError
+from pocketrec.spec.schema import Field, Schema
 
 
 @pytest.fixture
@@ -71,6 +74,46 @@ def test_a_missing_column_and_a_bad_value_are_named(runs: Callable[..., Any], fr
     values["age"][3] = float("inf")
     with pytest.raises(BadRow, match="the frame, row 4, column age: not a finite number"):
         served.predict(values)
+
+
+# ---------------------------------------------------------------- programs that torch alone runs
+
+
+@pytest.mark.parametrize(("method", "storage", "kind"), [("robe", "int8", "mixed"), ("min_count", "float32", "ranks")])
+def test_an_exported_program_scores_alike(
+    method: str, storage: str, kind: str, runs: Callable[..., Any], logs: dict[str, Any], tmp_path: Path
+) -> None:
+    served, rows = load(runs(method, storage, kind).out), logs[kind].test_rows()
+    about = served.export(tmp_path / "clicks.pt2")
+    assert about["inputs"] == ["dense", "ids"]
+    assert about["dense"] == list(logs[kind].schema.dense_columns)
+    assert [column["id_space"] for column in about["ids"]] == list(served.model.bank.id_spaces())
+    called = torch.export.load(tmp_path / "clicks.pt2").module()
+    found = called(*served.inputs(rows))
+    np.testing.assert_allclose(found, served.logits(rows), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("pools", "inputs"), [(("mean", "sum"), 4), (("sum", "sum"), 3)])
+def test_an_exported_program_takes_bags(
+    pools: tuple[str, str], inputs: int, logs: dict[str, Any], tmp_path: Path
+) -> None:
+    tags, shelves = (
+        Field(name=n, kind="categorical", many=True, pool=p) for n, p in zip(("t", "s"), pools, strict=True)
+    )  # type: ignore[arg-type]
+    schema = Schema(fields=(Field(name="click", kind="label"), Field(name="site", kind="categorical"), tags, shelves))
+    table = logs["ranks"].table.select(["click", "site"])
+    for name, longest in (("t", 4), ("s", 2)):
+        bags = ["|".join(f"{name}{(i * k) % 17}" for k in range(i % longest)) for i in range(len(table))]
+        table = table.append_column(name, pa.array(bags))
+    pa_csv.write_csv(table, tmp_path / "bags.csv", pa_csv.WriteOptions(quoting_style="none"))
+    fitted = train(
+        tmp_path / "bags.csv", schema=schema, cache=tmp_path / "cache", dim=4, model={"name": "deepfm", "top": [8]},
+        train={"epochs": 1, "batch_size": 128},
+    )  # fmt: skip
+    served, rows = fitted.recommender, table.slice(0, 50)
+    assert len(served.export(tmp_path / "clicks.pt2")["inputs"]) == inputs
+    called = torch.export.load(tmp_path / "clicks.pt2").module()
+    np.testing.assert_allclose(called(*served.inputs(rows)), served.logits(rows), rtol=1e-5, atol=1e-6)
 
 
 # ---------------------------------------------------------------- artifacts

@@ -79,6 +79,15 @@ class Recommender:
         found = [logits for _, logits in self._scored([encoded])]
         return np.concatenate(found) if found else np.zeros(0, np.float32)
 
+    def inputs(self, frame: Any) -> tuple[Tensor, ...]:
+        """Raw rows as the model takes them, and as an exported program does: dense, ids, and offsets and weights where
+        the schema has bags.
+
+        Args:
+            frame: as for :meth:`logits`.
+        """
+        return _tensors(self.encoder.encode(frame, id_spaces=self._spaces()))
+
     def score_blocks(self, blocks: Iterable[Columns]) -> Iterator[tuple[Encoded, NDArray[np.float32]]]:
         """Rows that a reader has checked already, encoded, with their log-odds, float32 [rows]; in bounded memory.
 
@@ -95,8 +104,7 @@ class Recommender:
     def export(self, path: str | Path) -> dict[str, Any]:
         """Write the model as a program for :func:`torch.export.load`, which needs no pocketrec.
 
-        It takes what :meth:`Encoder.encode` gives, in the id spaces that it says, and returns log-odds; see
-        :mod:`pocketrec.artifact.export`.
+        It takes what :meth:`inputs` gives and returns log-odds; see :mod:`pocketrec.artifact.export`.
 
         Args:
             path: of the file, ending in ``.pt2``.
@@ -131,9 +139,13 @@ class Recommender:
     def _scored(self, encoded: Iterable[Encoded]) -> Iterator[tuple[Encoded, NDArray[np.float32]]]:
         for rows in portions(encoded):
             with torch.inference_mode():
-                inputs = (rows.dense, rows.ids, rows.offsets, rows.value_weights)
-                logits: Tensor = self.model(*(None if a is None else torch.from_numpy(a) for a in inputs))
+                logits: Tensor = self.model(*_tensors(rows))
             yield rows, logits.numpy()
+
+
+def _tensors(rows: Encoded) -> tuple[Tensor, ...]:
+    found = (rows.dense, rows.ids, rows.offsets, rows.value_weights)
+    return tuple(torch.from_numpy(array) for array in found if array is not None)
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
