@@ -82,6 +82,15 @@ def test_a_stray_quote_spoils_no_line_but_its_own(tmp_path: Path, stray: str) ->
         read(tmp_path, "\n".join([*head, stray, *tail]).encode(), "fail")
 
 
+def test_bytes_that_are_no_text_spoil_no_line_but_their_own(tmp_path: Path) -> None:
+    text = b"1,2\n3,\xff\n\xe9\n4,\xc3\xa9\n,\n"
+    blocks, bad = read(tmp_path, text)
+    assert rows(blocks) == [(1, b"1", b"2"), (2, b"3", b"\xff"), (4, b"4", b"\xc3\xa9"), (5, b"", b"")]
+    assert bad.counts == {"1 columns instead of 2": 1}
+    with pytest.raises(BadRow, match="row 3: 1 columns instead of 2"):
+        read(tmp_path, text, "fail")
+
+
 def test_quotes_inside_of_values_are_their_own(tmp_path: Path) -> None:
     text = b'7" nail,1\n"a ""b"" c","x"\n12",5"\n'
     assert rows(read(tmp_path, text)[0]) == [(1, b'7" nail', b"1"), (2, b'a "b" c', b"x"), (3, b'12"', b'5"')]

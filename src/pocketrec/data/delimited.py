@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,12 @@ def _split(text: bytes, form: Form, wanted: list[str]) -> Parsed:
     delimiter = form.delimiter
     if len(delimiter) > 1:
         text, delimiter = text.replace(delimiter.encode(), _UNIT_SEPARATOR.encode()), _UNIT_SEPARATOR
-    got = _parsed(text, form, delimiter, wanted)
+    if _is_utf8(text):
+        got = _parsed(text, form, delimiter, wanted)
+    else:  # pyarrow cannot hand us a row that is no UTF-8; every byte becomes a character, and one byte again
+        text = text.decode("latin-1").encode()
+        got = _parsed(text, form, delimiter, wanted)
+        got = replace(got, table=_as_bytes(got.table))
     empty = _empty_lines(text) if len(form.names) > 1 else []
     if not empty:
         return got
@@ -68,6 +73,21 @@ def _split(text: bytes, form: Form, wanted: list[str]) -> Parsed:
     full = ~np.isin(got.good, empty)
     wrong = sorted([*got.wrong, *few], key=lambda fault: fault[0])
     return Parsed(table=got.table.filter(pa.array(full)), good=got.good[full], wrong=wrong)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        return text.isascii() or bool(text.decode())
+    except UnicodeDecodeError:
+        return False
+
+
+def _as_bytes(table: pa.Table) -> pa.Table:
+    """Characters up to 255 as the bytes that they were."""
+    for at, name in enumerate(table.column_names):
+        column = [value.decode().encode("latin-1") for value in table.column(at).to_pylist()]
+        table = table.set_column(at, name, pa.array(column, pa.binary()))
+    return table
 
 
 def _parsed(text: bytes, form: Form, delimiter: str, wanted: list[str]) -> Parsed:
@@ -85,12 +105,12 @@ def _parsed(text: bytes, form: Form, delimiter: str, wanted: list[str]) -> Parse
     try:
         table = _read(guarded if quoted else text, form, delimiter, wanted, note)
     except pa.ArrowInvalid as refused:
-        return _halves(text, form, delimiter, wanted, " ".join(str(refused).split()))
+        return _halves(text, form, delimiter, wanted, ("cannot be split", " ".join(str(refused).split())))
     lines = table.num_rows + len(wrong)
     if quoted:
         lines, table = lines - 1, table.slice(0, table.num_rows - 1)
         if lines != len(text.splitlines()):
-            return _halves(text, form, delimiter, wanted, "a quote that does not end in its line")
+            return _halves(text, form, delimiter, wanted, ("a quote that does not end in its line", None))
     good = np.setdiff1d(np.arange(lines), [line for line, *_ in wrong], assume_unique=True)
     return Parsed(table=table, good=good.astype(np.int64), wrong=wrong)
 
@@ -112,12 +132,12 @@ def _read(text: bytes, form: Form, delimiter: str, wanted: list[str], note: Call
     )
 
 
-def _halves(text: bytes, form: Form, delimiter: str, wanted: list[str], refused: str) -> Parsed:
+def _halves(text: bytes, form: Form, delimiter: str, wanted: list[str], why: tuple[str, str | None]) -> Parsed:
     """Each half by itself; a single line is wrong."""
     every = text.splitlines(keepends=True)
     if len(every) == 1:
         none = pa.table({name: pa.array([], pa.binary()) for name in wanted})
-        return Parsed(table=none, good=np.zeros(0, dtype=np.int64), wrong=[(0, refused, None)])
+        return Parsed(table=none, good=np.zeros(0, dtype=np.int64), wrong=[(0, *why)])
     halves = every[: len(every) // 2], every[len(every) // 2 :]
     first, second = (_parsed(b"".join(half), form, delimiter, wanted) for half in halves)
     lines = len(first.good) + len(first.wrong)

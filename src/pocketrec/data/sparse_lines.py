@@ -18,6 +18,7 @@ _NAMES = {2: "index:value", 3: "field:index:value"}
 _LINES = {
     parts: rf"^[ \t]*(?:(?:{_NUMBER}|{item})(?:[ \t]+{item})*)[ \t]*$" for parts, item in _ITEMS.items()
 }  # fmt: skip
+_FIRST_ITEM = re.compile(rb"(?<!\S)\d+:(\d+:)?[\d.+-][^\s:]*(?!\S)")
 _COMMENT = re.compile(rb"#[^\r\n]*")
 _ASCII = bytes(c if c < 128 else ord("?") for c in range(256))
 
@@ -42,9 +43,9 @@ class SparseLines:
 
 
 def parts_per_item(text: bytes) -> int:
-    """Whether items are pairs (2) or triples (3), from the first of them in some lines."""
-    item = re.search(rb"\S*:\S*", _COMMENT.sub(b"", text))
-    return 3 if item and item[0].count(b":") == 2 else 2
+    """Whether items are pairs (2) or triples (3), from the first of them in some lines; 0 where there is none."""
+    item = _FIRST_ITEM.search(_COMMENT.sub(b"", text))
+    return 0 if item is None else 2 if item[1] is None else 3
 
 
 def sparse_lines(text: bytes, parts: int) -> SparseLines:

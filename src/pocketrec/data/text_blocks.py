@@ -12,10 +12,13 @@ import pyarrow as pa
 
 from pocketrec.spec.errors import BadFile
 
-__all__ = ["BLOCK_BYTES", "BOM", "PACKED", "Truncated", "first_line", "text_blocks", "unpacked_name"]
+__all__ = ["BLOCK_BYTES", "BOM", "PACKED", "Truncated", "first_line", "head_of", "text_blocks", "unpacked_name"]
 
 # 8 MiB is about 35,000 Criteo rows: large enough that the work per block does not count, small enough for any machine.
 BLOCK_BYTES = 8 << 20
+
+# What is read of a file to see its first line, unless that is longer.
+HEAD_BYTES = 64 << 10
 
 BOM = b"\xef\xbb\xbf"
 
@@ -95,9 +98,18 @@ def text_blocks(file: Path, *, start: int = 0, block_bytes: int | None = None) -
         yield text, offset + len(text)
 
 
+def head_of(file: Path) -> bytes:
+    """The first whole lines, at most 64 KiB unless one line is longer; without a byte-order mark.
+
+    Raises:
+        Truncated: for packed data that is damaged there.
+    """
+    return next(text_blocks(file, block_bytes=HEAD_BYTES), (b"", 0))[0].removeprefix(BOM)
+
+
 def first_line(file: Path) -> tuple[bytes, int]:
     """The first line without its line break and without a byte-order mark, and the offset after it."""
-    block, _ = next(text_blocks(file, block_bytes=64 << 10), (b"", 0))
+    block, _ = next(text_blocks(file, block_bytes=HEAD_BYTES), (b"", 0))
     line, newline, _ = block.partition(b"\n")
     return line.removesuffix(b"\r").removeprefix(BOM), len(line) + len(newline)
 

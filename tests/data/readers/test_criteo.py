@@ -10,9 +10,33 @@ from pocketrec.data.readers import READERS, Block, Place
 from pocketrec.data.scan import scan
 from pocketrec.spec.errors import BadFile, BadRow
 from pocketrec.spec.schema import criteo
+from pocketrec.testing.reader_contract import ReaderContract
 
 READER = READERS.get("criteo")
 LINE = "\t".join(["1", *(str(i) for i in range(13)), *(f"{i:08x}" for i in range(26))])
+
+
+class TestCriteoContract(ReaderContract):
+    reader = READER
+    schema = criteo(dense=2, categorical=3)
+    name = "day_0"
+    packings = ("", ".gz", ".zst")
+    names_columns = False
+
+    def rows(self, rows: int) -> list[tuple[str, ...]]:
+        return [
+            (str(n % 2), *(str(n * i) if (n + i) % 3 else "" for i in range(2)), *(f"{n * i:08x}" for i in range(3)))
+            for n in range(rows)
+        ]
+
+    def write(self, path: Path, rows: int) -> None:
+        path.write_text("".join("\t".join(row) + "\n" for row in self.rows(rows)))
+
+    def spoil(self, path: Path, row: int) -> bool:
+        lines = path.read_text().splitlines(keepends=True)
+        lines[row - 1] = lines[row - 1].replace("\t", " ", 1)
+        path.write_text("".join(lines))
+        return True
 
 
 def blocks(path: Path, bad: BadRows | None = None) -> list[Block]:

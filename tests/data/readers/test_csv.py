@@ -11,11 +11,45 @@ from pocketrec.data.readers import READERS, Place
 from pocketrec.data.scan import scan
 from pocketrec.spec.errors import BadFile, BadRow, SchemaError
 from pocketrec.spec.schema import Field, Schema
+from pocketrec.testing.reader_contract import ReaderContract
 
 READER = READERS.get("csv")
 SCHEMA = Schema(
     fields=(Field(name="y", kind="label"), Field(name="x", kind="dense"), Field(name="c", kind="categorical"))
 )
+
+
+class TestCsvContract(ReaderContract):
+    reader = READER
+    schema = SCHEMA
+    name = "log.csv"
+    packings = ("", ".gz", ".zst")
+    head = "other,x,c,y\n"
+
+    def rows(self, rows: int) -> list[tuple[str, ...]]:
+        return [
+            (str(n % 2), "" if n % 5 == 0 else f"{n / 4}", f"a,{n}" if n % 7 == 0 else f"token {n}")
+            for n in range(rows)
+        ]
+
+    def write(self, path: Path, rows: int) -> None:
+        path.write_text(self.head + "".join(f'?,{x},"{c}",{y}\n' for y, x, c in self.rows(rows)))
+
+    def spoil(self, path: Path, row: int) -> bool:
+        lines = path.read_text().splitlines(keepends=True)
+        lines[row - (0 if self.head else 1)] = 'x,"3\n'
+        path.write_text("".join(lines))
+        return True
+
+
+class TestCsvWithoutHeaderContract(TestCsvContract):
+    schema = Schema(fields=SCHEMA.fields, header=False, delimiter="|")
+    name = "log.txt"
+    names_columns = False
+    head = ""
+
+    def write(self, path: Path, rows: int) -> None:
+        path.write_text("".join(f"{y}|{x}|{c}\n" for y, x, c in self.rows(rows)))
 
 
 def written(folder: Path, text: str, name: str = "log.csv") -> Path:

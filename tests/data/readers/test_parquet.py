@@ -12,6 +12,7 @@ from pocketrec.data.readers import READERS, Place
 from pocketrec.data.scan import scan
 from pocketrec.spec.errors import BadFile, BadRow, SchemaError
 from pocketrec.spec.schema import Field, Schema
+from pocketrec.testing.reader_contract import ReaderContract
 
 READER = READERS.get("parquet")
 SCHEMA = Schema(
@@ -19,6 +20,30 @@ SCHEMA = Schema(
     fields=(Field(name="y", kind="label"), Field(name="x", kind="dense"), Field(name="c", kind="categorical")),
 )
 N = 1000
+
+
+class TestParquetContract(ReaderContract):
+    reader = READER
+    schema = Schema(format="parquet", fields=(*SCHEMA.fields, Field(name="tags", kind="categorical", many=True)))
+    name = "log.parquet"
+    tells_truncation = True
+
+    def rows(self, rows: int) -> list[tuple[object, ...]]:
+        return [
+            (str(n % 2), None if n % 5 == 0 else str(n / 4), f"t{n % 9}", [str(n), str(n + 1)][: n % 3])
+            for n in range(rows)
+        ]
+
+    def write(self, path: Path, rows: int) -> None:
+        table = pa.table(
+            {
+                "tags": [[n, n + 1][: n % 3] for n in range(rows)],
+                "y": [n % 2 for n in range(rows)],
+                "x": [None if n % 5 == 0 else n / 4 for n in range(rows)],
+                "c": pa.array([f"t{n % 9}" for n in range(rows)]).dictionary_encode(),
+            }
+        )
+        pq.write_table(table, path, row_group_size=50)
 
 
 def whole(n: int = N) -> pa.Table:

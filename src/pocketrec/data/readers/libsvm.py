@@ -1,6 +1,6 @@
 """Lines of ``label index:value index:value ...`` (libsvm, libFM), or ``label field:index:value ...`` (libffm).
 
-The form of a file is that of its first row. What the numbers mean is for the schema to say:
+The form of a file is that of its first item. What the numbers mean is for the schema to say:
 
 * Pairs, categorical fields of one token: the k-th pair of a row is the token of the k-th field, as factorisation
   machines are fed (Frappe). Every row has as many of these pairs as the schema has categorical fields.
@@ -30,14 +30,13 @@ from pocketrec.data.bad_rows import BadRows
 from pocketrec.data.line_blocks import Parsed, line_blocks
 from pocketrec.data.readers import Block, Place
 from pocketrec.data.sparse_lines import SparseLines, parts_per_item, sparse_lines
-from pocketrec.data.text_blocks import BOM, PACKED, Truncated, text_blocks
+from pocketrec.data.text_blocks import PACKED, Truncated, head_of
 from pocketrec.spec.errors import SchemaError
 from pocketrec.spec.schema import Field, Schema
 
 __all__ = ["READER"]
 
 _NAMES = re.compile(r".+\.(libsvm|svm|libfm|libffm|ffm|txt)" + PACKED)
-_HEAD_BYTES = 64 << 10
 
 
 @final
@@ -49,7 +48,7 @@ class LibsvmReader:
 
     def blocks(self, file: Path, schema: Schema, bad: BadRows, start: Place) -> Iterator[Block]:
         try:
-            parts = parts_per_item(_head(file))
+            parts = parts_per_item(head_of(file)) or _parts_of(schema)
         except Truncated as damage:
             bad.file(str(file), damage.reason, 0, str(damage))
             return
@@ -58,7 +57,7 @@ class LibsvmReader:
 
     def fitting(self, file: Path, schema: Schema, forms: Sequence[Schema]) -> Schema:
         try:
-            first = _head(file).partition(b"\n")[0].split()
+            first = head_of(file).partition(b"\n")[0].split()
         except Truncated:
             return schema
         labelled = bool(first) and b":" not in first[0]
@@ -68,8 +67,9 @@ class LibsvmReader:
         return ()
 
 
-def _head(file: Path) -> bytes:
-    return next(text_blocks(file, block_bytes=_HEAD_BYTES), (b"", 0))[0].removeprefix(BOM)
+def _parts_of(schema: Schema) -> int:
+    """What the schema expects, for files that begin with no item at all."""
+    return 3 if all(re.fullmatch(r"\d+", f.name) for f in schema.fields if f.kind != "label") else 2
 
 
 def _check(schema: Schema, parts: int, file: Path) -> None:
