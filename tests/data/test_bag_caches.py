@@ -270,7 +270,7 @@ def test_rows_are_not_divided_by_a_bag(tmp_path: Path) -> None:
 
 
 def test_empty_bags_everywhere(tmp_path: Path) -> None:
-    none = {"tags": [], "seen": [], "words": [], "slots": []}
+    none: Row = {"tags": [], "seen": [], "words": [], "slots": []}
     rows = [{**row, **none} for row in made_rows(10)]
     dataset = prepare(write_csv(tmp_path / "log.csv", rows), SCHEMA, cache=tmp_path / "c", split=Split())
     (batch,) = Dataset.open(dataset.path).batches(("train",), batch_size=10)

@@ -129,7 +129,8 @@ def test_the_order_of_a_bag_and_tokens_that_are_dropped_say_nothing(trained: Tra
     assert trained.predict({**row, "seen": ["i1  i2 i3 i4 i5"]}) == want
     assert trained.predict({**row, "seen": ["i1 i2"]}) != want
     assert trained.predict({**row, "genres": ["g1|g2|g2"]}) != want
-    for nothing in ("", None, []):
+    empty: list[Any] = ["", None, []]
+    for nothing in empty:
         assert np.isfinite(trained.predict({**row, "genres": [nothing]})).all()
 
 

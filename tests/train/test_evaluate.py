@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,3 +78,32 @@ def test_bfloat16_is_used_when_asked(planted: ModuleType, model: torch.nn.Module
     half, full = (scores_of(model, source, batch_size=64, precision=p).logits for p in ("bfloat16", "float32"))
     assert not np.array_equal(half, full)
     np.testing.assert_allclose(half, full, rtol=0.1, atol=0.02)
+
+
+def test_bags_of_one_score_as_single_ids_and_factors_count(planted: Any) -> None:
+    rows = planted.clicks(40, seed=1)
+    bags = planted.Rows(
+        dense=rows.dense, ids=rows.ids.T.reshape(-1), label=rows.label,
+        offsets=torch.arange(rows.ids.numel() + 1), value_weights=torch.ones(rows.ids.numel()),
+    )  # fmt: skip
+    halved = dataclasses.replace(bags, value_weights=torch.full((rows.ids.numel(),), 0.5))
+    model = planted.make_model(build(planted.sizing(), seed=1))
+    found = []
+    for each in (rows, bags, halved):
+        source = OneBatch(each)
+        found.append(scores_of(model, source, batch_size=40).logits)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-6)
+    assert not np.allclose(found[0], found[2])
+
+
+class OneBatch:
+    """All rows as one batch."""
+
+    def __init__(self, rows: Any) -> None:
+        self.rows = rows
+
+    def batch_count(self, batch_size: int) -> int:
+        return 1
+
+    def batches(self, **_: Any) -> Any:
+        yield self.rows

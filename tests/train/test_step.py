@@ -350,3 +350,16 @@ def test_a_step_that_was_refused_tells_no_logits(planted: ModuleType) -> None:
             bench.model, bench.optimizer, bench.batch(), bench.config, BOTH, where=WHERE, predicted=told.append
         )  # fmt: skip
     assert told == []
+
+
+def test_a_step_learns_bags_and_their_factors(planted: ModuleType) -> None:
+    single, bags = Bench(planted), Bench(planted)
+    batch = single.batch()
+    values = batch.ids.T.reshape(-1)
+    offsets, ones = torch.arange(len(values) + 1), torch.ones(len(values))
+    as_bags = dataclasses.replace(batch, ids=values, offsets=offsets, value_weights=ones)
+    assert single.step(batch) == pytest.approx(bags.step(as_bags), rel=1e-6)
+    for name, tensor in single.tensors().items():
+        torch.testing.assert_close(bags.tensors()[name], tensor, rtol=1e-4, atol=1e-6)
+    before = bags.model(batch.dense, values, offsets, ones).detach()
+    assert not torch.allclose(before, bags.model(batch.dense, values, offsets, ones * 0.5))
