@@ -54,6 +54,7 @@ class ReaderContract:
         packings: endings of the name under which the reader takes packed files: "", ".gz", ".zst".
         tells_truncation: whether the format itself says where a file ends (Parquet does, text does not).
         names_columns: whether a file says what its columns are called, so that an absent one can be named.
+        examples: how many damaged samples are tried for each packing.
     """
 
     reader: ClassVar[Reader]
@@ -62,6 +63,7 @@ class ReaderContract:
     packings: ClassVar[tuple[str, ...]] = ("",)
     tells_truncation: ClassVar[bool] = False
     names_columns: ClassVar[bool] = True
+    examples: ClassVar[int] = 30
 
     def write(self, path: Path, rows: int) -> None:
         """Write a sample, not packed, and beside it what is joined to it. More rows begin with the same rows."""
@@ -209,7 +211,7 @@ class ReaderContract:
         files = {file: file.read_bytes() for file in (path, *self.reader.companions(path, self.schema))}
         edit = st.tuples(st.integers(0, 1 << 16), st.integers(0, 40), st.binary(max_size=6) | st.sampled_from(_NASTY))
 
-        @settings(max_examples=30, deadline=None)
+        @settings(max_examples=self.examples, deadline=None)
         @given(which=st.sampled_from(sorted(files)), edits=st.lists(edit, min_size=1, max_size=4), mode=_modes(st))
         def tried(which: Path, edits: Sequence[tuple[int, int, bytes]], mode: Any) -> None:
             data = files[which]

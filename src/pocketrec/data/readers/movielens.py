@@ -165,7 +165,9 @@ def _with_year_and_genres(table: pa.Table) -> pa.Table:
         genres = pc.if_else(pc.equal(table["genres"], "(no genres listed)"), "", table["genres"])
     else:
         flags = [pc.if_else(pc.equal(table[name], "1"), name, pa.scalar(None, pa.string())) for name in _GENRES]
-        genres = pc.binary_join_element_wise(*flags, "|", null_handling="skip")
+        # The empty text in front keeps pyarrow from leaving out rows in which all are skipped.
+        none = pa.array([""] * len(table), pa.string())
+        genres = pc.utf8_ltrim(pc.binary_join_element_wise(none, *flags, "|", null_handling="skip"), "|")
     return pa.table({"title": title, "year": year, "genres": genres})
 
 
