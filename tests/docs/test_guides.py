@@ -38,7 +38,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
     METHODS._extra.clear()
     METHODS._extra.update(extra)
-    sys.modules.pop("level", None)
+    for name in ("level", "machine"):
+        sys.modules.pop(name, None)
 
 
 def command(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +72,7 @@ def run(guide: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_guide_is_here() -> None:
     assert sorted(p.name for p in GUIDES.glob("*.md")) == [
-        "adding_a_method.md", "artifacts.md", "data.md", "from_pytorch.md", "judging.md", "quickstart.md",
+        "adding_a_method.md", "artifacts.md", "data.md", "from_pytorch.md", "judging.md", "models.md", "quickstart.md",
         "your-own-data.md",
     ]  # fmt: skip
 
@@ -81,7 +82,7 @@ def test_every_guide_is_here() -> None:
     "guide",
     [
         "quickstart.md", "data.md", "your-own-data.md", "artifacts.md", "from_pytorch.md", "judging.md",
-        "adding_a_method.md",
+        "adding_a_method.md", "models.md",
     ],
 )  # fmt: skip
 def test_every_block_runs(guide: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,11 +91,12 @@ def test_every_block_runs(guide: str, folder: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.slow
-def test_the_method_of_the_guide_keeps_the_contract(folder: Path) -> None:
-    for _, title, text in blocks("adding_a_method.md"):
+@pytest.mark.parametrize(("guide", "test"), [("adding_a_method.md", "test_level.py"), ("models.md", "test_machine.py")])
+def test_what_a_guide_adds_keeps_its_contract(guide: str, test: str, folder: Path) -> None:
+    for _, title, text in blocks(guide):
         if title:
             (folder / title).write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_level.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
     done = subprocess.run(
         command, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)}, capture_output=True, text=True, timeout=300
     )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pocketrec.models import MODELS, Model
+from pocketrec.models.parts.masks import Masks
 from pocketrec.testing.model_contract import ModelContract, _label
 
 CHECKS = [f for name, f in inspect.getmembers(ModelContract, inspect.isfunction) if name.startswith("test_")]
@@ -80,7 +81,8 @@ FAULTS: dict[str, tuple[dict[str, Any], Callable[[ModelContract], None], str]] =
         forward(lambda _, x, __: x * 0), lambda c: c.test_loss_falls({}, "full", False), "nats",
     ),
     "a net that nothing teaches": (
-        init(idle), lambda c: c.test_gradients_reach_every_net_and_every_number_of_a_row({}, "dense"), "nothing can teach",
+        init(idle), lambda c: c.test_gradients_reach_every_net_and_every_number_of_a_row({}, "dense"),
+        "nothing can teach",
     ),
     "a column that is not read": (
         {"forward": last_column_only}, lambda c: c.test_every_column_counts_for_its_row_alone({}, "dense"),
@@ -106,7 +108,12 @@ FAULTS: dict[str, tuple[dict[str, Any], Callable[[ModelContract], None], str]] =
         lambda c: c.test_dropout_depends_on_seed_and_step_alone({}), "a resumed step",
     ),
     "dropout that is always the same": (
-        {"masks": lambda self: None}, lambda c: c.test_dropout_depends_on_seed_and_step_alone({}), "",
+        {"masks": lambda self: Masks(0.5, seed=0, step=0) if self.training and self.config.dropout else None},
+        lambda c: c.test_dropout_depends_on_seed_and_step_alone({}), "never changes",
+    ),
+    "dropout while serving": (
+        {"masks": lambda self: Masks(0.5, seed=0, step=int(self.bank.steps)) if self.config.dropout else None},
+        lambda c: c.test_dropout_depends_on_seed_and_step_alone({}), "while serving",
     ),
     "numbers of half precision": (
         forward(lambda _, x, __: x.bfloat16() if torch.is_autocast_enabled("cpu") else x),
