@@ -114,3 +114,19 @@ def test_token_counts_add_up_what_comes_twice() -> None:
     assert (got.tokens.tolist(), got.counts.tolist(), got.missing) == ([3, 5], [2, 4], 0)
     empty = int(hash_tokens(pa.array([""]))[0])
     assert TokenCounts.of(np.array([1, empty]), np.array([1, 8])).missing == 8
+
+
+def test_values_of_bags_are_counted() -> None:
+    schema = Schema(
+        fields=(
+            Field(name="one", kind="categorical"),
+            Field(name="bag", kind="categorical", many=True, table="one"),
+            Field(name="ids", kind="categorical", many=True, ids="plain", rows=5),
+        )
+    )
+    table = pa.table({"one": ["a", "b"], "bag": [["a", "c", "a"], []], "ids": ["4|4", "0"]})
+    got = Statistics.of(read_columns(table, schema, file="log", rows=np.arange(2) + 1, bad=BadRows("fail")), schema)
+    assert sorted(got.tables["one"].counts.tolist()) == [1, 1, 3]
+    assert (got.tables["ids"].tokens.tolist(), got.tables["ids"].counts.tolist()) == ([0, 4], [1, 2])
+    assert got.table_stats()["one"].occurrences == 5
+    assert got.tables["one"].missing == 0
