@@ -14,8 +14,8 @@ from pocketrec.cli._output import complain, say, say_json
 from pocketrec.spec.errors import OptionError
 
 if TYPE_CHECKING:
-    from pocketrec.data.check import Check
-    from pocketrec.data.propose import Proposal
+    from pocketrec.data.check.check import Check
+    from pocketrec.data.propose.propose import Proposal
     from pocketrec.spec.schema import Schema
 
 __all__ = ["command"]
@@ -45,7 +45,7 @@ def check(
     json: Json = False,
 ) -> None:  # fmt: skip
     """See the head of this file."""
-    from pocketrec.data.propose import propose
+    from pocketrec.data.propose.propose import propose
     from pocketrec.pipeline.data import schema_of
 
     if schema is not None and out is not None:
@@ -65,7 +65,7 @@ def check(
 
 def _read(data: list[str], schema: Schema, rows: int | None, dim: int, *, quiet: bool) -> Check:
     from pocketrec.cli._reading import ReadingBar
-    from pocketrec.data.check import check as check_log
+    from pocketrec.data.check.check import check as check_log
     from pocketrec.data.sources import source_files
 
     files: list[Any] = [file for place in data for file in source_files(place, schema)]
@@ -74,7 +74,7 @@ def _read(data: list[str], schema: Schema, rows: int | None, dim: int, *, quiet:
 
 
 def _tell(found: Check, proposal: Proposal | None) -> None:
-    from pocketrec.data.check_text import check_text
+    from pocketrec.data.check.text import check_text
 
     if proposal is not None:
         say(f"{proposal.text()}\n")

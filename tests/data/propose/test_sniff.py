@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pocketrec.data.sniff import Form, head_lines, sample_rows, sniff
+from pocketrec.data.propose.sniff import Form, head_lines, sample_rows, sniff
 from pocketrec.spec.errors import BadFile
 
 

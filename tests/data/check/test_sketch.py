@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocketrec.data.sketch import TokenSketch
+from pocketrec.data.check.sketch import TokenSketch
 from pocketrec.spec.errors import OptionError
 
 

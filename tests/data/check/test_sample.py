@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from pocketrec.data.bad_rows import BadRows
-from pocketrec.data.check_sample import CheckSample
+from pocketrec.data.check.sample import CheckSample
 from pocketrec.data.columns import read_columns
 from pocketrec.spec.schema import Field, Schema
 

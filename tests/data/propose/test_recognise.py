@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pocketrec.data.recognise import recognise
-from pocketrec.data.sniff import sniff
+from pocketrec.data.propose.recognise import recognise
+from pocketrec.data.propose.sniff import sniff
 
 AVAZU = (
     "id,click,hour,C1,banner_pos,site_id,site_domain,site_category,app_id,app_domain,app_category,device_id,device_ip,"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pocketrec.data.sniff import Form, head_lines
+from pocketrec.data.propose.sniff import Form, head_lines
 
 __all__ = ["recognise"]
 
@@ -29,7 +29,7 @@ def recognise(file: Path, form: Form) -> tuple[str, str] | None:
 
     Args:
         file: existing.
-        form: how it is written, as `pocketrec.data.sniff.sniff` found.
+        form: how it is written, as `pocketrec.data.propose.sniff.sniff` found.
     """
     names = set(form.names)
     if form.header:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pocketrec.data.file_facts import column_names, file_facts
+from pocketrec.data.check.files import column_names, file_facts
 from pocketrec.spec.schema import Field, Schema
 
 FIELDS = (Field(name="a", kind="categorical"),)

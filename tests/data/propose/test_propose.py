@@ -14,8 +14,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pocketrec.data.check import check
-from pocketrec.data.propose import propose
+from pocketrec.data.check.check import check
+from pocketrec.data.propose.propose import propose
 from pocketrec.spec.errors import BadFile, PocketrecError, SchemaError
 from pocketrec.spec.schema import Schema
 from pocketrec.spec.schemas import SCHEMAS

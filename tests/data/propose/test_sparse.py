@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pocketrec.data.check import check
-from pocketrec.data.propose import propose
-from pocketrec.data.sparse_guess import sparse_guesses
+from pocketrec.data.check.check import check
+from pocketrec.data.propose.propose import propose
+from pocketrec.data.propose.sparse import sparse_guesses
 
 FORMS = {
     "fields of one token": (["-1 3:1 7:1", "1 3:1 9:1"], ["label", "categorical", "categorical"]),

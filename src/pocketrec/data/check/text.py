@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from pocketrec.data.check import Check
-from pocketrec.data.column_check import ColumnCheck
+from pocketrec.data.check.check import Check
+from pocketrec.data.check.column import ColumnCheck
 
 __all__ = ["check_text"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from pocketrec.data import text_blocks
 from pocketrec.data.bad_rows import BadRows
-from pocketrec.data.check import check
+from pocketrec.data.check.check import check
 from pocketrec.data.scan import scan
 from pocketrec.data.statistics import Statistics
 from pocketrec.data.synthetic import SyntheticReport

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from pocketrec.data.guess import Guess
+from pocketrec.data.propose.guess import Guess
 from pocketrec.spec.schema import DenseTransform, Field
 
 __all__ = ["sparse_guesses"]

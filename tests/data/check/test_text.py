@@ -3,8 +3,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pocketrec.data.check import check
-from pocketrec.data.check_text import check_text
+from pocketrec.data.check.check import check
+from pocketrec.data.check.text import check_text
 from pocketrec.spec.schema import Field, Schema
 
 

@@ -8,9 +8,9 @@ from typing import Any, final
 
 import numpy as np
 
+from pocketrec.data.check.sketch import KEPT_TOKENS, TokenSketch
 from pocketrec.data.columns import Columns
 from pocketrec.data.dense import Moments
-from pocketrec.data.sketch import KEPT_TOKENS, TokenSketch
 from pocketrec.spec.schema import Field
 
 __all__ = ["ColumnCheck", "Gatherer", "token_counts"]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pocketrec.data.column_profile import ColumnProfile
-from pocketrec.data.suspicions import threshold_of
+from pocketrec.data.check.suspicions import threshold_of
+from pocketrec.data.propose.profile import ColumnProfile
 from pocketrec.spec.schema import DenseTransform, Field
 
 __all__ = ["Guess", "guesses"]
@@ -17,7 +17,8 @@ __all__ = ["Guess", "guesses"]
 # Names of what happened after the row was shown, the likeliest label first.
 _OUTCOMES = (
     "label", "target", "click", "clicked", "is_click", "is_clicked", "y", "conversion", "converted", "is_conversion",
-    "purchase", "purchased", "is_purchase", "bought", "sold", "install", "installed", "rating", "stars", "like", "liked", "is_like",
+    "purchase", "purchased", "is_purchase", "bought", "sold", "install", "installed", "rating", "stars",
+    "like", "liked", "is_like",
     "response", "watch_time", "play_time", "play_time_ms", "watch_ratio", "long_view", "finish", "follow", "is_follow",
     "comment", "is_comment", "forward", "is_forward", "hate", "is_hate", "long_watch", "is_positive",
 )  # fmt: skip

@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml
 
-from pocketrec.data.check import Check, check
-from pocketrec.data.column_profile import profile
-from pocketrec.data.guess import Guess, guesses, is_user
-from pocketrec.data.recognise import recognise
-from pocketrec.data.sniff import Form, head_lines, sample_rows, sniff
-from pocketrec.data.sparse_guess import sparse_guesses
+from pocketrec.data.check.check import Check, check
+from pocketrec.data.propose.guess import Guess, guesses, is_user
+from pocketrec.data.propose.profile import profile
+from pocketrec.data.propose.recognise import recognise
+from pocketrec.data.propose.sniff import Form, head_lines, sample_rows, sniff
+from pocketrec.data.propose.sparse import sparse_guesses
 from pocketrec.spec.errors import BadFile, PocketrecError, SchemaError
 from pocketrec.spec.schema import Field, Schema
 from pocketrec.spec.schemas import SCHEMAS

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pocketrec.data.column_profile import profile
-from pocketrec.data.guess import Guess, guesses, is_user
+from pocketrec.data.propose.guess import Guess, guesses, is_user
+from pocketrec.data.propose.profile import profile
 
 N = 400
 RNG = np.random.default_rng(2)

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from pocketrec.data.check_sample import CheckSample
-from pocketrec.data.column_check import ColumnCheck, Gatherer
+from pocketrec.data.check.column import ColumnCheck, Gatherer
+from pocketrec.data.check.faults import Fault, FaultLog
+from pocketrec.data.check.files import FileFacts, column_names, file_facts
+from pocketrec.data.check.sample import CheckSample
+from pocketrec.data.check.sketch import KEPT_TOKENS, TokenSketch
+from pocketrec.data.check.suspicions import Finding, suspicions
 from pocketrec.data.columns import Columns, read_columns
-from pocketrec.data.fault_log import Fault, FaultLog
-from pocketrec.data.file_facts import FileFacts, column_names, file_facts
 from pocketrec.data.read_pass import Progress, silent
 from pocketrec.data.readers import READERS, Place
-from pocketrec.data.sketch import KEPT_TOKENS, TokenSketch
 from pocketrec.data.sources import Source, source_files
-from pocketrec.data.suspicions import Finding, suspicions
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.schema import Schema
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pocketrec.data.bad_rows import BadRows
-from pocketrec.data.file_facts import column_names
+from pocketrec.data.check.files import column_names
 from pocketrec.data.readers import READERS, Place
 from pocketrec.data.text_blocks import BOM, Truncated, text_blocks
 from pocketrec.spec.errors import BadFile

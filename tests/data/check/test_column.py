@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from pocketrec.data.bad_rows import BadRows
-from pocketrec.data.column_check import ColumnCheck, Gatherer
+from pocketrec.data.check.column import ColumnCheck, Gatherer
 from pocketrec.data.columns import read_columns
 from pocketrec.spec.schema import Field, Schema
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pocketrec.data import values
 from pocketrec.data.arrays import one_array
-from pocketrec.data.suspicions import separator_of
+from pocketrec.data.check.suspicions import separator_of
 
 __all__ = ["ColumnProfile", "Look", "profile"]
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pocketrec.data.check_sample import CheckSample
-from pocketrec.data.column_check import ColumnCheck
+from pocketrec.data.check.column import ColumnCheck
+from pocketrec.data.check.sample import CheckSample
 from pocketrec.spec.schema import Field, Schema
 
 __all__ = ["LEAK_AUC", "Finding", "separator_of", "suspicions", "threshold_of"]

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pocketrec.data.check import check
-from pocketrec.data.suspicions import Finding, separator_of, threshold_of
+from pocketrec.data.check.check import check
+from pocketrec.data.check.suspicions import Finding, separator_of, threshold_of
 from pocketrec.spec.schema import Field, Schema
 
 SCHEMA = Schema(
@@ -96,7 +96,7 @@ def test_repeated_rows(tmp_path: Path) -> None:
 
 
 def test_a_huge_vocabulary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pocketrec.data.suspicions._HUGE", 90)
+    monkeypatch.setattr("pocketrec.data.check.suspicions._HUGE", 90)
     assert kinds(findings(tmp_path)) == [("huge_vocabulary", "c")]
     assert findings(tmp_path, schema=with_field("c", ids="hash63")) == []
 

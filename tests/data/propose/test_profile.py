@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocketrec.data.column_profile import ColumnProfile, profile
+from pocketrec.data.propose.profile import ColumnProfile, profile
 
 
 def of(values: object, kind: pa.DataType | None = None) -> ColumnProfile:

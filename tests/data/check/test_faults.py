@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pocketrec.data.fault_log import Example, FaultLog
+from pocketrec.data.check.faults import Example, FaultLog
 
 
 def test_faults_are_counted_by_column_and_reason_with_the_first_examples() -> None:
