@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from pocketrec.compress import METHODS
 from pocketrec.metrics import by_frequency, evaluate
@@ -226,3 +227,36 @@ def test_bags_must_be_there_when_predicting(trained: Trained, rows: dict[str, li
 
     with pytest.raises(SchemaError, match=f"there must be one column '{spoil}'"):
         trained.predict({name: values for name, values in rows.items() if name != spoil})
+
+
+class Keyed:
+    """Bags of features by name, as torchrec holds them."""
+
+    def __init__(self, names: list[str], ids: torch.Tensor, offsets: torch.Tensor, weights: torch.Tensor) -> None:
+        self._held = names, ids, offsets, weights
+
+    def keys(self) -> list[str]:
+        return self._held[0]
+
+    def values(self) -> torch.Tensor:
+        return self._held[1]
+
+    def offsets(self) -> torch.Tensor:
+        return self._held[2]
+
+    def weights_or_none(self) -> torch.Tensor:
+        return self._held[3]
+
+    def stride(self) -> int:
+        return (len(self._held[2]) - 1) // len(self._held[0])
+
+
+def test_a_served_model_finds_keyed_features_by_the_names_of_the_fields_that_share_a_table(
+    trained: Trained, rows: dict[str, list[Any]]
+) -> None:
+    served = load(trained.recommender.artifact.path)  # type: ignore[union-attr]
+    frame = last(rows, 10)
+    dense, ids, offsets, weights = served.inputs(frame)
+    keyed = Keyed(["item", "seen", "genres"], ids, offsets, weights)
+    with torch.inference_mode():
+        np.testing.assert_array_equal(served.model(dense, keyed).numpy(), served.logits(frame))

@@ -226,10 +226,11 @@ def opened(artifact: Artifact) -> Recommender:
     content = artifact.manifest.content
     arrays = {name: t.numpy() for name, t in artifact.tensors("vocabulary").items()}
     encoder = Encoder.from_parts(content["encoder"], arrays)
-    bank = attach(Sizing.from_json(content["sizing"]), artifact.tensors("tables"), form="serve")
-    columns, features = bank.sizing.order, len(encoder.schema.dense_columns)
-    if columns != tuple(f.table_name for f in encoder.schema.categorical):
-        raise OptionError(f"the schema has other categorical fields than the tables' columns {', '.join(columns)}")
+    sizing, features = Sizing.from_json(content["sizing"]), len(encoder.schema.dense_columns)
+    columns = {f.name: f.table_name for f in encoder.schema.categorical}
+    if sizing.order != tuple(columns.values()):
+        raise OptionError(f"the schema has other categorical fields than the tables' columns {', '.join(sizing.order)}")
+    bank = attach(sizing, artifact.tensors("tables"), form="serve", fields=columns)
     about, nets = content["model"], artifact.tensors("nets")
     if about["dense_features"] != features:
         raise OptionError(f"the model reads {about['dense_features']} dense numbers, the schema gives {features}")
