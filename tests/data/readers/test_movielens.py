@@ -200,6 +200,13 @@ def test_faults_of_a_side_file_are_named_there_and_told_once(tmp_path: Path, mon
         list(READER.blocks(path, MOVIES, BadRows("fail"), Place()))
 
 
+def test_a_movies_file_whose_header_lacks_a_column_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    (tmp_path / "movies.csv").write_text("movieId,itle,genres\n0,A (1999),War\n")
+    with pytest.raises(SchemaError, match=r"movies.csv: the column 'title' is missing from the header"):
+        list(READER.blocks(path, MOVIES, BadRows("fail"), Place()))
+
+
 def test_ratings_without_times_say_which_schema_fits(tmp_path: Path) -> None:
     path = tmp_path / "ratings.tsv"
     path.write_text("user\titem\trating\torder\n1\t2\t3\t4\n")

@@ -147,8 +147,8 @@ def _side_table(side: _Side, file: Path, wanted: Sequence[str], bad: BadRows) ->
     if not form.names:
         names, after = side_header(beside, form.delimiter)
         form = replace(form, names=tuple(_CALLED.get(n, n) for n in names))
+        the_only([side.key, "title", "genres"], form.names, beside)
     own = [name for name in form.names if name in (*side.columns, *_GENRES)]
-    the_only([side.key, *own], form.names, beside)
     read = delimited_blocks(beside, [side.key, *own], form, bad, Place(offset=after))
     found = read_side_table(read, key=side.key, name=side.key, columns=own, file=beside, bad=bad)
     return replace(found, table=_with_year_and_genres(found.table).select(wanted))
