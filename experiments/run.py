@@ -3,8 +3,8 @@
     python experiments/run.py STUDY.toml --data FILE_OR_FOLDER [--part 0/2] [--cache FOLDER]
 
 A study is TOML: a table ``base`` (a run's configuration without data), a list of ``cells`` (values that replace the
-base's, by dotted key) and ``seeds``. Every cell runs with every seed. ``name`` says what the data is, and ``files`` which
-files of the folder it is.
+base's, by dotted key) and ``seeds``. Every cell runs with every seed. ``name`` says what the data is, and ``files``
+which files of the folder it is.
 """
 
 from __future__ import annotations
