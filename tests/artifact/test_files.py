@@ -190,3 +190,20 @@ def test_a_lock_that_fails_otherwise_is_an_error(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(OSError, match="Input/output"), files.locked(tmp_path):
         pass
+
+
+def test_what_another_writes_stands_whole_under_its_name_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt2"
+    path.write_text("before")
+
+    def stops(part: Path) -> None:
+        part.write_text("half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        files.write_by(path, stops)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.pt2"]
+    assert path.read_text() == "before"
+    files.write_by(path, lambda part: part.write_text(f"{part.name}, whole"))
+    assert path.read_text() == "model.pt2, whole"
+    assert [p.name for p in tmp_path.iterdir()] == ["model.pt2"]

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import copy
 import json
-import tempfile
 from collections.abc import Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, cast
@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
+from pocketrec.artifact import files
 from pocketrec.compress import Bank
 from pocketrec.compress.plain import PlainBank
 from pocketrec.models import Model
@@ -116,11 +117,7 @@ def save_program(program: ExportedProgram, path: Path, about: Mapping[str, Any])
                 held[name] = _own(tensor)
     said = json.dumps({**about, "pocketrec": version("pocketrec")}, indent=1, allow_nan=False)
     try:
-        # the folder within the archive is called as the file, so the file has its last name while it is written
-        with tempfile.TemporaryDirectory(prefix=".pocketrec-", dir=path.parent) as beside:
-            part = Path(beside) / path.name
-            torch.export.save(program, part, extra_files={ABOUT_NAME: said})
-            part.replace(path)
+        files.write_by(path, partial(torch.export.save, program, extra_files={ABOUT_NAME: said}))
     except OSError as wrong:
         raise ArtifactError(f"Cannot write {path}: {wrong.strerror or wrong}.") from wrong
     return path.stat().st_size

@@ -13,8 +13,9 @@ import errno
 import fcntl
 import os
 import stat
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -36,6 +37,7 @@ __all__ = [
     "sync_file",
     "sync_folder",
     "write",
+    "write_by",
 ]
 
 # What file systems without whole-file locks answer (NFS says EBADF for a folder).
@@ -76,6 +78,23 @@ def sync_folder(folder: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+
+
+def write_by(path: Path, writer: Callable[[Path], object]) -> None:
+    """A whole file by a writer that wants a path, such as torch's: on the disk under its name, or not at all.
+
+    It is written in a folder beside, under its own last name, by which archives call the folder within them.
+    """
+    with tempfile.TemporaryDirectory(prefix=".pocketrec-", dir=path.parent) as beside:
+        part = Path(beside) / path.name
+        writer(part)
+        file = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+        part.replace(path)
+    sync_folder(path.parent)
 
 
 def make_folder(folder: Path) -> None:

@@ -51,7 +51,7 @@ def hanley_mcneil(auc: float, positives: float, negatives: float) -> float | Non
         negatives: rows of label 0.
 
     >>> round(hanley_mcneil(0.78, 2_900, 8_855), 4)
-    0.0052
+    0.0054
     """
     if positives < 1 or negatives < 1:
         return None
