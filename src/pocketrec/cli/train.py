@@ -31,7 +31,8 @@ def command(
     set_: Annotated[list[str] | None, typer.Option("--set", help="Any setting, such as train.batch_size=1024.")] = None,
     schema: Annotated[str | None, typer.Option(help="criteo or another built-in schema, or a schema file.",
                                                show_default="criteo", autocompletion=_complete.schemas)] = None,
-    split: Annotated[list[str] | None, typer.Option(help="Shares of rows, such as train=6/7; or by=hash, key=C1; or by=files.",
+    split: Annotated[list[str] | None, typer.Option(help="Shares of rows, such as train=6/7; or by=hash, key=C1; "
+                                                    "or by=files.",
                                                     show_default="train=8/10 validation=1/10 test=1/10")] = None,
     budget: Annotated[str | None, typer.Option("--budget", "-b", help="Ceiling for the tables: 64MiB, 16x (times "
                                                "smaller than float32 tables) or 5% of them.", show_default="16x",
