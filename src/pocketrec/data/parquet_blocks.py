@@ -18,6 +18,8 @@ __all__ = ["parquet_blocks", "parquet_columns"]
 # As many rows as a block of text holds.
 BLOCK_ROWS = 32_768
 
+_BUFFER_BYTES = 1 << 20
+
 
 def parquet_columns(file: Path) -> list[str]:
     """Names of all columns; none for a file that cannot be read."""
@@ -37,7 +39,8 @@ def parquet_blocks(file: Path, wanted: Sequence[str], bad: BadRows, start: Place
     """
     row = 0
     try:
-        with pq.ParquetFile(file, memory_map=True) as source:
+        # Read through small buffers: of a row group of any size only pages are held, and no pages of a map pile up.
+        with pq.ParquetFile(file, memory_map=False, buffer_size=_BUFFER_BYTES) as source:
             _check(source, file, wanted)
             for group in range(source.metadata.num_row_groups):
                 rows = source.metadata.row_group(group).num_rows
