@@ -124,6 +124,13 @@ def test_bytes_that_differ_raise_the_alarm(make_run) -> None:
     assert "1 of 2" in words
 
 
+def test_files_that_were_not_written_are_not_said_to_be_equal(make_run) -> None:
+    assert "promised = held = file" in Page(render_report([make_run()], "x")).words
+    words = Page(render_report([make_run(file_bytes=None), make_run(seed=9)], "x")).words
+    assert "promised = held = file" not in words
+    assert "promised = held (= file, where one was written)" in words
+
+
 def test_the_same_results_give_the_same_bytes(study, tmp_path: Path) -> None:
     first, second = (write_report(study, tmp_path / name, "x") for name in ("a.html", "b.html"))
     assert first.read_bytes() == second.read_bytes()

@@ -131,7 +131,9 @@ def _facts(results: Sequence[Result]) -> list[tuple[str, str]]:
     facts = [(f"{n:,}", word if n == 1 or word == "skipped" else f"{word}s") for n, word in counts if n]
     measured = [r for r in ran if r.promised_bytes is not None and (r.held_bytes, r.file_bytes) != (None, None)]
     kept = sum(kept_its_word(r) for r in measured)
-    return [*facts, (f"{kept:,} of {len(measured):,}", "promised = held = file")] if measured else facts
+    files = all(r.file_bytes is not None for r in measured)
+    equal = "promised = held = file" if files else "promised = held (= file, where one was written)"
+    return [*facts, (f"{kept:,} of {len(measured):,}", equal)] if measured else facts
 
 
 def _named(result: Result) -> str:
