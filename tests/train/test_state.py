@@ -17,7 +17,7 @@ from pocketrec.compress import build
 from pocketrec.models import MODELS, Model, ModelConfig
 from pocketrec.spec.errors import ArtifactError, OptionError
 from pocketrec.train.optim import dense_optimizer
-from pocketrec.train.state import TrainState, copy_nets, load_into, parts_of, restore, save
+from pocketrec.train.state import TrainState, load_into, parts_of, restore, save
 
 RUN = {"seed": 3, "sizing": {"a": [1, 2]}, "config": {"lr": 0.1 + 0.2}}
 
@@ -143,7 +143,7 @@ def test_nets_of_another_form_are_refused_whole(planted: ModuleType, theirs: dic
     model = planted.make_model(build(planted.sizing(), seed=0))
     before = {name: t.detach().clone() for name, t in model.nets().items()}
     with pytest.raises(OptionError, match=said):
-        copy_nets(model, _model(planted, **theirs).nets())
+        model.copy_nets(_model(planted, **theirs).nets())
     assert all(torch.equal(t, before[name]) for name, t in model.nets().items())
 
 
@@ -151,7 +151,7 @@ def test_nets_are_copied(planted: ModuleType) -> None:
     first, second = (_model(planted, top=8) for _ in range(2))
     with torch.no_grad():
         first.nets()["top.0.bias"].fill_(3)
-    copy_nets(second, first.nets())
+    second.copy_nets(first.nets())
     assert bool((second.nets()["top.0.bias"] == 3).all())
     with torch.no_grad():
         first.nets()["top.0.bias"].fill_(4)

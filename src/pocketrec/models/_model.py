@@ -64,17 +64,24 @@ class Model(nn.Module, ABC):
         """
         with torch.device("meta"):
             described = cls(bank, dense_features=dense_features, config=config, seed=0).nets()
-        for name in sorted({*described, *nets}):
-            ours, theirs = (list(n[name].shape) if name in n else "not there" for n in (described, nets))
-            if ours != theirs:
-                raise OptionError(
-                    f"These are the nets of another model: {name!r} is {theirs} in them and {ours} in this one. "
-                    "Keep the model's name, widths and features."
-                )
+        _refuse_others(described, nets)
         made = cls(bank, dense_features=dense_features, config=config, seed=0)
-        for name, tensor in made.nets().items():
-            tensor.detach().copy_(nets[name])
+        made.copy_nets(nets)
         return made
+
+    def copy_nets(self, nets: Mapping[str, Tensor]) -> None:
+        """Copy values of everything outside the bank.
+
+        Args:
+            nets: tensors by name, as :meth:`nets` of a model of the same form gives them.
+
+        Raises:
+            OptionError: they are of a model of another form. Nothing was changed.
+        """
+        here = self.nets()
+        _refuse_others(here, nets)
+        for name, tensor in here.items():
+            tensor.detach().copy_(nets[name])
 
     @abstractmethod
     def forward(
@@ -118,3 +125,14 @@ class Model(nn.Module, ABC):
         other._modules = dict(self._modules)
         other.bank = bank
         return other
+
+
+def _refuse_others(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> None:
+    """OptionError unless both have the same names and shapes."""
+    for name in sorted({*ours, *theirs}):
+        here, there = (list(nets[name].shape) if name in nets else "not there" for nets in (ours, theirs))
+        if here != there:
+            raise OptionError(
+                f"These are the nets of another model: {name!r} is {there} in them and {here} in this one. "
+                "Keep the model's name, widths and features."
+            )

@@ -13,10 +13,10 @@ from torch import Tensor
 from pocketrec.artifact.checkpoint import latest_checkpoint, save_checkpoint
 from pocketrec.artifact.load import Artifact
 from pocketrec.models import Model
-from pocketrec.spec.errors import ArtifactError, OptionError
+from pocketrec.spec.errors import ArtifactError
 from pocketrec.train.optim import load_optimizer_tensors, optimizer_tensors
 
-__all__ = ["TrainState", "copy_nets", "load_into", "parts_of", "restore", "save"]
+__all__ = ["TrainState", "load_into", "parts_of", "restore", "save"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,27 +114,9 @@ def restore(folder: Path, run: Mapping[str, Any]) -> tuple[TrainState, Artifact]
 
 def load_into(parts: Mapping[str, Mapping[str, Tensor]], model: Model, optimizer: torch.optim.Optimizer) -> None:
     """Copy tensors as of :func:`parts_of` into a model of the same form, and into its optimizer."""
-    copy_nets(model, parts["nets"])
+    model.copy_nets(parts["nets"])
     bank = model.bank.tensors()
     assert bank.keys() == parts["bank"].keys(), "the sizing is the same, so are its tensors"
     for name, tensor in bank.items():
         tensor.copy_(parts["bank"][name])
     load_optimizer_tensors(optimizer, parts["optimizer"])
-
-
-def copy_nets(model: Model, nets: Mapping[str, Tensor]) -> None:
-    """Copy values of everything outside the bank.
-
-    Raises:
-        OptionError: they are of a model of another form. Nothing was changed.
-    """
-    here = {name: t.detach() for name, t in model.nets().items()}
-    for name in sorted({*here, *nets}):
-        ours, theirs = (list(n[name].shape) if name in n else "not there" for n in (here, nets))
-        if ours != theirs:
-            raise OptionError(
-                f"These are the nets of another model: {name!r} is {theirs} in them and {ours} in this one. "
-                "Keep the model's name, widths and features."
-            )
-    for name, tensor in here.items():
-        tensor.copy_(nets[name])

@@ -26,7 +26,7 @@ from pocketrec.train.optim import dense_optimizer, load_optimizer_tensors, optim
 from pocketrec.train.outcome import Outcome
 from pocketrec.train.progressive import add_batch, progressive_json, progressive_of
 from pocketrec.train.source import Batch, BatchSource, Part, TrainingData
-from pocketrec.train.state import TrainState, copy_nets, restore, save
+from pocketrec.train.state import TrainState, restore, save
 from pocketrec.train.step import train_step
 from pocketrec.train.warm_start import WarmStart
 from pocketrec.train.watch import Silent, Watcher
@@ -122,7 +122,7 @@ class Trainer:
         else:
             self._make(0, None if self.start is None else self.start.bank_for(self.stages[0][1]))
             if self.start is not None:
-                copy_nets(self.model, self.start.nets)
+                self.model.copy_nets(self.start.nets)
                 load_optimizer_tensors(self.optimizer, self.start.optimizer)
 
     def _rows(self, part: Part) -> int:
@@ -134,7 +134,7 @@ class Trainer:
         # attached, not copied into a bank that was built anew: the seeds of hashes come with the tensors
         tensors = {name: t.clone() for name, t in artifact.tensors("bank").items()}
         self._set(attach(self.stages[state.stage][1], tensors, form="train"))
-        copy_nets(self.model, artifact.tensors("nets"))
+        self.model.copy_nets(artifact.tensors("nets"))
         load_optimizer_tensors(self.optimizer, artifact.tensors("optimizer"))
         self._notes.append(f"Went on at step {state.step} of {artifact.path}.")
         self._notes.extend(f"Passed over: {reason}" for reason in artifact.skipped)
@@ -144,7 +144,7 @@ class Trainer:
         before, optimizer = self.model, self.optimizer
         self.state.next_stage()
         self._make(self.state.stage, before.bank)
-        copy_nets(self.model, before.nets())
+        self.model.copy_nets(before.nets())
         if self.stages[self.state.stage][0].optimizer == "keep":
             load_optimizer_tensors(self.optimizer, optimizer_tensors(optimizer))
         else:
