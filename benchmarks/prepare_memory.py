@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
@@ -66,7 +67,7 @@ def write_csv(path: Path, rows: int) -> None:
     """Lists as texts with bars between, compressed."""
     with pa.output_stream(path, compression="zstd") as out:
         for number, table in enumerate(tables(rows)):
-            history = pa.compute.binary_join(table["history"].combine_chunks(), "|")
+            history = pc.binary_join(table["history"].combine_chunks(), "|")
             told = table.set_column(4, "history", history)
             pa_csv.write_csv(told, out, pa_csv.WriteOptions(include_header=number == 0, quoting_style="none"))
 

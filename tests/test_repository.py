@@ -230,3 +230,9 @@ def test_the_machine_runs_what_a_person_types() -> None:
     runner = ROOT / ".ci" / "run"
     assert runner.stat().st_mode & 0o111, "not executable"
     assert runner.read_text().rstrip().endswith("exec make test")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_submodules_of_pyarrow_are_imported_where_they_are_used(module: Path) -> None:
+    # pandas imports them on the side, so that `pa.compute` works here and fails where pandas is not installed
+    assert not re.search(r"\bpa\.(compute|csv|parquet|dataset)\b", (SOURCES / module).read_text())

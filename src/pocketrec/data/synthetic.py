@@ -11,6 +11,7 @@ from typing import IO, Any, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from pocketrec.data.planted import DENSE_FIELDS, PlantedLaw, PlantedRows
@@ -184,4 +185,4 @@ def _hexadecimal(numbers: np.ndarray, missing: np.ndarray) -> pa.StringArray:
     nibbles = numbers[:, None] >> np.arange(28, -1, -4, dtype=np.uint32) & np.uint32(15)
     offsets = pa.py_buffer(np.arange(0, 8 * len(numbers) + 1, 8, dtype=np.int32))
     text = pa.StringArray.from_buffers(len(numbers), offsets, pa.py_buffer(_DIGITS[nibbles].tobytes()))
-    return pa.compute.if_else(pa.array(missing), pa.scalar(None, pa.string()), text)
+    return pc.if_else(pa.array(missing), pa.scalar(None, pa.string()), text)
