@@ -66,6 +66,7 @@ class Request {
         view_.parts = numbers.at(12);
         view_.combining = numbers.at(13);
         view_.pooling = numbers.at(14);
+        view_.threads = numbers.at(15);
     }
 
     const pr_request* view() const { return &view_; }

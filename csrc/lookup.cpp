@@ -1,89 +1,121 @@
-// pr_lookup: ids to vectors. One pass over the values, one thread; every output number is written once per value that
-// it depends on, in value order, so that results do not depend on how a batch is cut.
+// pr_lookup: ids to vectors. Every number is summed in value order, so results do not depend on how a batch is cut.
 #include <algorithm>
 
-#include "pool.hpp"
+#include "addressing.hpp"
+#include "failure.hpp"
 #include "reader.hpp"
-#include "values.hpp"
+#include "threads.hpp"
+#include "windows.hpp"
 
 namespace pocketrec {
 namespace {
 
+constexpr int64_t kTile = 2048;           // addresses that are found before their vectors are read; 16 KiB
+constexpr int64_t kPoolTile = 64;         // vectors that are read before they are pooled
+constexpr int64_t kNumbersPerPart = 1 << 16;  // a thread is worth waking for about this many numbers
+constexpr int64_t kStreamBytes = int64_t{1} << 62;
+
 class Lookup {
   public:
     Lookup(const pr_request& request, float* out)
-        : request_(request),
-          fields_(read_program(request)),
-          reader_(request),
-          value_(static_cast<size_t>(request.dim)),
-          out_(out) {
+        : request_(request), fields_(read_program(request)), prepared_(prepare(fields_)), regions_(request), out_(out) {
         check_blocks(fields_, request);
+        if (request.offsets) check_offsets(request);
     }
 
     void run() {
-        if (!request_.offsets) {
-            for_each_cell(request_, fields_, [&](int64_t number, const Field& field, int64_t value, int64_t id) {
-                read(number, field, value, id, out_ + value * request_.dim);
-            });
-            return;
-        }
-        if (request_.pooling == PR_POOL_NONE) std::fill(out_, out_ + request_.columns * request_.dim, 0.0f);
-        for_each_bag(request_, fields_,
-                     [&](int64_t number, const Field& field, int64_t bag, int64_t begin, int64_t end) {
-                         pool(number, field, out_ + bag * request_.dim, begin, end);
-                     });
+        if (request_.offsets && request_.pooling == PR_POOL_NONE)
+            std::fill(out_, out_ + request_.columns * request_.dim, 0.0f);
+        const int64_t values = request_.offsets ? request_.columns : request_.batch * request_.fields;
+        const int64_t worth = 1 + values * request_.dim / kNumbersPerPart;
+        const int64_t parts = std::max(int64_t{1}, std::min({request_.threads, worth, request_.batch}));
+        run_parts(parts, [&](int64_t part) {
+            const int64_t begin = request_.batch * part / parts, end = request_.batch * (part + 1) / parts;
+            Reader reader(request_, regions_);
+            if (request_.offsets)
+                bags(reader, begin, end);
+            else
+                cells(reader, begin, end);
+        });
     }
 
   private:
-    // Writes the vector of one value, zeros for padding; false for padding.
-    bool read(int64_t number, const Field& field, int64_t value, int64_t id, float* out) {
-        if (field.is_padding(id)) {
-            std::fill(out, out + request_.dim, 0.0f);
-            return false;
+    // Batch rows [begin, end) of a call in which every id is a bag of its own.
+    void cells(Reader& reader, int64_t begin, int64_t end) const {
+        const int64_t width = request_.fields * request_.parts, dim = request_.dim;
+        const int64_t rows = std::max(int64_t{1}, kTile / std::max(int64_t{1}, width));
+        std::vector<int64_t> addresses(static_cast<size_t>(rows * width));
+        const bool concat = request_.combining == PR_CONCAT;
+        for (int64_t b = begin; b < end; b += rows) {
+            const int64_t count = std::min(rows, end - b);
+            float* out = out_ + b * request_.fields * dim;
+            for (int64_t f = 0; f < request_.fields; ++f) {
+                const Addressing& field = prepared_[static_cast<size_t>(f)];
+                const Run run{request_.ids + b * request_.columns + field.field.column, request_.columns, count};
+                int64_t* own = addresses.data() + (concat ? 0 : f * request_.parts);
+                find(field, run, own, concat ? request_.parts : width);
+                if (concat) reader.blocks(field.field, run, own, out + f * dim, request_.fields * dim);
+            }
+            if (!concat) reader.rows(addresses.data(), count * request_.fields, out, stream_);
         }
-        refuse_negative(id, value, number);
-        reader_.read(field, id, out);
-        return true;
     }
 
-    void pool(int64_t number, const Field& field, float* out, int64_t begin, int64_t end) {
-        const int64_t dim = request_.dim, pooling = request_.pooling;
-        if (pooling == PR_POOL_NONE) {
-            for (int64_t v = begin; v < end; ++v) read(number, field, v, request_.ids[v], out_ + v * dim);
-            return;
-        }
-        std::fill(out, out + dim, 0.0f);
-        bool first = true;
-        for (int64_t v = begin; v < end; ++v) {
-            if (!read(number, field, v, request_.ids[v], value_.data())) continue;
-            if (pooling == PR_POOL_MAX)
-                keep_greatest(out, first);
+    // Bags [begin, end) of every field.
+    void bags(Reader& reader, int64_t begin, int64_t end) const {
+        const int64_t dim = request_.dim, most = std::max(int64_t{1}, std::min(kPoolTile, kTile / request_.parts));
+        const bool pools = request_.pooling != PR_POOL_NONE;
+        std::vector<int64_t> addresses(static_cast<size_t>(most * request_.parts));
+        std::vector<float> vectors(static_cast<size_t>(pools ? most * dim : 0));
+        if (pools) std::fill(out_ + begin * request_.fields * dim, out_ + end * request_.fields * dim, 0.0f);
+        const float* begun = nullptr;  // the output that has a greatest value already
+        for_each_window(request_, prepared_, begin, end, most, [&](const Window& window) {
+            find(*window.addressing, window.run(request_), addresses.data(), request_.parts);
+            float* to = pools ? vectors.data() : out_ + window.first * dim;
+            reader.vectors(window.field(), window.run(request_), addresses.data(), to);
+            if (!pools) return;
+            for_each_part_of_bag(window, [&](int64_t bag, int64_t first, int64_t last) {
+                pool(window, bag, first, last, vectors.data(), begun);
+            });
+        });
+    }
+
+    void find(const Addressing& field, Run run, int64_t* out, int64_t out_stride) const {
+        if (find_addresses(field, request_, run, out, out_stride) < run.count)
+            refuse_first_negative(request_, fields_);
+    }
+
+    // Adds the vectors of a part of a bag to its output, and divides by their number after the last.
+    void pool(const Window& window, int64_t bag, int64_t first, int64_t last, const float* vectors,
+              const float*& begun) const {
+        const int64_t dim = request_.dim, begin = window.starts[bag], end = window.starts[bag + 1];
+        float* out = out_ + (bag * request_.fields + window.number) * dim;
+        for (int64_t i = first; i < last; ++i) {
+            const int64_t value = window.first + i;
+            if (window.field().is_padding(request_.ids[value])) continue;
+            if (request_.pooling == PR_POOL_MAX)
+                keep_greatest(vectors + i * dim, out, begun);
             else
-                add(out, request_.weights ? request_.weights[v] : 1.0f);
-            first = false;
+                gather().add_scaled(vectors + i * dim, request_.weights ? request_.weights[value] : 1.0f, dim, out);
         }
-        if (pooling == PR_POOL_MEAN && !first) {
-            const float count = static_cast<float>(count_values(request_, field, begin, end));
-            for (int64_t d = 0; d < dim; ++d) out[d] /= count;
-        }
+        if (request_.pooling != PR_POOL_MEAN || window.first + last < end) return;
+        const int64_t count = count_values(request_, window.field(), begin, end);
+        if (!count) return;
+        for (int64_t d = 0; d < dim; ++d) out[d] /= static_cast<float>(count);
     }
 
-    void keep_greatest(float* out, bool first) const {
-        for (int64_t d = 0; d < request_.dim; ++d) {
-            const float candidate = value_[static_cast<size_t>(d)];
-            if (first || is_greater(candidate, out[d])) out[d] = candidate;
-        }
-    }
-
-    void add(float* out, float weight) const {
-        for (int64_t d = 0; d < request_.dim; ++d) out[d] += weight * value_[static_cast<size_t>(d)];
+    void keep_greatest(const float* vector, float* out, const float*& begun) const {
+        const bool first = begun != out;
+        begun = out;
+        for (int64_t d = 0; d < request_.dim; ++d)
+            if (first || is_greater(vector[d], out[d])) out[d] = vector[d];
     }
 
     const pr_request& request_;
     std::vector<Field> fields_;
-    Reader reader_;
-    std::vector<float> value_;
+    std::vector<Addressing> prepared_;
+    Regions regions_;
     float* out_;
+    bool stream_ = false;
 };
 
 }  // namespace

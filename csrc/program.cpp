@@ -26,7 +26,7 @@ bool is_coefficient(int64_t number) {
 }
 
 void check_ranges(const Field& f, int64_t number) {
-    require(f.kind >= PR_ROW && f.kind <= PR_MAPPED, number, f, "kind must lie in 0..5");
+    require(f.kind >= PR_ROW && f.kind <= PR_HASHES, number, f, "kind must lie in 0..6");
     require(f.start >= 0 && f.start < kStartEnd, number, f, "start must lie in 0..2305843009213693951");
     require(f.a >= -1 && f.a < kStartEnd, number, f, "a must lie in -1..2305843009213693951");
     require(f.size >= 0 && f.size < kSizeEnd, number, f, "size must lie in 0..4611686018427387903");
@@ -38,6 +38,10 @@ void check_kind(const Field& f, int64_t number, const pr_request& request) {
     switch (f.kind) {
         case PR_HASH:
             require(f.size >= 1 && f.a >= 0, number, f, "hash needs size >= 1 and a >= 0");
+            break;
+        case PR_HASHES:
+            require(f.size >= 1 && f.a >= 0, number, f, "hashes needs size >= 1 and a >= 0");
+            require(f.n >= 1 && f.n <= request.parts, number, f, "hashes needs 1 <= n <= parts");
             break;
         case PR_QUOTIENT_REMAINDER:
             require(request.parts == 2, number, f, "quotient_remainder needs 2 parts per value");

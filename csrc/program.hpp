@@ -29,15 +29,6 @@ std::vector<Field> read_program(const pr_request& request);
 // Refuses kinds that do not fit the way of combining, and blocks that do not cover dim. Throws PR_VALUE_ERROR.
 void check_blocks(const std::vector<Field>& fields, const pr_request& request);
 
-inline uint64_t block_hash(const Field& field, int64_t id, int64_t block) {
-    return mix(mix(static_cast<uint64_t>(id), static_cast<uint64_t>(field.seed)), static_cast<uint64_t>(block));
-}
-
-inline int64_t block_start(const Field& field, uint64_t hash) {
-    if (field.b & PR_ALIGNED) return bucket(hash, field.size / field.a) * field.a;
-    return bucket(hash, field.b & PR_NO_WRAP ? field.size - field.a + 1 : field.size);
-}
-
 inline int64_t linear_block_start(const Field& field, int64_t id, int64_t block) {
     constexpr int64_t kModulus = PR_LINEAR_MODULUS;
     // Reduced first, so that x * r3 stays below 2^62 for any id; the residue is the same.
@@ -53,40 +44,6 @@ inline int64_t mapped_address(const Field& field, int64_t id, const pr_request& 
                                                   : static_cast<const int64_t*>(request.maps)[place];
     // Clamped, so that a wild entry is found beyond the regions instead of wrapping around.
     return target < 0 ? -1 : field.start + std::min(target, int64_t{1} << 62);
-}
-
-// Writes the `parts` addresses of an id that is not negative and not padding.
-inline void find_addresses(const Field& field, int64_t id, const pr_request& request, int64_t* out) {
-    int64_t used = 1;
-    switch (field.kind) {
-        case PR_ROW:
-            out[0] = id < field.size ? field.start + id : field.a < 0 ? -1 : field.start + field.a;
-            break;
-        case PR_HASH:
-            out[0] = field.start +
-                     (id < field.a ? id
-                                   : field.a + bucket(mix(static_cast<uint64_t>(id), static_cast<uint64_t>(field.seed)),
-                                                      field.size));
-            break;
-        case PR_QUOTIENT_REMAINDER: {
-            const int64_t permuted = ((id < field.n ? id : 0) * field.p + field.q) % field.n;
-            out[0] = field.start + permuted / field.size;
-            out[1] = field.a + permuted % field.size;
-            used = 2;
-            break;
-        }
-        case PR_BLOCK:
-            for (int64_t block = 0; block < request.parts; ++block)
-                out[block] = field.start + block_start(field, block_hash(field, id, block));
-            return;
-        case PR_LINEAR_BLOCK:
-            for (int64_t block = 0; block < request.parts; ++block)
-                out[block] = field.start + linear_block_start(field, id, block);
-            return;
-        default:
-            out[0] = mapped_address(field, id, request);
-    }
-    std::fill(out + used, out + request.parts, int64_t{-1});
 }
 
 }  // namespace pocketrec

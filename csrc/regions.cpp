@@ -1,88 +1,54 @@
-// Reading numbers out of regions. float32 [dim]; float16 and bfloat16 [dim]; int8: uint8 codes [dim], then float32
-// scale and bias without alignment (the row of torch.ops.quantized.embedding_bag_byte): value = code * scale + bias.
 #include "regions.hpp"
 
 #include <algorithm>
 
+#include "failure.hpp"
+
 namespace pocketrec {
-namespace {
 
-constexpr int64_t kScaleBytes = 8;
-
-struct ScaleBias {
-    float scale, bias;
-};
-
-ScaleBias scale_bias_at(const uint8_t* place) {
-    ScaleBias found;
-    std::memcpy(&found, place, sizeof found);
-    return found;
-}
-
-void decode_row(const pr_region& region, int64_t row, int64_t dim, float* out) {
-    switch (region.storage) {
-        case PR_FLOAT32:
-            std::memcpy(out, static_cast<const float*>(region.data) + row * dim,
-                        static_cast<size_t>(dim) * sizeof(float));
-            break;
-        case PR_FLOAT16: {
-            const uint16_t* in = static_cast<const uint16_t*>(region.data) + row * dim;
-            for (int64_t d = 0; d < dim; ++d) out[d] = float_of_float16(in[d]);
-            break;
-        }
-        case PR_BFLOAT16: {
-            const uint16_t* in = static_cast<const uint16_t*>(region.data) + row * dim;
-            for (int64_t d = 0; d < dim; ++d) out[d] = float_of_bfloat16(in[d]);
-            break;
-        }
-        default: {
-            const uint8_t* in = static_cast<const uint8_t*>(region.data) + row * (dim + kScaleBytes);
-            const ScaleBias quantum = scale_bias_at(in + dim);
-            for (int64_t d = 0; d < dim; ++d) out[d] = static_cast<float>(in[d]) * quantum.scale + quantum.bias;
-        }
-    }
-}
-
-}  // namespace
-
-Regions::Regions(const pr_request& request) : regions_(request.regions, request.regions + request.region_count) {
-    for (const pr_region& region : regions_) {
-        const bool shared_codes = request.combining == PR_CONCAT && region.storage == PR_INT8;
-        total_ += shared_codes ? region.rows * PR_WEIGHTS_PER_SCALE : region.rows;
+Regions::Regions(const pr_request& request) {
+    for (int64_t r = 0; r < request.region_count; ++r) {
+        const pr_region& region = request.regions[r];
+        const bool codes = region.storage == PR_INT8 || region.storage == PR_INT4;
+        total_ += request.combining == PR_CONCAT && codes ? region.rows * PR_WEIGHTS_PER_SCALE : region.rows;
+        bases_.push_back(static_cast<const uint8_t*>(region.data));
+        storages_.push_back(region.storage);
+        bytes_.push_back(row_bytes({region.storage, request.dim}));
         ends_.push_back(total_);
     }
+    const auto is_first = [&](int64_t storage) { return storage == storages_[0]; };
+    if (!storages_.empty() && std::all_of(storages_.begin(), storages_.end(), is_first)) storage_ = storages_[0];
 }
 
 void Regions::refuse(int64_t address) const {
     fail(PR_ID_ERROR, "address %lld lies beyond the %lld rows (or weights) of the regions.", say(address), say(total_));
 }
 
-void Regions::read_row(int64_t address, int64_t dim, float* out) const {
-    if (address < 0) {
-        std::fill(out, out + dim, 0.0f);
-        return;
-    }
-    if (address >= total_) refuse(address);
-    const size_t number = static_cast<size_t>(std::upper_bound(ends_.begin(), ends_.end(), address) - ends_.begin());
-    decode_row(regions_[number], address - (number ? ends_[number - 1] : 0), dim, out);
+size_t Regions::number_of(int64_t address) const {
+    return static_cast<size_t>(std::upper_bound(ends_.begin(), ends_.end(), address) - ends_.begin());
 }
 
-float Regions::read_weight(int64_t address) const {
-    if (address >= total_) refuse(address);
-    const pr_region& region = regions_[0];
-    switch (region.storage) {
-        case PR_FLOAT32:
-            return static_cast<const float*>(region.data)[address];
-        case PR_FLOAT16:
-            return float_of_float16(static_cast<const uint16_t*>(region.data)[address]);
-        case PR_BFLOAT16:
-            return float_of_bfloat16(static_cast<const uint16_t*>(region.data)[address]);
-        default: {
-            constexpr int64_t kWidth = PR_WEIGHTS_PER_SCALE;
-            const uint8_t* row = static_cast<const uint8_t*>(region.data) + address / kWidth * (kWidth + kScaleBytes);
-            const ScaleBias quantum = scale_bias_at(row + kWidth);
-            return static_cast<float>(row[address % kWidth]) * quantum.scale + quantum.bias;
+int64_t Regions::storage_of(int64_t address) const {
+    return storages_[number_of(address)];
+}
+
+void Regions::find_rows(const int64_t* addresses, int64_t count, const uint8_t** rows) const {
+    if (bases_.size() == 1) {  // nearly always
+        const uint8_t* base = bases_[0];
+        const int64_t bytes = bytes_[0];
+        for (int64_t i = 0; i < count; ++i) {
+            if (addresses[i] >= total_) refuse(addresses[i]);
+            rows[i] = addresses[i] < 0 ? nullptr : base + addresses[i] * bytes;
         }
+        return;
+    }
+    for (int64_t i = 0; i < count; ++i) {
+        const int64_t address = addresses[i];
+        if (address >= total_) refuse(address);
+        rows[i] = nullptr;
+        if (address < 0) continue;
+        const size_t number = number_of(address);
+        rows[i] = bases_[number] + (address - (number ? ends_[number - 1] : 0)) * bytes_[number];
     }
 }
 

@@ -18,10 +18,8 @@ inline void refuse_negative(int64_t id, int64_t value, int64_t field) {
              say(id), say(value), say(field));
 }
 
-// Calls visit(field number, field, bag, begin, end) for every bag of a jagged call; ids[begin] to ids[end - 1] are its
-// values, `bag` its place in an output [batch, fields]. Throws PR_VALUE_ERROR before the first visit for bad offsets.
-template <class Visit>
-void for_each_bag(const pr_request& request, const std::vector<Field>& fields, Visit visit) {
+// Throws PR_VALUE_ERROR for offsets that fall or lie outside the ids.
+inline void check_offsets(const pr_request& request) {
     for (int64_t f = 0; f < request.fields; ++f) {
         const int64_t* starts = request.offsets + f * request.offsets_stride;
         for (int64_t b = 0; b < request.batch; ++b)
@@ -30,6 +28,12 @@ void for_each_bag(const pr_request& request, const std::vector<Field>& fields, V
                      "offsets must not fall and lie in 0..%lld (the number of ids); bag %lld runs from %lld to %lld.",
                      say(request.columns), say(f * request.batch + b), say(starts[b]), say(starts[b + 1]));
     }
+}
+
+// Calls visit(field number, field, bag, begin, end) for every bag of a jagged call; ids[begin] to ids[end - 1] are its
+// values, `bag` its place in an output [batch, fields]. Offsets must have been checked.
+template <class Visit>
+void for_each_bag(const pr_request& request, const std::vector<Field>& fields, Visit visit) {
     for (int64_t f = 0; f < request.fields; ++f) {
         const int64_t* starts = request.offsets + f * request.offsets_stride;
         for (int64_t b = 0; b < request.batch; ++b)
@@ -45,6 +49,19 @@ void for_each_cell(const pr_request& request, const std::vector<Field>& fields, 
             const Field& field = fields[static_cast<size_t>(f)];
             visit(f, field, b * request.fields + f, request.ids[b * request.columns + field.column]);
         }
+}
+
+// Values of a bag that are not padding.
+inline int64_t count_values(const pr_request& request, const Field& field, int64_t begin, int64_t end) {
+    if (field.padding == -1) return end - begin;
+    int64_t count = 0;
+    for (int64_t value = begin; value < end; ++value) count += !field.is_padding(request.ids[value]);
+    return count;
+}
+
+// Whether `candidate` takes the place of `best` as the greatest: NaN is greater than all, the first of equals stays.
+inline bool is_greater(float candidate, float best) {
+    return candidate > best || (candidate != candidate && best == best);
 }
 
 }  // namespace pocketrec

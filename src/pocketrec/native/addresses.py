@@ -125,7 +125,7 @@ def _compiled(
     numbers = pack_ids(request.ids, request.offsets, request.program, request.maps)
     values = ids.shape[0] * program.shape[0] if offsets is None else ids.shape[0]
     out = ids.new_empty((values, parts))
-    kernels.addresses([*numbers, 0, parts, 0, 0], out.data_ptr())
+    kernels.addresses([*numbers, 0, parts, 0, 0, 1], out.data_ptr())
     return out
 
 

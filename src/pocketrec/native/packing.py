@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.request import Request
+from pocketrec.native.threads import threads
 
 __all__ = ["Packed", "contiguous", "pack", "pack_ids", "require_cpu"]
 
@@ -83,7 +84,7 @@ def pack(request: Request) -> Packed:
     numbers = pack_ids(ids, offsets, program, maps)
     if weights is not None:
         numbers[5] = weights.data_ptr()
-    numbers += (dim, parts, combining, pooling)
+    numbers += (dim, parts, combining, pooling, threads())
     data, rows, codes = [], [], []
     for region, storage in zip(regions, storages, strict=True):
         data.append(region.data_ptr())

@@ -1,0 +1,50 @@
+// How ids become addresses, one field and many ids at a time. Definition: src/pocketrec/native/addresses.py.
+//
+// Compiled once, for every machine: nothing here gains from wide registers, and inline functions of files that are
+// compiled for several levels must not meet at link time.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "divider.hpp"
+#include "pocketrec.h"
+#include "program.hpp"
+
+namespace pocketrec {
+
+// A field with its divisors prepared; made once per call.
+struct Addressing {
+    explicit Addressing(const Field& field);
+
+    Field field;
+    Divider by_size, by_n;  // quotient_remainder only
+};
+
+// The fields of a checked program.
+std::vector<Addressing> prepare(const std::vector<Field>& fields);
+
+// Some ids of one field: ids[0], ids[stride], ...
+struct Run {
+    const int64_t* ids;
+    int64_t stride;
+    int64_t count;
+};
+
+// Writes the `parts` addresses of id i to out[i * out_stride]; -1 for padding, null addresses and unused parts.
+// Returns how many ids were done: less than run.count when the next one is negative and not padding.
+int64_t find_addresses(const Addressing& field, const pr_request& request, Run run, int64_t* out, int64_t out_stride);
+
+// 64-bit words of signs per block.
+inline int64_t sign_words(const Field& field) {
+    return (field.a + 63) / 64;
+}
+
+// For fields with signs: writes sign_words(field) words for each of the `parts` blocks of each id, words of id i from
+// out[i * parts * sign_words]. Bit j % 64 of word j / 64 says that weight j of the block is read negated.
+void find_signs(const Field& field, int64_t parts, Run run, uint64_t* out);
+
+// Throws PR_ID_ERROR for the first id in the order of the output that is negative and not padding.
+[[noreturn]] void refuse_first_negative(const pr_request& request, const std::vector<Field>& fields);
+
+}  // namespace pocketrec

@@ -1,0 +1,66 @@
+// Reading and adding vectors: what is compiled once per SIMD level (gather_kernels.hpp) and chosen at run time.
+#pragma once
+
+#include <cstdint>
+
+namespace pocketrec {
+
+// Rows of one storage.
+struct Format {
+    int64_t storage;  // a pr_storage
+    int64_t dim;
+};
+
+// Bytes of a row.
+static inline int64_t row_bytes(Format format) {
+    switch (format.storage) {
+        case 0: return format.dim * 4;                   // PR_FLOAT32
+        case 1: case 2: return format.dim * 2;           // PR_FLOAT16, PR_BFLOAT16
+        case 4: return (format.dim + 1) / 2 + 4;         // PR_INT4: codes, float16 scale and bias
+        default: return format.dim + 8;                  // PR_INT8: codes, float32 scale and bias
+    }
+}
+
+// A shared array as one field draws blocks from it: `size` weights from `start`, at which a block that runs over the end
+// goes on.
+struct Blocks {
+    const uint8_t* data;
+    int64_t storage;
+    int64_t start, size, length;
+    int64_t parts, dim;
+    const uint64_t* signs;  // NULL, or sign_words words per block
+    int64_t sign_words;
+};
+
+// Vectors that are added up by place. Places count up from `begin` in order of first occurrence; those outside
+// [begin, end) are passed over.
+struct Additions {
+    const float* const* vectors;
+    int64_t dim;
+    int64_t parts;
+    const int32_t* places;
+    int32_t begin, end;
+    float* sums;
+};
+
+// All floats are written or added in ascending order of values, each operation rounded by itself: all levels give the
+// same bits.
+struct Gather {
+    // out[i] = row i, zeros where rows[i] is null.
+    void (*rows)(Format format, const uint8_t* const* rows, int64_t count, float* out, bool stream);
+    // out[i] = sum (or product) of the `parts` rows of value i; null rows are left out, the first as zeros.
+    void (*sums)(Format format, const uint8_t* const* rows, int64_t count, int64_t parts, float* out);
+    void (*products)(Format format, const uint8_t* const* rows, int64_t count, int64_t parts, float* out);
+    // out[i * out_stride ...] = the vector whose blocks begin at starts[i * parts ...]; zeros where starts are -1.
+    void (*blocks)(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride);
+    // sum += factor * vector
+    void (*add_scaled)(const float* vector, float factor, int64_t dim, float* sum);
+    // For i below count: sums[places[i]] = vectors[i / parts] when the place is *next, which then rises, else +=.
+    void (*add_rows)(const Additions& additions, int64_t count, int32_t* next);
+};
+
+const Gather& gather();
+
+extern const Gather kGatherGeneric, kGatherAvx2, kGatherAvx512;
+
+}  // namespace pocketrec

@@ -1,0 +1,75 @@
+// Vectors of floats in the width of one SIMD level, by GCC's vector extension; for *_kernels.hpp only.
+//
+// Included inside an anonymous namespace by files that are compiled with different flags, so that no function of one
+// level can stand in for another's at link time. For the same reason nothing of the C++ library is used here.
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16;
+#elif defined(__AVX2__)
+constexpr int kLanes = 8;
+#else
+constexpr int kLanes = 4;
+#endif
+
+typedef float Floats __attribute__((vector_size(4 * kLanes)));
+typedef int32_t Ints __attribute__((vector_size(4 * kLanes)));
+typedef uint32_t Words __attribute__((vector_size(4 * kLanes)));
+typedef uint16_t Halves __attribute__((vector_size(2 * kLanes)));
+typedef uint8_t Bytes __attribute__((vector_size(kLanes)));
+
+template <class To>
+inline To load(const void* from) {
+    To to;
+    __builtin_memcpy(&to, from, sizeof to);
+    return to;
+}
+
+template <class To, class From>
+inline To bits_of(From from) {
+    static_assert(sizeof(To) == sizeof(From), "the same bits");
+    To to;
+    __builtin_memcpy(&to, &from, sizeof to);
+    return to;
+}
+
+inline Floats all(float number) {
+    return Floats{} + number;
+}
+
+// Stores; with `stream`, `to` must be aligned to a vector and is not wanted in the caches.
+template <bool stream>
+inline void store(float* to, Floats numbers) {
+#if defined(__AVX512F__)
+    if (stream) return _mm512_stream_ps(to, numbers);
+#elif defined(__AVX2__)
+    if (stream) return _mm256_stream_ps(to, numbers);
+#endif
+    __builtin_memcpy(to, &numbers, sizeof numbers);
+}
+
+inline void finish_stream() {
+#if defined(__AVX2__)
+    _mm_sfence();
+#endif
+}
+
+// float16 to float32, exactly: the bits of the magnitude are moved to their place in a float, whose exponent is then
+// too small by 112; a multiplication by 2^112 mends that, and makes subnormals right as well.
+inline Floats float_of_halves(Halves halves) {
+#if defined(__AVX512F__)
+    return _mm512_maskz_cvtph_ps(0xFFFF, bits_of<__m256i>(halves));  // the form without a mask warns in GCC 12
+#elif defined(__F16C__)
+    return _mm256_cvtph_ps(bits_of<__m128i>(halves));
+#else
+    const Words wide = __builtin_convertvector(halves, Words);
+    const Floats magnitude = bits_of<Floats>((wide & 0x7FFF) << 13) * 5.192296858534828e33f;
+    const Words special = (Words)((wide & 0x7C00) == 0x7C00) & 0x7F800000;  // infinity and NaN keep all exponent bits
+    return bits_of<Floats>(bits_of<Words>(magnitude) | special | (wide & 0x8000) << 16);
+#endif
+}
+
+inline float float_of_half(uint16_t half) {
+    const uint32_t special = (half & 0x7C00u) == 0x7C00u ? 0x7F800000u : 0u;
+    const float magnitude = bits_of<float>((half & 0x7FFFu) << 13) * 5.192296858534828e33f;
+    return bits_of<float>(bits_of<uint32_t>(magnitude) | special | (half & 0x8000u) << 16);
+}

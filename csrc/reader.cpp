@@ -1,0 +1,83 @@
+#include "reader.hpp"
+
+#include <algorithm>
+
+namespace pocketrec {
+
+Reader::Reader(const pr_request& request, const Regions& regions)
+    : request_(request), regions_(regions), gather_(gather()) {}
+
+void Reader::find_rows(const int64_t* addresses, int64_t count) {
+    if (static_cast<int64_t>(pointers_.size()) < count) pointers_.resize(static_cast<size_t>(count));
+    regions_.find_rows(addresses, count, pointers_.data());
+}
+
+void Reader::rows(const int64_t* addresses, int64_t count, float* out, bool stream) {
+    const int64_t parts = request_.parts;
+    if (parts == 1) return single(addresses, count, out, stream);
+    find_rows(addresses, count * parts);
+    const Format format{regions_.storage(), request_.dim};
+    if (format.storage < 0) return mixed_parts(addresses, count, out);
+    (request_.combining == PR_SUM ? gather_.sums : gather_.products)(format, pointers_.data(), count, parts, out);
+}
+
+void Reader::single(const int64_t* addresses, int64_t count, float* out, bool stream) {
+    find_rows(addresses, count);
+    const int64_t dim = request_.dim;
+    if (regions_.storage() >= 0) return gather_.rows({regions_.storage(), dim}, pointers_.data(), count, out, stream);
+    // Regions of several storages, for example hot rows in int8 before cold ones in int4: runs of one are read together.
+    for (int64_t i = 0; i < count;) {
+        const int64_t storage = addresses[i] < 0 ? int64_t{PR_FLOAT32} : regions_.storage_of(addresses[i]);
+        int64_t end = i + 1;
+        while (end < count && (addresses[end] < 0 || regions_.storage_of(addresses[end]) == storage)) ++end;
+        gather_.rows({storage, dim}, pointers_.data() + i, end - i, out + i * dim, false);
+        i = end;
+    }
+}
+
+void Reader::mixed_parts(const int64_t* addresses, int64_t count, float* out) {
+    const int64_t parts = request_.parts, dim = request_.dim;
+    parts_.resize(static_cast<size_t>(count * parts * dim));
+    single(addresses, count * parts, parts_.data(), false);
+    const float* part = parts_.data();
+    for (int64_t i = 0; i < count; ++i, out += dim)
+        for (int64_t p = 0; p < parts; ++p, part += dim) {
+            if (p && addresses[i * parts + p] < 0) continue;
+            for (int64_t d = 0; d < dim; ++d)
+                out[d] = p == 0 ? part[d] : request_.combining == PR_SUM ? out[d] + part[d] : out[d] * part[d];
+        }
+}
+
+// Blocks that run over the end of their array go on at its start; no weight may lie beyond the region.
+void Reader::check_blocks_end(const Field& field, const int64_t* starts, int64_t count) const {
+    const int64_t array_end = field.start + field.size;
+    if (array_end <= regions_.total()) return;
+    const int64_t parts = request_.parts;
+    for (int64_t i = 0; i < count * parts; ++i) {
+        const int64_t used = std::min(field.a, request_.dim - i % parts * field.a);
+        if (starts[i] >= 0 && used > 0 && std::min(starts[i] + used, array_end) > regions_.total())
+            regions_.refuse(std::max(starts[i], regions_.total()));
+    }
+}
+
+void Reader::blocks(const Field& field, Run run, const int64_t* starts, float* out, int64_t out_stride) {
+    check_blocks_end(field, starts, run.count);
+    Blocks blocks{regions_.array(), regions_.storage(), field.start, field.size, field.a, request_.parts,
+                  request_.dim,     nullptr,            0};
+    if (field.kind == PR_BLOCK && (field.b & PR_SIGN)) {
+        blocks.sign_words = sign_words(field);
+        signs_.resize(static_cast<size_t>(run.count * request_.parts * blocks.sign_words));
+        find_signs(field, request_.parts, run, signs_.data());
+        blocks.signs = signs_.data();
+    }
+    gather_.blocks(blocks, starts, run.count, out, out_stride);
+}
+
+void Reader::vectors(const Field& field, Run run, const int64_t* addresses, float* out) {
+    if (request_.combining == PR_CONCAT)
+        blocks(field, run, addresses, out, request_.dim);
+    else
+        rows(addresses, run.count, out, false);
+}
+
+}  // namespace pocketrec
