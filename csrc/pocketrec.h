@@ -6,7 +6,7 @@
  * plain-torch reference of the same name in src/pocketrec/native.
  *
  * All arrays are contiguous, of the machine's byte order, and owned by the caller. Floats are aligned to 4 bytes and
- * int64 to 8; rows of storage int8 need no alignment. No kernel keeps a pointer, starts a thread, or touches state of
+ * int64 to 8; rows of storages int4 and int8 need no alignment. No kernel keeps a pointer, starts a thread, or touches state of
  * the process; two may run at once on different outputs.
  */
 #ifndef POCKETREC_H
@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 /* Raised whenever arguments or meaning change; src/pocketrec/native/binding.py carries the same number. */
-#define POCKETREC_ABI 1
+#define POCKETREC_ABI 2
 
 #define PR_PROGRAM_COLUMNS 12
 #define PR_LINEAR_MODULUS INT64_C(2038074743)
@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 enum pr_status { PR_OK = 0, PR_ID_ERROR = 1, PR_VALUE_ERROR = 2, PR_MEMORY_ERROR = 3 };
-enum pr_storage { PR_FLOAT32 = 0, PR_FLOAT16 = 1, PR_BFLOAT16 = 2, PR_INT8 = 8 };
+enum pr_storage { PR_FLOAT32 = 0, PR_FLOAT16 = 1, PR_BFLOAT16 = 2, PR_INT4 = 4, PR_INT8 = 8 };
 enum pr_kind { PR_ROW = 0, PR_HASH = 1, PR_QUOTIENT_REMAINDER = 2, PR_BLOCK = 3, PR_LINEAR_BLOCK = 4, PR_MAPPED = 5 };
 enum pr_flag { PR_SIGN = 1, PR_ALIGNED = 2, PR_NO_WRAP = 4 };
 enum pr_combining { PR_COPY = 0, PR_SUM = 1, PR_PRODUCT = 2, PR_CONCAT = 3 };
@@ -40,7 +40,7 @@ typedef struct {
 
 typedef struct {
     const void* data;
-    int64_t rows; /* of dim numbers; for blocks: weights, or rows of 64 codes for storage int8 */
+    int64_t rows; /* of dim numbers; for blocks: weights, or rows of 64 codes for int4 and int8 */
     int64_t storage;
 } pr_region;
 
