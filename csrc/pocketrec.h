@@ -6,8 +6,8 @@
  * plain-torch reference of the same name in src/pocketrec/native.
  *
  * All arrays are contiguous, of the machine's byte order, and owned by the caller. Floats are aligned to 4 bytes and
- * int64 to 8; rows of storages int4 and int8 need no alignment. No kernel keeps a pointer, starts a thread, or touches state of
- * the process; two may run at once on different outputs.
+ * int64 to 8; rows of storages int4 and int8 need no alignment. No kernel keeps a pointer, starts a thread, or touches
+ * state of the process; two may run at once on different outputs.
  */
 #ifndef POCKETREC_H
 #define POCKETREC_H
