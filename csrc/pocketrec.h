@@ -6,7 +6,7 @@
  * plain-torch reference of the same name in src/pocketrec/native.
  *
  * All arrays are contiguous, of the machine's byte order, and owned by the caller. Floats are aligned to 4 bytes and
- * int64 to 8; rows of storage int8 need no alignment. No kernel keeps a pointer. Two calls may run at once on
+ * int64 to 8; rows of storages int4 and int8 need no alignment. No kernel keeps a pointer. Two calls may run at once on
  * different outputs; the threads of a pool that sleeps (threads.hpp) are all that outlives a call.
  */
 #ifndef POCKETREC_H
@@ -40,7 +40,7 @@ typedef struct {
 
 typedef struct {
     const void* data;
-    int64_t rows; /* of dim numbers; for blocks: weights, or rows of 64 codes for storage int8 */
+    int64_t rows; /* of dim numbers; for blocks: weights, or rows of 64 codes for int4 and int8 */
     int64_t storage;
 } pr_region;
 

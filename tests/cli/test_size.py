@@ -44,14 +44,22 @@ def test_assumed_counts_are_said(pocketrec: Say) -> None:
 def test_tables_come_from_a_file(pocketrec: Say, file: Path) -> None:
     tables = [TableSpec(name="item", rows=10_000, dim=8, ids="rank"), TableSpec(name="site", rows=50, dim=8,
                                                                                 ids="rank")]  # fmt: skip
-    expected = size(tables, "10x", "hash_rows", storage="int8")
-    (found,) = pocketrec(
-        "size", file, "-b", "10x", "-m", "hash_rows", "--storage", "int8", "--dim", 8, "--json"
-    ).json()["sizings"]
-    assert found["serve_bytes"] == expected.serve_bytes
+    for storage in ("int4", "int8"):
+        expected = size(tables, "10x", "hash_rows", storage=storage)
+        (found,) = pocketrec(
+            "size", file, "-b", "10x", "-m", "hash_rows", "--storage", storage, "--dim", 8, "--json"
+        ).json()["sizings"]
+        assert found["serve_bytes"] == expected.serve_bytes
     assert found["tables"]["site"] == {"ids": "rank", "rows": 50, "exact": True}
     file.write_text(json.dumps({"item": 9999, "site": 49}))
     assert pocketrec("size", file, "-b", "10x", "--dim", 8).code == 0
+
+
+def test_a_row_of_4_bits_is_half_a_byte_per_number_and_4_bytes(pocketrec: Say, file: Path) -> None:
+    (found,) = pocketrec(
+        "size", file, "-b", "1x", "-m", "full", "--storage", "int4", "--dim", 7, "--json"
+    ).json()["sizings"]  # fmt: skip
+    assert found["serve_bytes"] == 10_050 * (4 + 4)
 
 
 def test_a_person_sees_rows_totals_floors_and_tables(pocketrec: Say, file: Path) -> None:

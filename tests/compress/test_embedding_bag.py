@@ -331,6 +331,7 @@ def test_min_count_takes_ranks_and_counts() -> None:
 def test_the_default_budget_is_the_dense_table() -> None:
     assert EmbeddingBag(ROWS, DIM).serve_bytes == ROWS * DIM * 4
     assert EmbeddingBag(ROWS, DIM, storage="int8").serve_bytes == ROWS * (DIM + 8)
+    assert EmbeddingBag(ROWS, DIM, storage="int4").serve_bytes == ROWS * ((DIM + 1) // 2 + 4)
     with pytest.raises(BudgetTooSmall, match="full needs at least"):
         EmbeddingBag(ROWS, DIM, budget="2x")
 

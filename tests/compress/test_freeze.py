@@ -4,8 +4,9 @@ import pytest
 import torch
 
 import pocketrec.compress.freeze  # noqa: F401  the module, whose name the function has
-from pocketrec.compress import build, freeze, size
+from pocketrec.compress import attach, build, freeze, size
 from pocketrec.compress.storage import STORAGES
+from pocketrec.spec.errors import ArtifactError
 from pocketrec.spec.table import TableSpec
 
 TABLES = [TableSpec(name="a", rows=50, dim=8), TableSpec(name="b", rows=20, dim=8)]
@@ -44,3 +45,32 @@ def test_a_frozen_bank_does_not_train() -> None:
     served = freeze(build(size(TABLES, "1x"), seed=0)).train()
     assert not served(torch.tensor([[1, 2]])).requires_grad
     assert not list(served.parameters())
+
+
+@pytest.mark.parametrize(("storage", "other"), [("int8", "int4"), ("int4", "int8")])
+@pytest.mark.parametrize("method", ["full", "robe"])
+def test_rows_of_other_bytes_are_refused(method: str, storage: str, other: str) -> None:
+    """As a file may hold them that lies about its storage, or was damaged."""
+    sizing = size(TABLES, "1x", method, storage=storage)
+    tensors = freeze(build(sizing, seed=0)).tensors()
+    codes = "0.rows" if method == "full" else "0.array"
+    for wrong in (tensors[codes][:, :-1].contiguous(), torch.cat([tensors[codes], tensors[codes][:, :1]], dim=1)):
+        with pytest.raises(ArtifactError, match=codes.removeprefix("0.")):
+            attach(sizing, {**tensors, codes: wrong})
+    with pytest.raises(ArtifactError, match=codes.removeprefix("0.")):
+        attach(size(TABLES, "1x", method, storage=other), tensors)
+
+
+@pytest.mark.parametrize("storage", ["int8", "int4"])
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+def test_scales_that_are_not_numbers_spoil_their_own_rows(storage: str, number: float) -> None:
+    sizing = size(TABLES, "1x", storage=storage, init=1.0)
+    served = freeze(build(sizing, seed=0))
+    ids = torch.stack([torch.arange(20), torch.arange(20)], dim=1)
+    before, tensors = served(ids), {name: t.clone() for name, t in served.tensors().items()}
+    dtype, tail = (torch.float32, 8) if storage == "int8" else (torch.float16, 4)
+    tensors["0.rows"][3, -tail:] = torch.tensor([number, 0.0], dtype=dtype).view(torch.uint8)
+    found = attach(sizing, tensors)(ids)
+    assert not found[3, 0].isfinite().any()
+    found[3, 0] = before[3, 0]
+    assert torch.equal(found, before)

@@ -32,9 +32,13 @@ def test_what_is_served_is_in_the_storage() -> None:
         ("map", (10,), "int32", "fixed"),
     ]
     assert [t.nbytes for t in serve_tensors(HELD, "float16")] == [120, 200, 144, 40]
+    assert described(serve_tensors(HELD, "int4"))[:2] == [
+        ("rows", (10, 7), "uint8", "weights"),
+        ("array", (2, 36), "uint8", "weights"),
+    ]
 
 
-@pytest.mark.parametrize("storage", ["float32", "float16", "int8"])
+@pytest.mark.parametrize("storage", ["float32", "float16", "int8", "int4"])
 def test_what_is_trained_is_in_floats_and_scratch_is_there(storage: str) -> None:
     assert described(train_tensors(HELD, storage)) == [
         ("rows", (10, 6), "float32", "weights"),

@@ -22,6 +22,9 @@ GOLDEN_IDS = (
     2**53 + 1, 2**61 - 1, 2**62, 2**63 - 2, 2**63 - 1,
 )  # fmt: skip
 
+# Storages of codes, by their names in `make_call`.
+CODES = {"int4": Storage.INT4, "int8": Storage.INT8}
+
 
 @pytest.fixture(params=["reference", "compiled"])
 def backend(request: pytest.FixtureRequest) -> Iterator[str]:
@@ -71,6 +74,9 @@ class Oracle:
             found = [start + permuted // size, a + permuted % size]
         elif kind == Kind.BLOCK:
             found = [start + cls.block(x, seed, c, size, a, b)[0] for c in range(parts)]
+        elif kind == Kind.HASHES:
+            hashes = [cls.mix(cls.mix(x, seed), part) for part in range(n)]
+            found = [start + x] if x < a else [start + a + cls.bucket(h, size) for h in hashes]
         elif kind == Kind.LINEAR_BLOCK:
             found = [start + ((x + shift) * p + c * q + seed) % 2038074743 % (size - a + 1) for c in range(parts)]
         else:
@@ -142,12 +148,16 @@ class Call:
 
 def encoded(rows: Tensor, storage: str) -> Tensor:
     """A region of the storage that holds about these rows, float32 [rows, width]."""
-    if storage != "int8":
+    if storage not in CODES:
         return rows.to(getattr(torch, storage))
+    levels, dtype = (255, torch.float32) if storage == "int8" else (15, torch.float16)
     low, high = rows.min(dim=1, keepdim=True).values, rows.max(dim=1, keepdim=True).values
-    scale = (high - low).clamp(min=1e-12) / 255
-    codes = ((rows - low) / scale).round().clamp(0, 255).to(torch.uint8)
-    return torch.cat((codes, torch.cat((scale, low), dim=1).view(torch.uint8)), dim=1)
+    scale = (high - low).clamp(min=1e-6) / levels
+    codes = ((rows - low) / scale).round().clamp(0, levels).to(torch.uint8)
+    if storage == "int4":
+        codes = torch.nn.functional.pad(codes, (0, codes.shape[1] % 2))
+        codes = codes[:, ::2] + 16 * codes[:, 1::2]
+    return torch.cat((codes, torch.cat((scale, low), dim=1).to(dtype).view(torch.uint8)), dim=1)
 
 
 def _rows(dim: int, storage: str, generator: torch.Generator) -> tuple[list[Tensor], list[list[int]], Tensor, int, int]:
@@ -176,10 +186,21 @@ def _parts(combining: int) -> Callable[..., tuple[list[Tensor], list[list[int]],
     return build
 
 
+def _hashes(dim: int, storage: str, generator: torch.Generator) -> tuple[list[Tensor], list[list[int]], None, int, int]:
+    regions = [encoded(torch.randn(n, dim, generator=generator), storage) for n in (12, 25)]
+    rows = [
+        program_row(column=1, kind=Kind.HASHES, start=0, size=10, a=2, n=3, seed=-7),
+        program_row(column=0, kind=Kind.HASHES, start=12, size=25, n=2, seed=2**62, padding=9),
+        program_row(column=2, kind=Kind.HASH, start=5, size=20, seed=3),
+        program_row(column=3, kind=Kind.HASHES, start=30, size=1, a=3, n=1),
+    ]
+    return regions, rows, None, 3, Combining.SUM
+
+
 def _blocks(dim: int, storage: str, generator: torch.Generator) -> tuple[list[Tensor], list[list[int]], None, int, int]:
     length, weights = max(1, dim // 3), 64 * 7
     array = torch.randn(weights // 64, 64, generator=generator)
-    region = encoded(array, storage) if storage == "int8" else encoded(array.view(-1), storage)
+    region = encoded(array, storage) if storage in CODES else encoded(array.view(-1), storage)
     sizes = (weights, 3 * length + 1, length)
     rows = [
         program_row(column=f % 5, kind=Kind.BLOCK, start=0, size=sizes[f % 3], seed=f, a=length, b=f) for f in range(8)
@@ -193,6 +214,7 @@ GROUPS: dict[str, Callable[..., Any]] = {
     "rows": _rows,
     "sum": _parts(Combining.SUM),
     "product": _parts(Combining.PRODUCT),
+    "hashes": _hashes,
     "blocks": _blocks,
 }
 
@@ -201,8 +223,8 @@ GROUPS: dict[str, Callable[..., Any]] = {
 def make_call() -> Callable[..., Call]:
     """Calls with every kind of field, duplicates, folded, huge and padding ids, and empty bags.
 
-    Arguments: group (one of GROUPS), storage ("float32", "float16", "bfloat16", "int8"), dim, batch, pooling (None for
-    2-D ids), weighted, seed.
+    Arguments: group (one of GROUPS), storage ("float32", "float16", "bfloat16", "int8", "int4"), dim, batch, pooling
+    (None for 2-D ids), weighted, seed.
     """
 
     def make(
@@ -211,7 +233,7 @@ def make_call() -> Callable[..., Call]:
     ) -> Call:  # fmt: skip
         generator = torch.Generator().manual_seed(seed)
         regions, rows, maps, parts, combining = GROUPS[group](dim, storage, generator)
-        code = Storage.INT8 if storage == "int8" else Storage.FLOAT
+        code = CODES.get(storage, Storage.FLOAT)
         access = Access(torch.tensor(rows), (code,) * len(regions), dim, parts, combining, maps)
         choose = torch.tensor(BIG_IDS)
         if pooling is None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from pocketrec import native
 from pocketrec.native import Access, Combining, Kind, Pooling, compact, program_row
 
-GROUPS = ("rows", "sum", "product", "blocks")
+GROUPS = ("rows", "sum", "product", "hashes", "blocks")
 
 
 def output_gradient(call: Any, seed: int = 3) -> Tensor:
@@ -24,7 +24,7 @@ def test_backends_agree_to_the_last_bit(
 ) -> None:
     for dim, batch in ((1, 3), (3, 0), (7, 5), (16, 6), (130, 2)):
         for weighted in (False, True) if pooling == Pooling.SUM else (False,):
-            for storage in ("float32", "float16", "int8"):
+            for storage in ("float32", "float16", "int8", "int4"):
                 call = make_call(
                     group, storage=storage, dim=dim, batch=batch, pooling=pooling, weighted=weighted, seed=dim
                 )
@@ -74,9 +74,19 @@ def test_a_block_wraps_and_signs_its_gradient(backend: str, oracle: Any) -> None
     for x, own in zip(ids, grad[:, 0].tolist(), strict=True):
         for place, sign, number in zip(*oracle.weights(x, row, 8), own, strict=True):
             expected[place] = expected.get(place, 0) + sign * number
-    assert addresses.tolist() == list(expected)
-    assert grads.flatten().tolist() == list(expected.values())
+    assert addresses.tolist() == sorted(expected)  # one chunk of 64
+    assert grads.flatten().tolist() == [expected[place] for place in sorted(expected)]
     assert min(expected) >= 2
+
+
+def test_weights_come_in_chunks_of_64(backend: str, oracle: Any) -> None:
+    """Chunks in order of first occurrence, rising within: the update walks through memory."""
+    row = program_row(kind=Kind.BLOCK, size=10_000, a=4, seed=9)
+    access = Access(torch.tensor([row]), (0,), 8, 2, Combining.CONCAT)
+    addresses, _ = compact(torch.ones(300, 1, 8), [torch.zeros(10_000)], torch.arange(300)[:, None], access)
+    places = [place for x in range(300) for place in oracle.weights(x, row, 8)[0]]
+    order = {chunk: rank for rank, chunk in enumerate(dict.fromkeys(place // 64 for place in places))}
+    assert addresses.tolist() == sorted(set(places), key=lambda place: (order[place // 64], place))
 
 
 def test_the_first_greatest_value_takes_the_gradient(backend: str) -> None:

@@ -148,7 +148,7 @@ def test_hashed_and_mapped_rows_against_an_explicit_table(backend: str, oracle: 
     check_against_tables(memory, tables, access, [1, 0], 50, pooling)
 
 
-@pytest.mark.parametrize("group", ["rows", "sum", "product", "blocks"])
+@pytest.mark.parametrize("group", ["rows", "sum", "product", "hashes", "blocks"])
 @pytest.mark.parametrize("pooling", [None, Pooling.NONE, Pooling.SUM, Pooling.MEAN])  # a maximum may change hands
 def test_numeric_gradient_in_every_direction(
     backend: str, make_call: Callable[..., Any], group: str, pooling: int | None
@@ -213,8 +213,9 @@ def test_blocks_are_dense_even_when_sparse_is_asked_for(backend: str) -> None:
     assert grad.sum() == 4
 
 
-def test_bytes_of_int8_take_no_gradient(backend: str, make_call: Callable[..., Any]) -> None:
-    call = make_call("rows", storage="int8")
+@pytest.mark.parametrize("storage", ["int8", "int4"])
+def test_codes_take_no_gradient(backend: str, make_call: Callable[..., Any], storage: str) -> None:
+    call = make_call("rows", storage=storage)
     assert not call.lookup().requires_grad
 
 

@@ -15,8 +15,8 @@ from pocketrec import native
 from pocketrec.native import Access, BlockFlag, Combining, Kind, Pooling, Storage, lookup, program_row
 from pocketrec.spec.errors import IdError
 
-GROUPS = ("rows", "sum", "product", "blocks")
-STORAGES = ("float32", "float16", "bfloat16", "int8")
+GROUPS = ("rows", "sum", "product", "hashes", "blocks")
+STORAGES = ("float32", "float16", "bfloat16", "int8", "int4")
 
 
 def row_access(rows: int, dim: int, **columns: int) -> Access:
@@ -130,6 +130,76 @@ class TestInt8:
         same(found.flatten(), torch.where(weights < 64, weights * 0.5 + 1, weights * 2.0 - 3))
 
 
+class TestInt4:
+    @pytest.mark.parametrize("dim", [2, 8, 64, 130])
+    def test_is_the_row_of_embedding_bag_4bit(self, backend: str, dim: int) -> None:
+        packed = torch.ops.quantized.embedding_bag_4bit_prepack(randn(20, dim))
+        ids, offsets = torch.tensor([3, 19, 0, 3, 3, 7]), torch.tensor([0, 2, 2, 5, 6])
+        access = row_access(20, dim)._replace(storages=(Storage.INT4,))
+        single = lookup([packed], ids[:, None], access)[:, 0]
+        same(single, torch.ops.quantized.embedding_bag_4bit_unpack(packed)[ids])
+        found = lookup([packed], ids, access, offsets=offsets, pooling=Pooling.SUM)
+        read = torch.ops.quantized.embedding_bag_4bit_rowwise_offsets
+        expected = read(packed, ids, offsets, include_last_offset=True)
+        torch.testing.assert_close(found[:, 0], expected, rtol=3e-7, atol=1e-6)
+        weights = randn(6, seed=1)
+        found = lookup([packed], ids, access, offsets=offsets, weights=weights, pooling=Pooling.SUM)
+        expected = read(packed, ids, offsets, per_sample_weights=weights, include_last_offset=True)
+        torch.testing.assert_close(found[:, 0], expected, rtol=1e-5, atol=1e-5)
+
+    @pytest.mark.parametrize("dim", [1, 3, 4, 7])
+    def test_every_pair_of_codes_under_scales_of_every_kind(self, backend: str, dim: int) -> None:
+        """Largest and smallest scales and biases, zeros and subnormals, and widths that end in half a byte."""
+        code_bytes = (dim + 1) // 2
+        packed = torch.arange(256).to(torch.uint8)[:, None].expand(256, code_bytes)
+        numbers = [65504.0, -65504.0, 2.0**-24, -(2.0**-24), 2.0**-14, 0.0, 0.1, -3.0]
+        scale = torch.tensor(numbers).half().repeat(32)[:, None]
+        bias = torch.tensor(numbers).half().repeat_interleave(8).repeat(4)[:, None]
+        region = torch.cat((packed, torch.cat((scale, bias), dim=1).view(torch.uint8)), dim=1)
+        access = row_access(256, dim)._replace(storages=(Storage.INT4,))
+        found = lookup([region], torch.arange(256)[:, None], access)[:, 0]
+        codes = torch.stack((packed % 16, packed // 16), dim=2).flatten(1)[:, :dim]
+        same(found, codes * scale.float() + bias.float())
+
+    def test_a_shared_array_has_a_scale_per_64_weights(self, backend: str) -> None:
+        weights = torch.arange(128)
+        codes = (weights % 16).to(torch.uint8).view(2, 64)
+        tail = torch.tensor([[0.5, 1.0], [2.0, -3.0]]).half().view(torch.uint8)
+        region = torch.cat((codes[:, ::2] + 16 * codes[:, 1::2], tail), dim=1)
+        row = program_row(kind=Kind.BLOCK, size=128, a=128, b=BlockFlag.NO_WRAP)
+        access = Access(torch.tensor([row]), (Storage.INT4,), 128, 1, Combining.CONCAT)
+        found = lookup([region], torch.tensor([[12345]]), access).flatten()
+        same(found, torch.where(weights < 64, weights % 16 * 0.5 + 1, weights % 16 * 2.0 - 3))
+        beyond = access._replace(program=torch.tensor([program_row(kind=Kind.BLOCK, start=1, size=128, a=128, b=4)]))
+        with pytest.raises(IdError, match="address 128 lies beyond the 128 rows"):
+            lookup([region], torch.tensor([[12345]]), beyond)
+
+
+@pytest.mark.parametrize(("code", "dtype"), [(Storage.INT8, torch.float32), (Storage.INT4, torch.float16)])
+@pytest.mark.parametrize("pooling", [None, *Pooling])
+def test_scales_that_are_not_numbers_spoil_their_own_rows(
+    backend: str, code: Storage, dtype: torch.dtype, pooling: int | None
+) -> None:
+    """A damaged or hostile file: what comes out is no number, nothing else happens, and other rows are whole."""
+    tails = torch.tensor([[math.nan, 0.0], [math.inf, 0.0], [1.0, -math.inf], [1.0, 2.0]]).to(dtype)
+    packed = torch.full((4, 6 if code == Storage.INT8 else 3), 0x01, dtype=torch.uint8)
+    region = torch.cat((packed, tails.view(torch.uint8)), dim=1)
+    access = row_access(4, 6)._replace(storages=(code,))
+    ids = torch.arange(4)
+    if pooling is None:
+        found = lookup([region], ids[:, None], access)[:, 0]
+    else:
+        offsets = torch.arange(5)
+        found = lookup([region], ids, access, offsets=offsets, pooling=pooling).reshape(4, 6)
+    assert found[0].isnan().all()
+    assert not found[1].isfinite().any()
+    assert torch.equal(found[2], torch.full((6,), -math.inf))
+    expected = torch.full((6,), 3.0)
+    if code == Storage.INT4:
+        expected[1::2] = 2.0
+    same(found[3], expected)
+
+
 @pytest.mark.parametrize("storage", ["float16", "bfloat16"])
 def test_every_half_is_read_exactly(backend: str, storage: str) -> None:
     every = torch.arange(-(2**15), 2**15).to(torch.int16).view(getattr(torch, storage)).view(-1, 16)
@@ -173,17 +243,22 @@ def test_vectors_are_what_their_addresses_say(
                 expected = zero if places[0] < 0 else memory[weights] * torch.tensor(signs)
             else:
                 read = [memory[place] if place >= 0 else zero for place in places]
-                alone = parts == 1 or places[1] < 0
-                expected = read[0] if alone else read[0] * read[1] if group == "product" else read[0] + read[1]
+                expected = read[0]
+                for place, other in zip(places[1:], read[1:], strict=True):
+                    if place >= 0:
+                        expected = expected * other if group == "product" else expected + other
             same(vector, expected)
 
 
-def test_a_program_mixes_storages_and_regions(backend: str, make_call: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(("storage", "code", "error"), [("int8", 8, 0.03), ("int4", 4, 0.2)])
+def test_a_program_mixes_storages_and_regions(
+    backend: str, make_call: Callable[..., Any], storage: str, code: int, error: float
+) -> None:
     plain = make_call("rows", dim=6)
-    as_bytes = make_call("rows", dim=6, storage="int8")
+    as_bytes = make_call("rows", dim=6, storage=storage)
     half = [plain.regions[0].half(), plain.regions[1], plain.regions[2].bfloat16(), as_bytes.regions[3]]
-    mixed = lookup(half, plain.ids, plain.access._replace(storages=(0, 0, 0, 8)))
-    torch.testing.assert_close(mixed, plain.lookup(), rtol=0.01, atol=0.03)
+    mixed = lookup(half, plain.ids, plain.access._replace(storages=(0, 0, 0, code)))
+    torch.testing.assert_close(mixed, plain.lookup(), rtol=0.01, atol=error)
     assert not torch.equal(mixed, plain.lookup())
 
 
@@ -226,11 +301,13 @@ def test_a_read_only_region_will_do(backend: str, tmp_path: Any) -> None:
 
 
 def test_a_region_of_bytes_need_not_be_aligned(backend: str) -> None:
-    packed = torch.ops.quantized.embedding_bag_byte_prepack(randn(6, 5))
-    shifted = torch.cat((torch.zeros(3, dtype=torch.uint8), packed.flatten()))[3:].view(6, 13)
-    access = row_access(6, 5)._replace(storages=(Storage.INT8,))
+    eight = torch.ops.quantized.embedding_bag_byte_prepack(randn(6, 5))
+    four = torch.ops.quantized.embedding_bag_4bit_prepack(randn(6, 6))
     ids = torch.arange(6)[:, None]
-    same(lookup([shifted], ids, access), lookup([packed], ids, access))
+    for packed, dim, code in ((eight, 5, Storage.INT8), (four, 6, Storage.INT4)):
+        shifted = torch.cat((torch.zeros(3, dtype=torch.uint8), packed.flatten()))[3:].view(packed.shape)
+        access = row_access(6, dim)._replace(storages=(code,))
+        same(lookup([shifted], ids, access), lookup([packed], ids, access))
 
 
 class TestRefusals:
@@ -278,8 +355,8 @@ class TestRefusals:
             lookup([torch.zeros(5, 4, dtype=torch.uint8)], self.ids, access._replace(storages=(8,)))
         with pytest.raises(ValueError, match="2 regions and 1 storages"):
             lookup([torch.zeros(5, 4)] * 2, self.ids, access)
-        with pytest.raises(NotImplementedError, match="storage code 4 is reserved"):
-            lookup([torch.zeros(5, 6, dtype=torch.uint8)], self.ids, access._replace(storages=(4,)))
+        with pytest.raises(ValueError, match=r"region 0 must be uint8 \[rows, 6\]"):
+            lookup([torch.zeros(5, 4, dtype=torch.uint8)], self.ids, access._replace(storages=(4,)))
         with pytest.raises(NotImplementedError, match="storage code 5 is unknown"):
             lookup([torch.zeros(5, 6, dtype=torch.uint8)], self.ids, access._replace(storages=(5,)))
         with pytest.raises(ValueError, match="blocks are drawn from one region, got 2"):

@@ -12,13 +12,14 @@ IDS = torch.zeros((2, 3), dtype=torch.int64)
 
 
 def test_numbers_stand_where_the_kernels_read_them() -> None:
-    regions = [torch.zeros(4, 5), torch.zeros(6, 5).half(), torch.zeros(7, 5).bfloat16(), torch.zeros(8, 13).byte()]
+    regions = [torch.zeros(4, 5), torch.zeros(6, 5).half(), torch.zeros(7, 5).bfloat16(), torch.zeros(8, 13).byte(),
+               torch.zeros(9, 7).byte()]  # fmt: skip
     maps = torch.zeros(9, dtype=torch.int32)
-    call = Request(regions, IDS, None, None, PROGRAM, maps, [0, 0, 0, Storage.INT8], 5, 1, 2, 0)
+    call = Request(regions, IDS, None, None, PROGRAM, maps, [0, 0, 0, Storage.INT8, Storage.INT4], 5, 1, 2, 0)
     data, rows, codes, numbers = pack(call)
     assert data == [region.data_ptr() for region in regions]
-    assert rows == [4, 6, 7, 8]
-    assert codes == [0, 1, 2, 8]
+    assert rows == [4, 6, 7, 8, 9]
+    assert codes == [0, 1, 2, 8, 4]
     assert numbers == [IDS.data_ptr(), 2, 3, 0, 0, 0, PROGRAM.data_ptr(), 3, maps.data_ptr(), 4, 9, 5, 1, 2, 0]
 
 

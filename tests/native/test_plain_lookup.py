@@ -14,8 +14,8 @@ from pocketrec.native.plain_lookup import check_rows, plain_lookup
 from pocketrec.native.request import Request
 from pocketrec.spec.errors import IdError, OptionError
 
-GROUPS = ("rows", "sum", "product", "blocks")
-STORAGES = ("float32", "float16", "bfloat16", "int8")
+GROUPS = ("rows", "sum", "product", "hashes", "blocks")
+STORAGES = ("float32", "float16", "bfloat16", "int8", "int4")
 
 
 def request(call: Any) -> Request:
@@ -84,7 +84,10 @@ class Traced(nn.Module):
         return plain_lookup(asked, self.rows)
 
 
-@pytest.mark.parametrize(("group", "storage"), [("rows", "int8"), ("product", "float32"), ("blocks", "int8")])
+@pytest.mark.parametrize(
+    ("group", "storage"),
+    [("rows", "int8"), ("rows", "int4"), ("product", "float32"), ("blocks", "int8"), ("blocks", "int4")],
+)
 def test_it_can_be_traced(group: str, storage: str, make_call: Callable[..., Any]) -> None:
     call = make_call(group, storage=storage, batch=6)
     made = Traced(call)

@@ -7,14 +7,14 @@ import torch
 
 from pocketrec.native import Access, Combining, Kind, addresses, lookup, program_row
 
-ROW, HASH, QUOTIENT_REMAINDER, BLOCK, LINEAR_BLOCK, MAPPED = Kind
+ROW, HASH, QUOTIENT_REMAINDER, BLOCK, LINEAR_BLOCK, MAPPED, HASHES = Kind
 LINEAR = {"kind": LINEAR_BLOCK, "size": 9, "a": 4, "p": 3, "q": 5, "seed": 7}
 MAP = torch.arange(10)
 
 # (row, parts, what is said): each breaks one rule by the least.
 BAD = [
-    ({"kind": 6}, 1, "kind must lie in 0..5"),
-    ({"kind": -1}, 1, "kind must lie in 0..5"),
+    ({"kind": 7}, 1, "kind must lie in 0..6"),
+    ({"kind": -1}, 1, "kind must lie in 0..6"),
     ({"start": -1}, 1, "start must lie in 0..2305843009213693951"),
     ({"start": 2**61}, 1, "start must lie in 0..2305843009213693951"),
     ({"a": -2}, 1, "a must lie in -1..2305843009213693951"),
@@ -30,6 +30,9 @@ BAD = [
     ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 9, "p": 0}, 2, "size, n, p >= 1 and a, q >= 0"),
     ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 2**32 + 1, "p": 2**31}, 2, "needs (n - 1) * p + q < 2**63"),
     ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 9, "p": 2**60 - 1, "q": 8}, 2, "needs (n - 1) * p + q < 2**63"),
+    ({"kind": HASHES, "size": 0, "n": 1}, 1, "hashes needs size >= 1 and a >= 0"),
+    ({"kind": HASHES, "size": 3, "n": 0}, 1, "hashes needs 1 <= n <= parts"),
+    ({"kind": HASHES, "size": 3, "n": 3}, 2, "hashes needs 1 <= n <= parts"),
     ({"kind": BLOCK, "size": 9, "a": 0}, 1, "block needs 1 <= a <= size"),
     ({"kind": BLOCK, "size": 9, "a": 10}, 1, "block needs 1 <= a <= size"),
     ({"kind": BLOCK, "size": 9, "a": 4, "b": 8}, 1, "block needs flags b in 0..7"),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pocketrec.native import Combining, Storage, program_row
-from pocketrec.native.request import Request, bag_shape, check_request, check_value, units
+from pocketrec.native.request import Request, bag_shape, check_request, check_value, code_bytes, units
 
 PROGRAM = torch.tensor([program_row(size=4)] * 3)
 
@@ -45,11 +45,28 @@ def test_offsets_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
 
 
 def test_units_are_rows_or_weights() -> None:
-    floats, codes = torch.zeros(7, 5), torch.zeros(7, 72, dtype=torch.uint8)
+    floats, codes, halves = torch.zeros(7, 5), torch.zeros(7, 72).byte(), torch.zeros(7, 36).byte()
     assert units(floats, Storage.FLOAT, Combining.COPY) == 7
     assert units(codes, Storage.INT8, Combining.COPY) == 7
     assert units(torch.zeros(7), Storage.FLOAT, Combining.CONCAT) == 7
     assert units(codes, Storage.INT8, Combining.CONCAT) == 7 * 64
+    assert units(halves, Storage.INT4, Combining.COPY) == 7
+    assert units(halves, Storage.INT4, Combining.CONCAT) == 7 * 64
+
+
+def test_codes_fill_whole_bytes() -> None:
+    assert [code_bytes(Storage.INT4, width) for width in (1, 2, 3, 64)] == [1, 1, 2, 32]
+    assert [code_bytes(Storage.INT8, width) for width in (1, 2, 3, 64)] == [1, 2, 3, 64]
+
+
+@pytest.mark.parametrize(("storage", "row_bytes"), [(Storage.INT4, 3 + 4), (Storage.INT8, 5 + 8)])
+def test_rows_of_codes_have_exactly_their_bytes(storage: Storage, row_bytes: int) -> None:
+    check_request(request(regions=[torch.zeros(4, row_bytes, dtype=torch.uint8)], storages=[storage]))
+    for wrong in (row_bytes - 1, row_bytes + 1):
+        with pytest.raises(ValueError, match=rf"region 0 must be uint8 \[rows, {row_bytes}\]"):
+            check_request(request(regions=[torch.zeros(4, wrong, dtype=torch.uint8)], storages=[storage]))
+    with pytest.raises(TypeError, match=rf"region 0 must be uint8 \[rows, {row_bytes}\]"):
+        check_request(request(regions=[torch.zeros(4, row_bytes)], storages=[storage]))
 
 
 @pytest.mark.parametrize(
@@ -60,6 +77,9 @@ def test_units_are_rows_or_weights() -> None:
         (torch.zeros(2, 72, dtype=torch.uint8), 8, True),
         (torch.zeros(2, 13, dtype=torch.uint8), 8, False),
         (torch.zeros(144, dtype=torch.uint8), 8, False),
+        (torch.zeros(2, 36, dtype=torch.uint8), 4, True),
+        (torch.zeros(2, 7, dtype=torch.uint8), 4, False),
+        (torch.zeros(2, 72, dtype=torch.uint8), 4, False),
     ],
 )
 def test_regions_of_blocks(region: torch.Tensor, storage: int, fits: bool) -> None:

@@ -79,7 +79,10 @@ def test_a_missing_column_and_a_bad_value_are_named(runs: Callable[..., Any], fr
 # ---------------------------------------------------------------- programs that torch alone runs
 
 
-@pytest.mark.parametrize(("method", "storage", "kind"), [("robe", "int8", "mixed"), ("min_count", "float32", "ranks")])
+@pytest.mark.parametrize(
+    ("method", "storage", "kind"),
+    [("robe", "int8", "mixed"), ("min_count", "float32", "ranks"), ("robe", "int4", "ranks")],
+)
 def test_an_exported_program_scores_alike(
     method: str, storage: str, kind: str, runs: Callable[..., Any], logs: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ from pocketrec.spec.table import TableSpec
 TABLES = [TableSpec(name="item", rows=900, dim=8, ids="rank"), TableSpec(name="site", rows=40, dim=8, ids="rank")]
 
 
-@pytest.mark.parametrize("storage", ["float32", "int8"])
+@pytest.mark.parametrize("storage", ["float32", "int8", "int4"])
 @pytest.mark.parametrize("method", METHODS.names())
 def test_bytes_by_table_add_up_to_the_promise(method: str, storage: str) -> None:
     sizing = size(TABLES, 16_000 if method != "full" else "1x", method, storage=storage)

@@ -26,6 +26,7 @@ from pocketrec.spec.table import TableSpec
 from pocketrec.train.watch import Silent
 
 CASES = [(method, storage) for method in METHODS.names() for storage in ("float32", "int8")]
+CASES += [("min_count", "int4"), ("robe", "int4")]  # one of rows and one of a shared array
 
 
 # ---------------------------------------------------------------- bytes

@@ -25,7 +25,7 @@ BadRows = Annotated[
 ]  # fmt: skip
 Storage = Annotated[
     str | None,
-    typer.Option("--storage", help="float32, float16, bfloat16 or int8.", show_default="float32",
+    typer.Option("--storage", help="float32, float16, bfloat16, int8 or int4.", show_default="float32",
                  autocompletion=_complete.storages),
 ]  # fmt: skip
 Option = Annotated[

@@ -50,6 +50,14 @@ def _hash(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
     return (row[:, Column.START] + torch.where(ids < exact, ids, hashed))[:, None]
 
 
+def _hashes(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
+    start, exact, numbers = row[:, Column.START], row[:, Column.A], torch.arange(parts, device=ids.device)
+    hashed = mix(mix(ids, row[:, Column.SEED])[:, None], numbers)
+    found = (start + exact)[:, None] + bucket(hashed, row[:, Column.SIZE, None])
+    own = torch.where(numbers == 0, (start + ids)[:, None], -1)
+    return torch.where((ids < exact)[:, None], own, torch.where(numbers < row[:, Column.N, None], found, -1))
+
+
 def _quotient_remainder(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
     remainders, count = row[:, Column.SIZE], row[:, Column.N]
     known = torch.where(ids < count, ids, 0)
@@ -100,6 +108,7 @@ RULES: Final[Mapping[Kind, _Rule]] = {
     Kind.BLOCK: _block,
     Kind.LINEAR_BLOCK: _linear_block,
     Kind.MAPPED: _mapped,
+    Kind.HASHES: _hashes,
 }
 """Per kind: from ids int64 [n], the program rows of each [n, 12], maps and parts to addresses int64 [n, 1 to parts]."""
 

@@ -17,7 +17,7 @@ from pocketrec.native.binding import kernels_for
 from pocketrec.native.library import define
 from pocketrec.native.packing import contiguous, pack
 from pocketrec.native.pooling import value_gradients
-from pocketrec.native.program import Access, Combining, Pooling
+from pocketrec.native.program import WEIGHTS_PER_SCALE, Access, Combining, Pooling
 from pocketrec.native.program_check import check_blocks, check_program
 from pocketrec.native.regions import block_weights, part_vectors, value_vectors
 from pocketrec.native.request import SCHEMA, Request, bag_shape, check_request, check_value
@@ -36,7 +36,7 @@ def _reference(grad: Tensor, request: Request) -> tuple[Tensor, Tensor]:
     per_value = value_gradients(request, values, grad, vectors)
     if request.combining == Combining.CONCAT:
         weights, signs = block_weights(values, addresses, request.program, request.dim)
-        return _merge(weights.reshape(-1), (per_value * signs).reshape(-1, 1))
+        return _by_chunk(*_merge(weights.reshape(-1), (per_value * signs).reshape(-1, 1)))
     per_part = per_value[:, None].expand(-1, request.parts, -1)
     if request.combining == Combining.PRODUCT:
         per_part = torch.stack(
@@ -62,6 +62,17 @@ def _merge(addresses: Tensor, grads: Tensor) -> tuple[Tensor, Tensor]:
     rank = torch.empty_like(order).index_copy_(0, order, torch.arange(order.shape[0], device=order.device))
     out = grads.new_zeros((distinct.shape[0], grads.shape[1]))
     return distinct.index_select(0, order), out.index_add_(0, rank.index_select(0, slots), grads)
+
+
+def _by_chunk(addresses: Tensor, grads: Tensor) -> tuple[Tensor, Tensor]:
+    """Pairs of single weights in the order of their chunks' first occurrence, rising within a chunk."""
+    _, chunks = torch.unique(addresses // WEIGHTS_PER_SCALE, return_inverse=True)
+    count = addresses.shape[0]
+    first = torch.full_like(addresses, count)
+    first.scatter_reduce_(0, chunks, torch.arange(count, device=addresses.device), "amin")
+    order = addresses.argsort()
+    order = order.index_select(0, first.index_select(0, chunks.index_select(0, order)).argsort(stable=True))
+    return addresses.index_select(0, order), grads.index_select(0, order)
 
 
 def check_gradient(grad: Tensor, request: Request) -> None:
@@ -146,8 +157,9 @@ def compact(
         regions, ids, access, offsets, weights, pooling: the lookup's arguments.
 
     Returns:
-        addresses int64 [u], distinct, in order of first occurrence (values in order, then parts, then elements);
-        gradients float32 [u, dim], or [u, 1] for blocks, whose addresses are single weights. Padding and null addresses
+        addresses int64 [u], distinct, in order of first occurrence (values in order, then parts); gradients float32
+        [u, dim], or [u, 1] for blocks, whose addresses are single weights, in chunks of 64 (address // 64) in order of
+        first occurrence, rising within a chunk. Padding and null addresses
         take none. Duplicates are summed in order of occurrence. Not differentiable.
 
     Raises:

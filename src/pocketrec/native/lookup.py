@@ -103,8 +103,8 @@ def lookup(
 
     Args:
         regions: float32, float16 or bfloat16 [rows, dim], or uint8 [rows, dim + 8] (int8 codes, float32 scale and
-            bias), contiguous, as `access.storages` says. For blocks one region: float [weights], or uint8
-            [ceil(weights / 64), 72].
+            bias) or [rows, ceil(dim / 2) + 4] (int4 codes, float16 scale and bias), contiguous, as `access.storages`
+            says. For blocks one region: float [weights], or uint8 [ceil(weights / 64), 72] (int8) or 36 (int4).
         ids: int64 [batch, columns], every id a bag of its own; or int64 [values] with `offsets`.
         access: how these fields read their ids.
         offsets: int64 [fields * batch + 1], bags of field 0 first, or int64 [fields, batch + 1].

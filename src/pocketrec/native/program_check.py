@@ -64,6 +64,9 @@ def _rules(kind: Kind, program: Tensor, map_entries: int, parts: int) -> Iterato
         return
     if kind == Kind.HASH:
         yield (size < 1) | (a < 0), "size >= 1 and a >= 0"
+    elif kind == Kind.HASHES:
+        yield (size < 1) | (a < 0), "size >= 1 and a >= 0"
+        yield (n < 1) | (n > parts), "1 <= n <= parts"
     elif kind == Kind.QUOTIENT_REMAINDER:
         yield torch.full_like(size, parts) != 2, "2 parts per value"
         yield (size < 1) | (n < 1) | (a < 0) | (p < 1) | (q < 0), "size, n, p >= 1 and a, q >= 0"

@@ -10,7 +10,7 @@ from torch import Tensor
 from pocketrec.native.addresses import block_hashes
 from pocketrec.native.mix import SIGN_SALT, mix
 from pocketrec.native.program import WEIGHTS_PER_SCALE, BlockFlag, Column, Combining, Kind, Storage
-from pocketrec.native.request import Request, units
+from pocketrec.native.request import Request, code_bytes, units
 from pocketrec.native.values import Values
 from pocketrec.spec.errors import IdError
 
@@ -63,9 +63,16 @@ def stored_rows(region: Tensor, storage: int, rows: Tensor, dim: int) -> Tensor:
     found = region.index_select(0, rows)
     if storage == Storage.FLOAT:
         return found.float()
+    packed = found[:, : code_bytes(storage, dim)]
     # Cloned: a slice may start where a float cannot.
-    scale_bias = found[:, dim:].clone(memory_format=torch.contiguous_format).view(torch.float32)
-    return found[:, :dim].float() * scale_bias[:, :1] + scale_bias[:, 1:]
+    scale_bias = _floats(found[:, packed.shape[1] :].clone(memory_format=torch.contiguous_format), storage)
+    codes = torch.stack((packed & 15, packed >> 4), dim=2).flatten(1)[:, :dim] if storage == Storage.INT4 else packed
+    return codes.float() * scale_bias[:, :1] + scale_bias[:, 1:]
+
+
+def _floats(tail: Tensor, storage: int) -> Tensor:
+    """Scale and bias, float32 [..., 2], of the bytes at the end of rows."""
+    return tail.view(torch.float16).float() if storage == Storage.INT4 else tail.view(torch.float32)
 
 
 def part_vectors(request: Request, addresses: Tensor) -> Tensor:
@@ -83,9 +90,11 @@ def stored_weights(region: Tensor, storage: int, addresses: Tensor) -> Tensor:
     if storage == Storage.FLOAT:
         return region[addresses].float()
     row, column = addresses // WEIGHTS_PER_SCALE, addresses % WEIGHTS_PER_SCALE
-    tail = torch.arange(WEIGHTS_PER_SCALE, region.shape[1], device=region.device)
-    scale_bias = region[row[..., None], tail].view(torch.float32)
-    return region[row, column].float() * scale_bias[..., 0] + scale_bias[..., 1]
+    tail = torch.arange(code_bytes(storage, WEIGHTS_PER_SCALE), region.shape[1], device=region.device)
+    scale_bias = _floats(region[row[..., None], tail], storage)
+    shift = column % 2 * 4
+    codes = region[row, column // 2] >> shift & 15 if storage == Storage.INT4 else region[row, column]
+    return codes.float() * scale_bias[..., 0] + scale_bias[..., 1]
 
 
 def block_weights(values: Values, starts: Tensor, program: Tensor, dim: int) -> tuple[Tensor, Tensor]:

@@ -10,11 +10,22 @@ from torch import Tensor
 
 from pocketrec.native.program import PROGRAM_COLUMNS, WEIGHTS_PER_SCALE, Combining, Pooling, Storage
 
-__all__ = ["FLOATS", "SCHEMA", "Request", "bag_shape", "check_ids", "check_request", "check_value", "units"]
+__all__ = [
+    "FLOATS",
+    "SCHEMA",
+    "Request",
+    "bag_shape",
+    "check_ids",
+    "check_request",
+    "check_value",
+    "code_bytes",
+    "units",
+]
 
 FLOATS: Final = (torch.float32, torch.float16, torch.bfloat16)
 
-_SCALE_BYTES: Final = 8  # float32 scale and float32 bias at the end of an int8 row
+_CODE_BITS: Final[dict[int, int]] = {Storage.INT4: 4, Storage.INT8: 8}
+_SCALE_BYTES: Final[dict[int, int]] = {Storage.INT4: 4, Storage.INT8: 8}  # float16 or float32 scale and bias
 
 SCHEMA: Final = (
     "Tensor[] regions, Tensor ids, Tensor? offsets, Tensor? weights, Tensor program, Tensor? maps, "
@@ -26,8 +37,9 @@ class Request(NamedTuple):
     """The arguments that lookup, its gradients and compact share, in the order of their schemas.
 
     Attributes:
-        regions: float32, float16 or bfloat16 [rows, dim], or uint8 [rows, dim + 8] for storage int8. For combining
-            CONCAT one region: float [weights], or uint8 [ceil(weights / 64), 72].
+        regions: float32, float16 or bfloat16 [rows, dim], or uint8: [rows, dim + 8] for storage int8 and
+            [rows, ceil(dim / 2) + 4] for int4. For combining CONCAT one region: float [weights], or uint8
+            [ceil(weights / 64), 72] for int8 and [ceil(weights / 64), 36] for int4.
         ids: int64 [batch, columns], or int64 [values] with offsets.
         offsets: None, or int64 [fields * batch + 1]: bag i of field f is ``ids[offsets[k]:offsets[k + 1]]`` with
             k = f * batch + i; or int64 [fields, batch + 1]: bag i of field f is
@@ -58,9 +70,18 @@ class Request(NamedTuple):
 
 def units(region: Tensor, storage: int, combining: int) -> int:
     """Addresses of a region: its rows, or its weights when blocks are drawn from it."""
-    if combining == Combining.CONCAT and storage == Storage.INT8:
+    if combining == Combining.CONCAT and storage != Storage.FLOAT:
         return region.shape[0] * WEIGHTS_PER_SCALE
     return region.shape[0]
+
+
+def code_bytes(storage: int, width: int) -> int:
+    """Bytes that the codes of a row of so many numbers take; scale and bias follow them."""
+    return -(-width * _CODE_BITS[storage] // 8)
+
+
+def _row_bytes(storage: int, width: int) -> int:
+    return code_bytes(storage, width) + _SCALE_BYTES[storage]
 
 
 def check_value(fits: bool, message: Callable[[], str]) -> None:
@@ -127,7 +148,7 @@ def check_request(request: Request) -> None:
 
     Raises:
         TypeError: a dtype that is not the documented one.
-        ValueError: a shape, a code or a combination that does not fit; NotImplementedError for storage int4.
+        ValueError: a shape, a code or a combination that does not fit; NotImplementedError for an unknown storage.
     """
     check_ids(request.ids, request.offsets, request.program, request.maps, request.parts)
     _check_codes(request)
@@ -174,22 +195,20 @@ def _region_fits(region: Tensor, storage: int, dim: int, blocks: bool) -> bool:
             return False
         shaped = region.dim() == 1 if blocks else region.dim() == 2 and region.shape[1] == dim
     else:
-        width = (WEIGHTS_PER_SCALE if blocks else dim) + _SCALE_BYTES
-        shaped = (
-            storage == Storage.INT8 and region.dtype is torch.uint8 and region.dim() == 2 and region.shape[1] == width
-        )
+        if storage not in _CODE_BITS or region.dtype is not torch.uint8 or region.dim() != 2:
+            return False
+        shaped = region.shape[1] == _row_bytes(storage, WEIGHTS_PER_SCALE if blocks else dim)
     return shaped and region.is_contiguous()
 
 
 def _refuse_region(number: int, region: Tensor, storage: int, dim: int, blocks: bool) -> NoReturn:
-    if storage not in (Storage.FLOAT, Storage.INT8):
-        why = "is reserved and not implemented yet" if storage == Storage.INT4 else "is unknown"
+    if storage not in (Storage.FLOAT, *_CODE_BITS):
         raise NotImplementedError(
-            f"region {number}: storage code {storage} {why}. Implemented: 0 (float) and 8 (int8)."
+            f"region {number}: storage code {storage} is unknown. Implemented: 0 (float), 4 (int4) and 8 (int8)."
         )
-    if storage == Storage.INT8:
+    if storage != Storage.FLOAT:
         dtypes: tuple[torch.dtype, ...] = (torch.uint8,)
-        wanted = f"uint8 [rows, {(WEIGHTS_PER_SCALE if blocks else dim) + _SCALE_BYTES}]"
+        wanted = f"uint8 [rows, {_row_bytes(storage, WEIGHTS_PER_SCALE if blocks else dim)}]"
     else:
         dtypes = FLOATS
         wanted = "float32, float16 or bfloat16 " + ("[weights]" if blocks else f"[rows, {dim}]")

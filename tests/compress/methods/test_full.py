@@ -15,7 +15,7 @@ class TestFull(MethodContract):
     def test_bytes_are_rows_times_stored_rows(self) -> None:
         tables = public_tables("rank", dim=16)
         rows = sum(t.closed_rows for t in tables)
-        for storage, row_bytes in {"float32": 64, "float16": 32, "bfloat16": 32, "int8": 24}.items():
+        for storage, row_bytes in {"float32": 64, "float16": 32, "bfloat16": 32, "int8": 24, "int4": 12}.items():
             assert size(tables, "1x", "full", storage=storage).serve_bytes == rows * row_bytes
 
     def test_every_rank_is_told_apart_and_no_plain_id(self) -> None:

@@ -237,6 +237,7 @@ def test_open_tables_take_the_whole_budget() -> None:
     table = TableSpec(name="t", rows=None, dim=8, ids="hash63")
     assert size([table], 4008, "robe").serve_bytes == 4008
     assert size([table], 4008, "robe", storage="int8").serve_bytes == 8 + 72 * (4000 // 72)
+    assert size([table], 4008, "robe", storage="int4").serve_bytes == 8 + 36 * (4000 // 36)
 
 
 def test_ranks_are_read_as_hashes_of_their_tokens() -> None:

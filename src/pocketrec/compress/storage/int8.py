@@ -47,7 +47,8 @@ class Int8(Storage):
     def decode(self, stored: Tensor, width: int) -> Tensor:
         import torch  # here, not above: sizing answers without it
 
-        qparams = stored[:, width:].contiguous().view(torch.float32)
+        # cloned: a slice may start where a float32 cannot
+        qparams = stored[:, width:].clone(memory_format=torch.contiguous_format).view(torch.float32)
         return stored[:, :width].float() * qparams[:, :1] + qparams[:, 1:]
 
     def step_size(self, rows: Tensor) -> Tensor:

@@ -1,0 +1,95 @@
+"""All SIMD levels that this machine has, and any number of threads, give the same bits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pocketrec import native
+from pocketrec.native import Access, BlockFlag, Combining, Kind, lookup, program_row
+from pocketrec.native.threads import use_threads
+
+LEVELS = ("generic", "avx2", "avx512")
+DIMS = (1, 3, 8, 16, 17, 32, 64, 100, 128)
+
+# Runs in a process of its own: the level is decided once. Prints one hash per case.
+CASES = """
+import hashlib, sys
+import torch
+sys.path.insert(0, sys.argv[1])
+from conftest import GROUPS, Call, encoded, CODES
+from pocketrec.native import Access, lookup, compact
+for group in GROUPS:
+    for storage in ("float32", "float16", "bfloat16", "int8", "int4"):
+        for dim in %r:
+            regions, rows, maps, parts, combining = GROUPS[group](dim, storage, torch.Generator().manual_seed(dim))
+            access = Access(torch.tensor(rows), (CODES.get(storage, 0),) * len(regions), dim, parts, combining, maps)
+            ids = torch.randint(0, 60, (40, 5), generator=torch.Generator().manual_seed(1))
+            out = lookup(regions, ids, access)
+            addresses, grads = compact(torch.randn(out.shape, generator=torch.Generator().manual_seed(2)), regions, ids, access)
+            print(group, storage, dim, *(hashlib.sha256(t.numpy().tobytes()).hexdigest()[:16] for t in (out, addresses, grads)))
+""" % (DIMS,)
+
+
+def _hashes(level: str) -> list[str]:
+    environment = os.environ | {"POCKETREC_SIMD": level, "POCKETREC_NATIVE": "1", "OMP_NUM_THREADS": "1"}
+    here = str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", CASES, here], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_levels_give_the_same_bits(compiled: None) -> None:
+    """A level that the machine lacks is lowered to one that it has, and agrees trivially."""
+    generic, *others = (_hashes(level) for level in LEVELS)
+    assert len(generic) > 200
+    for found in others:
+        assert found == generic
+
+
+@pytest.mark.parametrize("group", ["rows", "sum", "product", "hashes", "blocks"])
+@pytest.mark.parametrize("pooling", [None, 0, 1, 2, 3])
+def test_threads_give_the_same_bits(
+    compiled: None, make_call: Callable[..., Any], group: str, pooling: int | None
+) -> None:
+    call = make_call(group, dim=64, batch=700, pooling=pooling)
+    found = []
+    for count in (1, 2, 3):
+        with use_threads(count):
+            out = call.lookup()
+            found.append((out, *call.compact(torch.ones_like(out))))
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+def test_rows_are_read_wherever_they_begin(compiled: None) -> None:
+    """Vectors of every width and many rows, so that whole tiles and their ends are met, from an odd address."""
+    for dim in (5, 16, 33):
+        bytes_of_rows = torch.randint(0, 120, (1 + 3000 * (dim + 8),), dtype=torch.uint8)
+        region = bytes_of_rows[1:].view(3000, dim + 8)
+        access = Access(torch.tensor([program_row(size=3000)]), (8,), dim)
+        ids = torch.randint(0, 3000, (5000, 1), generator=torch.Generator().manual_seed(0))
+        found = lookup([region], ids, access)
+        with native.use_backend("reference"):
+            torch.testing.assert_close(found, lookup([region], ids, access), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("flags", [0, BlockFlag.SIGN])
+@pytest.mark.parametrize("length", [1, 2, 4, 16, 48, 64, 128, 200])
+def test_blocks_of_every_length(compiled: None, flags: int, length: int) -> None:
+    dim, weights = 200, 1000
+    row = program_row(kind=Kind.BLOCK, size=weights, a=length, b=flags, seed=5)
+    access = Access(torch.tensor([row]), (0,), dim, -(-dim // length), Combining.CONCAT)
+    ids, region = torch.arange(500)[:, None], torch.randn(weights, generator=torch.Generator().manual_seed(1))
+    found = lookup([region], ids, access)
+    with native.use_backend("reference"):
+        assert torch.equal(found, lookup([region], ids, access))
