@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cpu.hpp"
 #include "pocketrec.h"
 
 namespace nb = nanobind;
@@ -115,14 +116,30 @@ void hash63(int64_t offsets, int64_t count, int64_t data, int64_t out) {
     pr_hash63(pointer<const int64_t>(offsets), count, pointer<const uint8_t>(data), pointer<int64_t>(out));
 }
 
+const char* simd() {
+    return pocketrec::name(pocketrec::level());
+}
+
+const char* simd_available() {
+    return pocketrec::name(pocketrec::available_level());
+}
+
+int64_t advise_huge(int64_t data, int64_t bytes) {
+    return pr_advise_huge(pointer<void>(data), bytes);
+}
+
 }  // namespace
 
 NB_MODULE(_native, module) {
     module.doc() = "Kernels of pocketrec over raw pointers. Call them through pocketrec.native.";
     module.attr("ABI") = POCKETREC_ABI;
+    pocketrec::level();  // decided now, by the word that binding.py has just checked
     module.def("addresses", &addresses);
     module.def("lookup", &lookup);
     module.def("compact", &compact);
     module.def("update", &update);
     module.def("hash63", &hash63);
+    module.def("simd", &simd);
+    module.def("simd_available", &simd_available);
+    module.def("advise_huge", &advise_huge);
 }

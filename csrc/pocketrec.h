@@ -94,6 +94,11 @@ int pr_update(float* const* regions, const int64_t* region_units, int64_t region
 /* Token i is data[offsets[i]] to data[offsets[i + 1]], which the caller has checked. out: int64 [count], from 0. */
 void pr_hash63(const int64_t* offsets, int64_t count, const uint8_t* data, int64_t* out);
 
+/* Asks the system to keep the whole 2 MiB pages inside these bytes as huge pages. Pages that were touched before are
+ * gathered later, if ever: ask first. Returns how many bytes were asked for; 0 where the system has no such pages. The
+ * values are neither read nor written. */
+int64_t pr_advise_huge(void* data, int64_t bytes);
+
 #ifdef __cplusplus
 }
 #endif

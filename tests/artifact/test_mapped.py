@@ -13,6 +13,7 @@ import torch
 
 from pocketrec.artifact.mapped import MappedFile, map_tensors
 from pocketrec.artifact.write import write_tensors
+from pocketrec.native.huge_pages import HUGE_PAGE_BYTES, LEAST_BYTES, state
 from pocketrec.spec.errors import ArtifactCorrupt, IdError, UnknownName
 
 
@@ -182,3 +183,15 @@ def test_a_mapped_tensor_serves_like_any_other(path: Path) -> None:
     loss.backward()
     assert weight.grad is not None
     assert weight.grad.tolist() == [16.0, 18.0, 20.0, 22.0]
+
+
+def test_large_copies_of_rows_lie_on_huge_pages_and_the_map_stays(tmp_path: Path) -> None:
+    if state() != "on":
+        pytest.skip(f"huge pages are {state()}")
+    source = torch.arange(LEAST_BYTES // 4 + 16, dtype=torch.int32).reshape(-1, 16)
+    write_tensors(tmp_path / "f", {"rows": source})
+    mapped = MappedFile(tmp_path / "f")
+    rows = mapped.rows("rows", 1, len(source))
+    assert torch.equal(rows, source[1:])
+    assert rows.data_ptr() % HUGE_PAGE_BYTES == 0
+    assert mapped.tensor("rows").data_ptr() % HUGE_PAGE_BYTES != 0

@@ -7,6 +7,7 @@ import pocketrec.compress.freeze  # noqa: F401  the module, whose name the funct
 from pocketrec.compress import attach, build, freeze, size
 from pocketrec.compress.storage import STORAGES
 from pocketrec.spec.errors import ArtifactError
+from pocketrec.native.huge_pages import HUGE_PAGE_BYTES, LEAST_BYTES, state
 from pocketrec.spec.table import TableSpec
 
 TABLES = [TableSpec(name="a", rows=50, dim=8), TableSpec(name="b", rows=20, dim=8)]
@@ -74,3 +75,21 @@ def test_scales_that_are_not_numbers_spoil_their_own_rows(storage: str, number: 
     assert not found[3, 0].isfinite().any()
     found[3, 0] = before[3, 0]
     assert torch.equal(found, before)
+
+
+@pytest.mark.parametrize("storage", ["float32", "int8"])
+@pytest.mark.parametrize("method", ["full", "robe"])
+def test_large_tables_lie_on_huge_pages_and_hold_their_own_bytes_only(method: str, storage: str) -> None:
+    if state() != "on":
+        pytest.skip(f"huge pages are {state()}")
+    sizing = size(
+        [TableSpec(name="a", rows=2**17, dim=72)], "1x" if method == "full" else "9MiB", method, storage=storage
+    )
+    bank = build(sizing, seed=0)
+    served = freeze(bank)
+    assert (bank.held_bytes(), served.held_bytes()) == (sizing.train_bytes, sizing.serve_bytes)
+    large = [t for b in (bank, served) for t in b.tensors().values() if t.nbytes >= LEAST_BYTES]
+    assert len(large) >= 2
+    for tensor in large:
+        assert tensor.data_ptr() % HUGE_PAGE_BYTES == 0
+        assert tensor.untyped_storage().nbytes() == tensor.nbytes

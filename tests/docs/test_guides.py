@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from pocketrec.cli import main
 from pocketrec.compress import METHODS
+from pocketrec.native import backend, threads
 
 GUIDES = Path(__file__).resolve().parents[2] / "docs" / "guides"
 FENCE = re.compile(r"^```(\w+)(?: title=(\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -73,8 +75,15 @@ def run(guide: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_guide_is_here() -> None:
     assert sorted(p.name for p in GUIDES.glob("*.md")) == [
         "adding_a_method.md", "artifacts.md", "data.md", "from_pytorch.md", "judging.md", "logs.md", "models.md",
-        "quickstart.md", "your-own-data.md",
+        "quickstart.md", "speed.md", "your-own-data.md",
     ]  # fmt: skip
+
+
+def test_every_block_of_speed_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if backend() != "compiled":
+        pytest.skip("the guide to speed speaks of the compiled kernels, which were not built")
+    run("speed.md", monkeypatch)
+    assert threads() == torch.get_num_threads()
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -15,15 +16,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pocketrec.native import Access, Combining, Kind, Pooling, backend, compact, lookup, use_backend
-from pocketrec.native.binding import ABI, kernels, kernels_for, load
+from pocketrec.native.binding import ABI, check_simd, kernels, kernels_for, load, simd, simd_available
 from pocketrec.spec.errors import NativeError
 
+LEVELS = ["generic", "avx2", "avx512"]
+ASK_BACKEND = "from pocketrec import native; print(native.backend())"
+ASK_LEVELS = "from pocketrec import _native; print(_native.simd(), _native.simd_available())"
 
-def answer(setting: str) -> str:
-    """What a fresh Python says of its backend under a value of POCKETREC_NATIVE."""
-    program = "from pocketrec import native; print(native.backend())"
+
+def answer(setting: str, name: str = "POCKETREC_NATIVE", program: str = ASK_BACKEND) -> str:
+    """What a fresh Python says, by default of its backend, under a value of an environment variable."""
     done = subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | {"POCKETREC_NATIVE": setting}, capture_output=True, text=True
+        [sys.executable, "-c", program], env=os.environ | {name: setting}, capture_output=True, text=True
     )
     return done.stdout.strip() if done.returncode == 0 else done.stderr
 
@@ -110,6 +114,58 @@ def test_a_backend_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("pocketrec.native.binding._built", None)
     with pytest.raises(NativeError, match="is not there"), use_backend("compiled"):
         pass
+
+
+# ---------------------------------------------------------------- SIMD level
+
+
+def test_the_available_level_is_what_the_processor_says(compiled: None) -> None:
+    if platform.machine() != "x86_64":
+        assert simd_available() == "generic"
+        return
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists():
+        pytest.skip("this system has no /proc/cpuinfo to compare with")
+    flags = set(next(line for line in cpuinfo.read_text().splitlines() if line.startswith("flags")).split())
+    narrow, wide = {"avx2", "fma", "f16c"}, {"avx512f", "avx512bw", "avx512vl", "avx512dq"}
+    expected = "generic" if not narrow <= flags else "avx512" if wide <= flags else "avx2"
+    assert simd_available() == expected
+
+
+@pytest.mark.parametrize("word", ["", *LEVELS])
+def test_the_level_is_lowered_and_never_raised(compiled: None, word: str) -> None:
+    available = str(simd_available())
+    asked = LEVELS.index(word) if word else len(LEVELS)
+    expected = LEVELS[min(asked, LEVELS.index(available))]
+    assert answer(word, "POCKETREC_SIMD", ASK_LEVELS) == f"{expected} {available}"
+
+
+def test_the_level_of_this_process_is_the_modules(compiled: None) -> None:
+    assert (simd(), simd_available()) == (kernels().simd(), kernels().simd_available())
+
+
+def test_the_kernels_alone_take_no_unknown_level_in_silence(compiled: None) -> None:
+    program = f"import os; os.dup2(1, 2); {ASK_LEVELS}"
+    said = answer("AVX2", "POCKETREC_SIMD", program)
+    assert said.startswith('pocketrec: POCKETREC_SIMD must be generic, avx2 or avx512, got "AVX2": generic is used\n')
+    assert said.splitlines()[-1] == f"generic {simd_available()}"
+
+
+def test_an_unknown_level_is_refused() -> None:
+    said = answer("avx", "POCKETREC_SIMD").splitlines()
+    assert said[-1].endswith("NativeError: POCKETREC_SIMD must be generic, avx2, avx512 or empty, got 'avx'.")
+    assert not [line for line in said if line.startswith("pocketrec: ")], "the kernels were loaded all the same"
+    with pytest.raises(NativeError, match="got 'AVX2'"):
+        check_simd("AVX2")
+    check_simd("")
+
+
+def test_the_references_have_no_level() -> None:
+    with use_backend("reference"):
+        assert (simd(), simd_available()) == (None, None)
+
+
+# ---------------------------------------------------------------- both backends
 
 
 # Numbers at which arithmetic tends to break, and small ones that make a sensible program.

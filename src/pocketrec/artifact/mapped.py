@@ -23,6 +23,7 @@ import torch
 from pocketrec.artifact import files
 from pocketrec.artifact.dtypes import TORCH
 from pocketrec.artifact.header import TensorEntry, decode, header_length
+from pocketrec.native.huge_pages import copied
 from pocketrec.spec.errors import ArtifactCorrupt, IdError, UnknownName
 
 __all__ = ["MappedFile", "map_tensors"]
@@ -101,7 +102,7 @@ class MappedFile:
             IdError: not 0 <= start <= stop <= rows, or the tensor has no rows (no axes).
         """
         self.row_bytes(name, start, stop)
-        return self.tensor(name)[start:stop].clone()
+        return copied(self.tensor(name)[start:stop])
 
     def row_bytes(self, name: str, start: int, stop: int) -> tuple[int, int]:
         """Where the rows start..stop of a tensor lie in the file: first byte, and byte after the last."""

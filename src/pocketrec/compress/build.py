@@ -13,6 +13,7 @@ from pocketrec.compress.bank import Bank
 from pocketrec.compress.group import Form, Group
 from pocketrec.compress.method import of
 from pocketrec.compress.parts.init import stream
+from pocketrec.native.huge_pages import zeros
 from pocketrec.spec.errors import ArtifactError, OptionError
 from pocketrec.spec.sizing import GroupSizing, Sizing, TensorSpec
 from pocketrec.spec.stage import Stage
@@ -98,10 +99,7 @@ def build(
             may share a table; every table needs one. See :func:`attach`.
         device: ``meta`` builds a bank without memory.
     """
-    made = {
-        p.name: torch.zeros(p.spec.shape, dtype=getattr(torch, p.spec.dtype), device=device)
-        for p in layout(sizing, "train")
-    }
+    made = {p.name: zeros(p.spec.shape, getattr(torch, p.spec.dtype), device) for p in layout(sizing, "train")}
     bank = attach(sizing, made, form="train", padding=padding, fields=fields)
     if str(device) == "meta":
         return bank

@@ -12,6 +12,7 @@ from pocketrec.compress.build import attach
 from pocketrec.compress.group import Group
 from pocketrec.compress.holdings import Array, Rows
 from pocketrec.compress.storage import STORAGES, Storage
+from pocketrec.native.huge_pages import copied, empty
 
 __all__ = ["encoded", "freeze"]
 
@@ -46,15 +47,15 @@ def encoded(group: Group) -> dict[str, Tensor]:
         if isinstance(holding, Rows):
             found[holding.name] = _encode_rows(group.tensor(holding.name).detach(), storage)
         elif isinstance(holding, Array):
-            found[holding.name] = storage.encode_array(group.tensor(holding.name).detach()).clone()
+            found[holding.name] = copied(storage.encode_array(group.tensor(holding.name).detach()))
         elif any(spec.name == holding.name for spec in settings.serve):
-            found[holding.name] = group.tensor(holding.name).detach().clone()
+            found[holding.name] = copied(group.tensor(holding.name))
     return found
 
 
 def _encode_rows(rows: Tensor, storage: Storage) -> Tensor:
     shape = storage.rows_shape(rows.shape[0], rows.shape[1])
-    target = torch.empty(shape, dtype=getattr(torch, storage.dtype))
+    target = empty(shape, getattr(torch, storage.dtype))
     for start in range(0, rows.shape[0], _CHUNK_ROWS):
         target[start : start + _CHUNK_ROWS] = storage.encode(rows[start : start + _CHUNK_ROWS])
     return target

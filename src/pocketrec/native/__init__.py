@@ -7,12 +7,13 @@ CPU the references compute.
 """
 
 from pocketrec.native.addresses import addresses
-from pocketrec.native.binding import backend, use_backend
+from pocketrec.native.binding import backend, simd, simd_available, use_backend
 from pocketrec.native.compact import compact
 from pocketrec.native.hash63 import hash_bytes, hash_tokens
 from pocketrec.native.lookup import lookup
 from pocketrec.native.mix import bucket, mix
 from pocketrec.native.program import Access, BlockFlag, Column, Combining, Kind, Pooling, Storage, program_row
+from pocketrec.native.threads import set_threads, threads, use_threads
 from pocketrec.native.update import update
 
 __all__ = [
@@ -32,6 +33,11 @@ __all__ = [
     "lookup",
     "mix",
     "program_row",
+    "set_threads",
+    "simd",
+    "simd_available",
+    "threads",
     "update",
     "use_backend",
+    "use_threads",
 ]

@@ -3,6 +3,9 @@
 The kernels are the module ``pocketrec._native``. Where it was not built, the plain-torch references compute; where it
 was built for another version of this package, that is an error and never a silent fallback. The environment variable
 ``POCKETREC_NATIVE=0`` forces the references, ``POCKETREC_NATIVE=1`` makes a missing compiled part an error.
+
+Kernels use the widest instructions that processor and system support. ``POCKETREC_SIMD=generic|avx2|avx512`` lowers
+that, and never raises it; all levels give the same bits.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from torch import Tensor
 
 from pocketrec.spec.errors import NativeError
 
-__all__ = ["ABI", "Backend", "backend", "kernels", "kernels_for", "use_backend"]
+__all__ = ["ABI", "Backend", "backend", "kernels", "kernels_for", "simd", "simd_available", "use_backend"]
 
 Backend = Literal["compiled", "reference"]
 
@@ -26,6 +29,17 @@ ABI: Final = 2
 """Raised whenever the arguments or the meaning of a kernel change; csrc/pocketrec.h carries the same number."""
 
 _MODULE: Final = "pocketrec._native"
+_LEVELS: Final = ("generic", "avx2", "avx512")  # enum Level in csrc/cpu.hpp
+
+
+def check_simd(word: str) -> None:
+    """Refuse a value of POCKETREC_SIMD that is neither empty nor a level. The compiled module reads it when loaded.
+
+    Raises:
+        NativeError: names the value and the levels.
+    """
+    if word and word not in _LEVELS:
+        raise NativeError(f"POCKETREC_SIMD must be {', '.join(_LEVELS)} or empty, got {word!r}.")
 
 
 def load(setting: str) -> ModuleType | None:
@@ -64,6 +78,7 @@ def load(setting: str) -> ModuleType | None:
     return module
 
 
+check_simd(os.environ.get("POCKETREC_SIMD", ""))
 _built: ModuleType | None = load(os.environ.get("POCKETREC_NATIVE", ""))
 _active: Any = _built
 
@@ -81,6 +96,16 @@ def kernels() -> Any:
 def kernels_for(tensor: Tensor) -> Any:
     """The compiled module if it computes for the device of `tensor`, else None."""
     return _active if tensor.is_cpu else None
+
+
+def simd() -> str | None:
+    """The SIMD level that the kernels use: "generic", "avx2" or "avx512"; None where the references compute."""
+    return None if _active is None else str(_active.simd())
+
+
+def simd_available() -> str | None:
+    """The level that this machine supports, whatever POCKETREC_SIMD says; None where the references compute."""
+    return None if _active is None else str(_active.simd_available())
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pocketrec.artifact.load import Artifact
 from pocketrec.compress import Bank, attach, build, stages
 from pocketrec.metrics import Metrics, auc_standard_error, evaluate
 from pocketrec.models import Model
+from pocketrec.native.huge_pages import copied
 from pocketrec.spec.errors import NotFinite, TrainingError
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.stage import Stage
@@ -132,7 +133,7 @@ class Trainer:
     def _resume(self, state: TrainState, artifact: Artifact) -> None:
         self.state = state
         # attached, not copied into a bank that was built anew: the seeds of hashes come with the tensors
-        tensors = {name: t.clone() for name, t in artifact.tensors("bank").items()}
+        tensors = {name: copied(t) for name, t in artifact.tensors("bank").items()}
         self._set(attach(self.stages[state.stage][1], tensors, form="train"))
         self.model.copy_nets(artifact.tensors("nets"))
         load_optimizer_tensors(self.optimizer, artifact.tensors("optimizer"))
