@@ -72,7 +72,7 @@ def _measure(run: Run) -> None:
         faster = torch.compile(peer, backend="eager" if run.quick else "inductor")
         return lambda: cycling(faster, ids)
 
-    for name, bank in banks.items():
+    for bank in banks.values():
         assert _peer(bank, case["dim"])(ids[0]).shape == bank(ids[0]).shape
     run.time(
         {

@@ -25,8 +25,9 @@ QUIET_OTHERS = 0.1
 
 def conditions() -> dict[str, Any]:
     """Commit, processor, instruction set, versions."""
+    changed = "+changes" if _git("status", "--porcelain", "-uno") else ""
     return {
-        "commit": _git("rev-parse", "--short=12", "HEAD") + ("+changes" if _git("status", "--porcelain", "-uno") else ""),
+        "commit": _git("rev-parse", "--short=12", "HEAD") + changed,
         "cpu": _cpu("model name") or platform.machine(),
         "cores": os.cpu_count(),
         "simd": simd(),

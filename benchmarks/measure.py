@@ -29,6 +29,7 @@ from machine import QUIET_OTHERS, Moment, conditions, wait_until_quiet
 Case = dict[str, Any]
 Step = Callable[[], object]
 Line = dict[str, Any]
+PROCESSES = 5
 
 
 class Missing(Exception):
@@ -58,7 +59,7 @@ class Bar:
 class Effort:
     """How often: processes per case, rounds per process, steps of each contestant per round."""
 
-    processes: int = 5
+    processes: int = PROCESSES
     rounds: int = 5
     steps: int = 8
 
@@ -145,7 +146,7 @@ class Claim:
         quick: cases small enough to try that everything runs.
         measure: runs the contestants that `Run.wants` on one case.
         bars: what is claimed of the figures.
-        unit: of the figures: "s" or "bytes".
+        unit: of the figures: "s", "bytes" or "bytes/s".
         lookups: ids looked up per step, to show times per look-up; 0 to show whole steps.
         alone: contestants that get processes of their own.
     """
@@ -164,9 +165,11 @@ class Claim:
 def work(claim: Claim, case: Case, effort: Effort, only: str | None) -> Line:
     """What one process does: measure, and watch what others do meanwhile."""
     torch.set_num_threads(case.get("threads", 1))
+    load = os.getloadavg()[0]
     run, began = Run(case=case, effort=effort, only=only, alone=claim.alone), Moment.now()
     claim.measure(run)
-    return {"found": run.found, "missing": run.missing, "facts": run.facts, "others_cores": began.others_cores()}
+    told = {"found": run.found, "missing": run.missing, "facts": run.facts}
+    return {**told, "load": load, "others_cores": began.others_cores()}
 
 
 def _in_a_process(claim: Claim, case: Case, effort: Effort, only: str | None) -> Line:
@@ -201,7 +204,8 @@ def _results(claim: Claim, passes: Sequence[Line]) -> Iterator[Line]:
         each = [one["found"][name] for one in passes]
         yield {
             "contestant": name, "unit": claim.unit, "median": statistics.median(each), "low": min(each),
-            "high": max(each), "each": each, "facts": passes[0]["facts"], "others_cores": others,
+            "high": max(each), "each": each, "facts": passes[0]["facts"],
+            "load": [round(one["load"], 2) for one in passes], "others_cores": others,
             "quiet": max(others) <= QUIET_OTHERS,
         }  # fmt: skip
     for name, why in passes[0]["missing"].items():
@@ -213,7 +217,7 @@ def main(claim: Claim) -> int:
     from tables import table, verdicts  # reads lines as they are written here
 
     options = argparse.ArgumentParser(description=claim.says)
-    options.add_argument("--processes", type=int, default=Effort.processes, help="per case")
+    options.add_argument("--processes", type=int, default=PROCESSES, help="per case")
     options.add_argument("--quick", action="store_true", help="tiny shapes, once: do all contestants run?")
     options.add_argument("--busy", action="store_true", help="measure although others compute; lines say so")
     options.add_argument("--out", type=Path, help="write the results here, one JSON line each")

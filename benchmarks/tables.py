@@ -36,8 +36,8 @@ def ratio(lines: Mapping[str, Line], ours: str, peer: str | None) -> float | Non
     """Median over the processes of ours / peer (of ours alone without a peer); None where one of them is missing."""
     if any("each" not in lines.get(name, {}) for name in (ours, peer) if name):
         return None
-    mine = lines[ours]["each"]
-    theirs = lines[peer]["each"] if peer else [1.0] * len(mine)
+    mine: list[float] = lines[ours]["each"]
+    theirs: list[float] = lines[peer]["each"] if peer else [1.0] * len(mine)
     return statistics.median(a / b for a, b in zip(mine, theirs, strict=True))
 
 
@@ -78,23 +78,23 @@ def label(case: Case) -> str:
 
 
 def shown(figure: float, unit: str, lookups: int) -> str:
-    """A figure with its unit: nanoseconds per look-up where there are look-ups."""
+    """A figure with its unit: nanoseconds per look-up where there are look-ups, else milli- or microseconds."""
     if unit == "bytes":
         return f"{figure:,.0f} bytes"
+    if unit == "bytes/s":
+        return f"{figure / 1e9:.1f} GB/s"
     if lookups:
         return f"{figure / lookups * 1e9:.1f} ns"
     return f"{figure * 1e3:.3g} ms" if figure >= 1e-4 else f"{figure * 1e6:.1f} µs"
 
 
 def table(claim: Claim, lines: Sequence[Line]) -> str:
-    """Markdown: median (lowest to highest process) of each contestant in each case, then the ratios that bars bind."""
+    """Markdown: median (lowest to highest process) of each contestant in each case; then the ratios that bars bind."""
     cases = by_case(lines)
     names = list(dict.fromkeys(line["contestant"] for line in lines))
     figures = [["case", *names]]
     figures += [[label(case), *(_cell(those.get(name), claim) for name in names)] for case, those in cases]
-    if len(names) > len(cases):  # then a row per contestant is easier to read
-        figures = [list(column) for column in zip(*figures, strict=True)]
-    return "\n\n".join([_markdown(figures), *_ratios(claim, cases), *_remarks(lines)])
+    return "\n\n".join([_markdown(figures), *_ratios(claim, cases), *_facts(cases), *_remarks(lines)])
 
 
 def _ratios(claim: Claim, cases: Sequence[tuple[Case, Mapping[str, Line]]]) -> list[str]:
@@ -109,6 +109,18 @@ def _ratios(claim: Claim, cases: Sequence[tuple[Case, Mapping[str, Line]]]) -> l
     return [_markdown([["ratio", *(label(case) for case, _ in cases)], *rows])] if rows else []
 
 
+def _facts(cases: Sequence[tuple[Case, Mapping[str, Line]]]) -> list[str]:
+    """Whatever else the processes told, case by case, as the first of them told it."""
+    said = []
+    for case, those in cases:
+        for what, fact in next((line["facts"] for line in those.values() if line.get("facts")), {}).items():
+            value = (
+                ", ".join(f"{key} {part}" for key, part in fact.items()) if isinstance(fact, dict) else f"{fact:.3g}"
+            )
+            said.append(f"* {label(case)}: {what}: {value}")
+    return ["\n".join(said)] if said else []
+
+
 def _remarks(lines: Sequence[Line]) -> list[str]:
     skipped = {f"Not here: {line['contestant']}: {line['skipped']}." for line in lines if "skipped" in line}
     busy = sum("quiet" in line and not line["quiet"] for line in lines)
@@ -117,6 +129,8 @@ def _remarks(lines: Sequence[Line]) -> list[str]:
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    if len(rows[0]) > len(rows):  # long tables are easier to read than wide ones
+        rows = list(zip(*rows, strict=True))
     return "\n".join("| " + " | ".join(row) + " |" for row in (rows[0], ["---"] * len(rows[0]), *rows[1:]))
 
 

@@ -30,7 +30,9 @@ def shapes(dims: Sequence[int] = (16, 64, 128)) -> list[Case]:
     made: list[Case] = []
     for tables, rows, zipf in ((FIELDS, 100_000, 1.1), (1, 10_000_000, 1.05)):
         made += [
-            {"tables": tables, "rows": rows, "dim": dim, "ids": ids} for dim in dims for ids in (f"zipf {zipf}", "uniform")
+            {"tables": tables, "rows": rows, "dim": dim, "ids": ids}
+            for dim in dims
+            for ids in (f"zipf {zipf}", "uniform")
         ]
     return made
 
