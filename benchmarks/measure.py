@@ -149,6 +149,7 @@ class Claim:
         unit: of the figures: "s", "bytes" or "bytes/s".
         lookups: ids looked up per step, to show times per look-up; 0 to show whole steps.
         alone: contestants that get processes of their own.
+        environment: variables that its processes get.
     """
 
     name: str
@@ -160,6 +161,7 @@ class Claim:
     unit: str = "s"
     lookups: int = 0
     alone: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def work(claim: Claim, case: Case, effort: Effort, only: str | None) -> Line:
@@ -179,8 +181,9 @@ def _in_a_process(claim: Claim, case: Case, effort: Effort, only: str | None) ->
     file = Path(__file__).with_name(f"{claim.name}.py")
     task = json.dumps({"case": case, "rounds": effort.rounds, "steps": effort.steps, "only": only})
     done = subprocess.run(
-        [sys.executable, str(file), "--worker", task], stdout=subprocess.PIPE, text=True, env={**os.environ, **settings}
-    )
+        [sys.executable, str(file), "--worker", task],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, **settings, **claim.environment},
+    )  # fmt: skip
     if done.returncode:
         raise SystemExit(f"{claim.name} failed on {case} with {done.returncode}.")
     line: Line = json.loads(done.stdout.splitlines()[-1])

@@ -1,9 +1,10 @@
 """Claim: forward, backward and exact row-wise Adagrad are faster than FBGEMM's fused tables and than torch's Adagrad.
 
 Same ids, same upstream gradient, same rule: duplicates summed first, one accumulator per row. That both end at the same
-numbers is checked on a small table first. FBGEMM keeps its own memory on ordinary pages, we ours on pages of 2 MiB: a
-table cannot be lent to it. torch's sparse Adagrad (one accumulator per weight, the nearest that torch has) runs in
-processes of its own, and not where its temporaries would not fit into memory.
+numbers is checked on a small table first. Everybody's memory lies on pages of 2 MiB: a table cannot be lent to FBGEMM,
+but torch's allocator, which it uses, takes such pages where THP_MEM_ALLOC_ENABLE=1 is set. torch's sparse Adagrad (one
+accumulator per weight, the nearest that torch has) runs in processes of its own, and not where its temporaries would
+not fit into memory.
 
     python benchmarks/update_against_fbgemm.py
 """
@@ -172,6 +173,7 @@ CLAIM = Claim(
     ],
     lookups=LOOKUPS,
     alone=[TORCH],
+    environment={"THP_MEM_ALLOC_ENABLE": "1"},
 )
 
 if __name__ == "__main__":
