@@ -18,11 +18,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from reference_dlrm import Rows
 
 from pocketrec.compress import build, of
 from pocketrec.models import MODELS, Model, ModelConfig
@@ -41,25 +40,15 @@ TIME_BAR = 1.5
 MEMORY_BAR_BYTES = 2 << 20
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Rows:
-    """A batch."""
-
-    dense: Tensor
-    ids: Tensor
-    label: Tensor
-    weight: None = None
-
-
-def batches(rows: int, count: int) -> list[Rows]:
-    """Batches whose ids follow Zipf's law over so many rows per table."""
+def batches(rows: int, count: int, size: int = BATCH) -> list[Rows]:
+    """Batches of `size` rows whose ids follow Zipf's law over so many rows per table."""
     draw = torch.Generator().manual_seed(1)
     law = 1 / torch.arange(1, rows + 1, dtype=torch.float64) ** 1.05
     made = []
     for _ in range(count):
-        ids = torch.multinomial(law, BATCH * TABLES, replacement=True, generator=draw).view(BATCH, TABLES)
-        dense = torch.randn(BATCH, DENSE, generator=draw)
-        made.append(Rows(dense, ids, (torch.rand(BATCH, generator=draw) < 0.25).float()))
+        ids = torch.multinomial(law, size * TABLES, replacement=True, generator=draw).view(size, TABLES)
+        dense = torch.randn(size, DENSE, generator=draw)
+        made.append(Rows(dense, ids, (torch.rand(size, generator=draw) < 0.25).float()))
     return made
 
 
@@ -105,7 +94,7 @@ def compare_times(rows: int) -> list[tuple[str, float, float]]:
             batch = given[number % len(given)]
             for into, step in zip(taken, (small, large), strict=True):
                 into.append(cpu_s(step, batch))
-        found.append((what, *(statistics.median(t[WARM_UP:]) for t in taken)))
+        found.append((what, statistics.median(taken[0][WARM_UP:]), statistics.median(taken[1][WARM_UP:])))
     return found
 
 
@@ -117,10 +106,10 @@ def memory_bytes(what: str) -> int:
     raise RuntimeError(f"no {what} on this system")
 
 
-def measure_memory(rows_of_ids: int, rows: int) -> dict[str, int]:
+def measure_memory(rows_of_ids: int, rows: int, size: int = BATCH) -> dict[str, int]:
     """In a process of its own: what steps take beyond what is held, as resident memory and as torch's allocations."""
     # a small model makes the first steps, so that the code they load is not counted
-    given, (first, _) = batches(rows_of_ids, 4), steps_of(model_of(rows_of_ids))
+    given, (first, _) = batches(rows_of_ids, 4, size), steps_of(model_of(rows_of_ids))
     for batch in given:
         first(batch)
     step, _ = steps_of(model_of(rows))
@@ -140,9 +129,9 @@ def measure_memory(rows_of_ids: int, rows: int) -> dict[str, int]:
     return {"resident": resident, "allocated": peak}
 
 
-def memory_in_a_process(rows_of_ids: int, rows: int) -> dict[str, int]:
+def memory_in_a_process(rows_of_ids: int, rows: int, size: int = BATCH) -> dict[str, int]:
     """The same, from there."""
-    command = [sys.executable, __file__, "--memory", str(rows_of_ids), str(rows)]
+    command = [sys.executable, __file__, "--memory", str(rows_of_ids), str(rows), str(size)]
     # else glibc changes its mind, with every large block that is freed, about what it gives back to the system
     fixed = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_TRIM_THRESHOLD_": "131072"}
     done = subprocess.run(
@@ -180,6 +169,6 @@ def main(rows: int) -> int:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     if sys.argv[1:2] == ["--memory"]:
-        print(json.dumps(measure_memory(int(sys.argv[2]), int(sys.argv[3]))))
+        print(json.dumps(measure_memory(*map(int, sys.argv[2:]))))
     else:
         sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000))

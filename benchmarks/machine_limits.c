@@ -1,0 +1,77 @@
+/* What memory can give at best: the least that any lookup or update must do. Compiled by machine_limits.py.
+ * Rows are read with a prefetch `ahead` rows before their turn. */
+#include <stdint.h>
+#include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+static void prefetch(const char* row, int64_t row_bytes) {
+    for (int64_t at = 0; at < row_bytes; at += 64) __builtin_prefetch(row + at, 0, 3);
+    __builtin_prefetch(row + row_bytes - 1, 0, 3);
+}
+
+static uint64_t sum_of(const char* row, int64_t row_bytes) {
+    uint64_t sum = 0, word;
+    int64_t at = 0;
+    for (; at + 8 <= row_bytes; at += 8) {
+        memcpy(&word, row + at, 8);
+        sum += word;
+    }
+    for (; at < row_bytes; ++at) sum += (uint8_t)row[at];
+    return sum;
+}
+
+/* Reads all of memory in order. */
+uint64_t read_all(const char* memory, int64_t bytes) {
+    return sum_of(memory, bytes);
+}
+
+/* Reads rows by their numbers, and does nothing with them. */
+uint64_t read_rows(const char* table, const int64_t* ids, int64_t count, int64_t row_bytes, int64_t ahead) {
+    uint64_t sum = 0;
+    for (int64_t i = 0; i < count; ++i) {
+        if (i + ahead < count) prefetch(table + ids[i + ahead] * row_bytes, row_bytes);
+        sum += sum_of(table + ids[i] * row_bytes, row_bytes);
+    }
+    return sum;
+}
+
+/* Reads rows of floats, changes them and writes them back. */
+void change_rows(float* table, const int64_t* ids, int64_t count, int64_t floats, int64_t ahead) {
+    for (int64_t i = 0; i < count; ++i) {
+        if (i + ahead < count) prefetch((const char*)(table + ids[i + ahead] * floats), floats * 4);
+        float* row = table + ids[i] * floats;
+        for (int64_t d = 0; d < floats; ++d) row[d] += 1e-9f;
+    }
+}
+
+/* Writes memory through the caches. */
+void write_all(char* memory, int64_t bytes, int value) {
+    memset(memory, value, (size_t)bytes);
+}
+
+/* Writes memory past the caches; memory and bytes are multiples of 64. */
+void stream_all(char* memory, int64_t bytes, int value) {
+#if defined(__SSE2__)
+    const __m128i word = _mm_set1_epi8((char)value);
+    for (int64_t at = 0; at < bytes; at += 16) _mm_stream_si128((__m128i*)(memory + at), word);
+    _mm_sfence();
+#else
+    memset(memory, value, (size_t)bytes);
+#endif
+}
+
+void copy_all(char* to, const char* from, int64_t bytes) {
+    memcpy(to, from, (size_t)bytes);
+}
+
+void copy_past(char* to, const char* from, int64_t bytes) {
+#if defined(__SSE2__)
+    for (int64_t at = 0; at < bytes; at += 16)
+        _mm_stream_si128((__m128i*)(to + at), _mm_loadu_si128((const __m128i*)(from + at)));
+    _mm_sfence();
+#else
+    memcpy(to, from, (size_t)bytes);
+#endif
+}

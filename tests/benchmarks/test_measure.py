@@ -1,0 +1,68 @@
+"""Contestants take turns, and who cannot take part is reported."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def measure(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """benchmarks/measure.py."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("measure")
+
+
+def contestants(called: list[str], *names: str) -> dict[str, Callable[[], Callable[[], None]]]:
+    """Contestants that note when their step is made."""
+
+    def maker(name: str) -> Callable[[], Callable[[], None]]:
+        return lambda: lambda: called.append(name)
+
+    return {name: maker(name) for name in names}
+
+
+def test_every_round_begins_with_another_contestant(measure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    monkeypatch.setattr(measure, "_repeats", lambda step: 1)
+    run = measure.Run(case={}, effort=measure.Effort(rounds=3, steps=2))
+    run.time(contestants(called, "a", "b", "c"))
+    # one step each to begin with; then, round by round, one that is not timed and two that are
+    assert "".join(called) == "abc" + "aaabbbccc" + "bbbcccaaa" + "cccaaabbb"
+    assert sorted(run.found) == ["a", "b", "c"]
+    assert all(0 <= seconds < 1 for seconds in run.found.values())
+
+
+def test_a_contestant_that_is_missing_is_told_with_its_reason(measure: Any) -> None:
+    def gone() -> Any:
+        raise measure.Missing("it is not installed")
+
+    run = measure.Run(case={}, effort=measure.QUICK)
+    run.time({**contestants([], "a"), "b": gone})
+    assert list(run.found) == ["a"]
+    assert run.missing == {"b": "it is not installed"}
+
+
+@pytest.mark.parametrize(("only", "measured"), [(None, ["a", "b"]), ("c", ["c"])])
+def test_who_is_alone_has_a_process_for_itself(measure: Any, only: str | None, measured: list[str]) -> None:
+    run = measure.Run(case={}, effort=measure.QUICK, only=only, alone=["c"])
+    run.time(contestants([], "a", "b", "c"))
+    assert list(run.found) == measured
+
+
+def test_a_claim_becomes_a_line_per_case_and_contestant(measure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure.torch, "set_num_threads", lambda count: None)
+
+    def found(run: Any) -> None:
+        run.found = {"ours": run.case["x"] * 1.0}
+
+    claim = measure.Claim(name="n", says="s", cases=[], quick=[{"x": 1}, {"x": 2}], measure=found)
+    lines = measure.run(claim, measure.QUICK)
+    assert [(line["case"], line["median"], line["each"]) for line in lines] == [({"x": 1}, 1, [1]), ({"x": 2}, 2, [2])]
+    assert {"commit", "cpu", "simd", "torch", "load", "others_cores", "quiet", "date"} <= set(lines[0])

@@ -1,0 +1,89 @@
+"""Bars are judged by the figures, and a missed one is printed as missed."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+CONDITIONS = {
+    "cpu": "a processor", "cores": 2, "kernels": "compiled", "simd": "avx2", "torch": "2", "torch_simd": "AVX2",
+    "commit": "abc", "date": "today",
+}  # fmt: skip
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The harness, which programs in benchmarks/ import by these names."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return {name: importlib.import_module(name) for name in ("measure", "tables", "performance")}
+
+
+def line(contestant: str, dim: int, *each: float) -> dict[str, Any]:
+    """A result line."""
+    return {
+        "benchmark": "b", "case": {"dim": dim}, "contestant": contestant, "unit": "s", "median": sorted(each)[1],
+        "low": min(each), "high": max(each), "each": list(each), "facts": {}, "quiet": True, **CONDITIONS,
+    }  # fmt: skip
+
+
+def claim(modules: dict[str, Any], *bars: Any) -> Any:
+    """A claim with these bars over three cases."""
+    return modules["measure"].Claim(
+        name="lookup_float32_against_torch", says="we are fast", cases=[], quick=[], measure=lambda run: None, bars=bars
+    )
+
+
+# per case the ratios are .5, 1 and 2, process by process
+LINES = [
+    *(line("ours", dim, 1e-3 * times, 2e-3 * times, 9e-3 * times) for dim, times in ((16, 0.5), (64, 1), (128, 2))),
+    *(line("peer", dim, 1e-3, 2e-3, 9e-3) for dim in (16, 64, 128)),
+]
+
+
+@pytest.mark.parametrize(
+    ("bar", "met", "measured"),
+    [
+        ({"most": 1.0, "median": True}, True, "1.000"),
+        ({"most": 0.9, "median": True}, False, "1.000"),
+        ({"most": 2.0}, True, "2.000 at dim 128"),
+        ({"most": 1.9}, False, "2.000 at dim 128"),
+        ({"most": 0.5, "where": {"dim": 16}}, True, "0.500"),
+        ({"most": 0.5, "where": {"dim": 32}}, None, "not measured"),
+    ],
+)
+def test_a_bar_is_met_by_every_case_or_by_their_median(
+    modules: dict[str, Any], bar: dict[str, Any], met: bool | None, measured: str
+) -> None:
+    stated = claim(modules, modules["measure"].Bar(ours="ours", peer="peer", **bar))
+    [verdict] = modules["tables"].verdicts(stated, LINES)
+    assert verdict.met is met
+    assert measured in str(verdict)
+    assert ("MISSED" in str(verdict)) == (met is False)
+
+
+def test_a_bar_without_a_peer_binds_the_figure_itself(modules: dict[str, Any]) -> None:
+    bars = [modules["measure"].Bar(ours="ours", most=most, where={"dim": 16}) for most in (1e-3, 0.9e-3)]
+    assert [verdict.met for verdict in modules["tables"].verdicts(claim(modules, *bars), LINES)] == [True, False]
+
+
+def test_the_ratio_is_the_median_over_processes_and_not_of_medians(modules: dict[str, Any]) -> None:
+    case = {"ours": line("ours", 16, 1, 2, 3), "peer": line("peer", 16, 2, 1, 2)}
+    assert modules["tables"].ratio(case, "ours", "peer") == 1.5
+    assert modules["tables"].ratio(case, "ours", "nobody") is None
+
+
+def test_the_page_prints_what_was_missed_busy_or_never_measured(modules: dict[str, Any]) -> None:
+    slow = {**line("pocketrec", 16, 3.0, 3.0, 3.0), "quiet": False}
+    gone = {"case": {"dim": 16}, "contestant": "a peer", "unit": "s", "skipped": "it is not installed", **CONDITIONS}
+    page = modules["performance"].page(
+        {"lookup_float32_against_torch": [slow, line("torch embedding_bag", 16, 1.0, 1.0, 1.0), gone]}
+    )
+    assert "measured 3.000 (1 cases): MISSED" in page
+    assert "1 of 3 figures were taken while others computed" in page
+    assert "Not here: a peer: it is not installed." in page
+    assert page.count("Not measured yet.") == len(modules["performance"].NAMES) - 1
+    assert "| [lookup_float32_against_torch](#lookup_float32_against_torch) | 0 of 2 bars |" in page
