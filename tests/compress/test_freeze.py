@@ -6,8 +6,8 @@ import torch
 import pocketrec.compress.freeze  # noqa: F401  the module, whose name the function has
 from pocketrec.compress import attach, build, freeze, size
 from pocketrec.compress.storage import STORAGES
-from pocketrec.spec.errors import ArtifactError
 from pocketrec.native.huge_pages import HUGE_PAGE_BYTES, LEAST_BYTES, state
+from pocketrec.spec.errors import ArtifactError
 from pocketrec.spec.table import TableSpec
 
 TABLES = [TableSpec(name="a", rows=50, dim=8), TableSpec(name="b", rows=20, dim=8)]

@@ -19,31 +19,35 @@ from pocketrec.native.threads import use_threads
 LEVELS = ("generic", "avx2", "avx512")
 DIMS = (1, 3, 8, 16, 17, 32, 64, 100, 128)
 
-# Runs in a process of its own: the level is decided once. Prints one hash per case.
+# Runs in a process of its own: the level is decided once. Prints one line of hashes per case.
 CASES = """
-import hashlib, sys
+import hashlib
+import sys
+
 import torch
+
 sys.path.insert(0, sys.argv[1])
-from conftest import GROUPS, Call, encoded, CODES
-from pocketrec.native import Access, lookup, compact
-for group in GROUPS:
+from conftest import CODES, GROUPS, encoded
+
+from pocketrec.native import Access, compact, lookup
+
+for group, build in GROUPS.items():
     for storage in ("float32", "float16", "bfloat16", "int8", "int4"):
-        for dim in %r:
-            regions, rows, maps, parts, combining = GROUPS[group](dim, storage, torch.Generator().manual_seed(dim))
+        for dim in map(int, sys.argv[2:]):
+            regions, rows, maps, parts, combining = build(dim, storage, torch.Generator().manual_seed(dim))
             access = Access(torch.tensor(rows), (CODES.get(storage, 0),) * len(regions), dim, parts, combining, maps)
             ids = torch.randint(0, 60, (40, 5), generator=torch.Generator().manual_seed(1))
             out = lookup(regions, ids, access)
-            addresses, grads = compact(torch.randn(out.shape, generator=torch.Generator().manual_seed(2)), regions, ids, access)
-            print(group, storage, dim, *(hashlib.sha256(t.numpy().tobytes()).hexdigest()[:16] for t in (out, addresses, grads)))
-""" % (DIMS,)
+            grad = torch.randn(out.shape, generator=torch.Generator().manual_seed(2))
+            found = (out, *compact(grad, regions, ids, access))
+            print(group, storage, dim, *(hashlib.sha256(t.numpy().tobytes()).hexdigest()[:16] for t in found))
+"""
 
 
 def _hashes(level: str) -> list[str]:
     environment = os.environ | {"POCKETREC_SIMD": level, "POCKETREC_NATIVE": "1", "OMP_NUM_THREADS": "1"}
-    here = str(Path(__file__).parent)
-    done = subprocess.run(
-        [sys.executable, "-c", CASES, here], env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    command = [sys.executable, "-c", CASES, str(Path(__file__).parent), *map(str, DIMS)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

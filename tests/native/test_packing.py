@@ -6,6 +6,7 @@ import torch
 from pocketrec.native import Storage, program_row
 from pocketrec.native.packing import contiguous, pack, pack_ids, require_cpu
 from pocketrec.native.request import Request
+from pocketrec.native.threads import use_threads
 
 PROGRAM = torch.tensor([program_row(size=4)] * 3)
 IDS = torch.zeros((2, 3), dtype=torch.int64)
@@ -16,11 +17,12 @@ def test_numbers_stand_where_the_kernels_read_them() -> None:
                torch.zeros(9, 7).byte()]  # fmt: skip
     maps = torch.zeros(9, dtype=torch.int32)
     call = Request(regions, IDS, None, None, PROGRAM, maps, [0, 0, 0, Storage.INT8, Storage.INT4], 5, 1, 2, 0)
-    data, rows, codes, numbers = pack(call)
+    with use_threads(3):
+        data, rows, codes, numbers = pack(call)
     assert data == [region.data_ptr() for region in regions]
     assert rows == [4, 6, 7, 8, 9]
     assert codes == [0, 1, 2, 8, 4]
-    assert numbers == [IDS.data_ptr(), 2, 3, 0, 0, 0, PROGRAM.data_ptr(), 3, maps.data_ptr(), 4, 9, 5, 1, 2, 0]
+    assert numbers == [IDS.data_ptr(), 2, 3, 0, 0, 0, PROGRAM.data_ptr(), 3, maps.data_ptr(), 4, 9, 5, 1, 2, 0, 3]
 
 
 @pytest.mark.parametrize("shape", [(13,), (3, 5)])

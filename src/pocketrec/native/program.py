@@ -44,14 +44,15 @@ class Column(IntEnum):
       of the offsets stand in one order.
     * ``KIND``: a `Kind`.
     * ``START``: first address of the table.
-    * ``SIZE``: row: rows, ids >= rows fold. hash and hashes: buckets. quotient_remainder: remainders m. blocks: weights in the
-      array. mapped: entries of the table's map, ids >= size fold.
+    * ``SIZE``: row: rows, ids >= rows fold. hash and hashes: buckets. quotient_remainder: remainders m. blocks:
+      weights in the array. mapped: entries of the table's map, ids >= size fold.
     * ``SEED``: any int64, already distinct per table; linear_block: r1.
     * ``A``: row and mapped: the id that takes those beyond the size, or -1 for the null address. hash and hashes:
       number of leading ids with a row of their own. quotient_remainder: first address of the remainder rows. blocks: block
       length Z.
     * ``B``: block: a `BlockFlag`. mapped: first index of the table in `maps`.
-    * ``N``: hashes: how many, at most `parts`. quotient_remainder: ids of the table, modulus of the permutation; ids >= n fold to id 0.
+    * ``N``: hashes: how many, at most `parts`. quotient_remainder: ids of the table, modulus of the permutation; ids
+      >= n fold to id 0.
     * ``PADDING``: an id that is left out of its bag, or -1.
     * ``P``, ``Q``: quotient_remainder: id' = (id * p + q) mod n, with (n - 1) * p + q < 2**63; linear_block: r3 and r2.
     * ``GLOBAL``: linear_block: added to the id before hashing.
@@ -128,8 +129,8 @@ class Access(NamedTuple):
         program: int64 [fields, 12], one row per field, see `Column`.
         storages: one `Storage` per region.
         dim: width of the vectors.
-        parts: addresses per value: 1, 2 for quotient_remainder, ceil(dim / Z) for blocks. In a call with
-            several parts a field of kind row, hash or mapped leaves the others null: its vector is the first part alone.
+        parts: addresses per value: 1, 2 for quotient_remainder, ceil(dim / Z) for blocks. In a call with several parts
+            a field of kind row, hash or mapped leaves the others null: its vector is the first part alone.
         combining: a `Combining`.
         maps: int32 or int64, the maps of all mapped fields one after the other, or None.
     """
