@@ -1,0 +1,12 @@
+// Which instructions the kernels may use. Kernels are compiled once per level and give the same bits at each.
+#pragma once
+
+namespace pocketrec {
+
+// avx2: AVX2, FMA and F16C. avx512: avx2 and AVX-512 F, BW, VL and DQ. Other architectures have generic only.
+enum class Level { generic = 0, avx2 = 1, avx512 = 2 };
+
+// What processor and operating system support, lowered (never raised) by the environment variable POCKETREC_SIMD.
+Level level();
+
+}  // namespace pocketrec
