@@ -111,6 +111,28 @@ void update(const Numbers& regions, const Numbers& units, const Numbers& state, 
     });
 }
 
+pr_interact shape_of(const Numbers& numbers) {
+    return {numbers.at(0), numbers.at(1), numbers.at(2), numbers.at(3), numbers.at(4), numbers.at(5), numbers.at(6)};
+}
+
+void interact(const Numbers& numbers, int64_t low, int64_t vectors, int64_t out, int64_t threads) {
+    const pr_interact shape = shape_of(numbers);
+    run([&](pr_error* error) {
+        return pr_interact_forward(&shape, pointer<const void>(low), pointer<const void>(vectors), pointer<void>(out),
+                                   threads, error);
+    });
+}
+
+void interact_backward(const Numbers& numbers, int64_t grad, int64_t low, int64_t vectors, int64_t grad_low,
+                       int64_t grad_vectors, int64_t threads) {
+    const pr_interact shape = shape_of(numbers);
+    run([&](pr_error* error) {
+        return pr_interact_backward(&shape, pointer<const void>(grad), pointer<const void>(low),
+                                    pointer<const void>(vectors), pointer<void>(grad_low), pointer<void>(grad_vectors),
+                                    threads, error);
+    });
+}
+
 void hash63(int64_t offsets, int64_t count, int64_t data, int64_t out) {
     nb::gil_scoped_release released;
     pr_hash63(pointer<const int64_t>(offsets), count, pointer<const uint8_t>(data), pointer<int64_t>(out));
@@ -138,6 +160,8 @@ NB_MODULE(_native, module) {
     module.def("lookup", &lookup);
     module.def("compact", &compact);
     module.def("update", &update);
+    module.def("interact", &interact);
+    module.def("interact_backward", &interact_backward);
     module.def("hash63", &hash63);
     module.def("simd", &simd);
     module.def("simd_available", &simd_available);

@@ -91,6 +91,27 @@ int pr_update(float* const* regions, const int64_t* region_units, int64_t region
               int64_t unit, const int64_t* addresses, const float* grads, int64_t count, const pr_rule* rule,
               pr_error* error);
 
+/* The interaction of a DLRM over vectors [batch, columns, dim], and low [batch, dim] as one vector more before them.
+ * Storages are PR_FLOAT32 or PR_BFLOAT16. */
+typedef struct {
+    int64_t batch;
+    int64_t columns;
+    int64_t dim;
+    int64_t low; /* 1, or 0: there is none */
+    int64_t low_storage;
+    int64_t vector_storage;
+    int64_t out_storage;
+} pr_interact;
+
+/* out: [batch, (low ? dim : 0) + n (n - 1) / 2] with n = columns + low: the numbers of low, then the dot products of
+ * vectors 1 and 0, 2 and 0, 2 and 1, ...; on up to `threads` threads, whose number changes no bit. */
+int pr_interact_forward(const pr_interact* shape, const void* low, const void* vectors, void* out, int64_t threads,
+                        pr_error* error);
+
+/* grad: of out's shape and storage. grad_low and grad_vectors: of the shapes and storages of low and vectors. */
+int pr_interact_backward(const pr_interact* shape, const void* grad, const void* low, const void* vectors,
+                         void* grad_low, void* grad_vectors, int64_t threads, pr_error* error);
+
 /* Token i is data[offsets[i]] to data[offsets[i + 1]], which the caller has checked. out: int64 [count], from 0. */
 void pr_hash63(const int64_t* offsets, int64_t count, const uint8_t* data, int64_t* out);
 

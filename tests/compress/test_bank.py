@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.compress import Bank, attach, build, freeze, join, layout, size
+from pocketrec.compress.pairs import Pairs
 from pocketrec.spec.errors import IdError, NotFinite, OptionError
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.sizing import Sizing
@@ -268,3 +269,26 @@ def test_a_bank_without_memory_counts_too() -> None:
     bank = build(sizing, seed=0, device="meta")
     assert bank.held_bytes() == sizing.train_bytes
     assert isinstance(bank, Bank)
+
+
+def test_the_norm_is_measured_once_and_anew_when_gradients_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[int] = []
+    squared_norm = Pairs.squared_norm
+    monkeypatch.setattr(Pairs, "squared_norm", lambda pairs: (measured.append(1), squared_norm(pairs))[1])
+    bank = build(plain(), seed=0)
+    bank(torch.tensor([[1, 2]])).sum().backward()
+    bank.collect()
+    norm = bank.gradient_norm()
+    assert bank.gradient_norm() == norm
+    assert len(measured) == 1
+    bank.scale(3)
+    assert bank.gradient_norm() == pytest.approx(3 * norm)
+    bank.pending[0].grads.mul_(2)  # as an exchange of gradients may
+    assert bank.gradient_norm() == pytest.approx(6 * norm)
+    bank.pending[0] = Pairs(bank.pending[0].addresses, bank.pending[0].grads / 6)
+    assert bank.gradient_norm() == pytest.approx(norm)
+    bank.pending[0].grads[0, 0] = float("nan")
+    with pytest.raises(NotFinite):
+        bank.step()
+    assert bank.gradient_norm() == 0
+    assert len(measured) == 5

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,3 +45,10 @@ def test_as_a_sparse_gradient() -> None:
     these = pairs(7, 3, 49)
     assert torch.equal(these.as_sparse(50).to_dense(), dense(these))
     assert torch.equal(pairs().as_sparse(50).to_dense(), torch.zeros(50, 2))
+
+
+@pytest.mark.parametrize(("rows", "unit"), [(0, 4), (1, 1), (64, 16), (1000, 7), (5000, 16)])
+def test_the_norm_is_that_of_float64(rows: int, unit: int) -> None:
+    grads = torch.randn(rows, unit, generator=torch.Generator().manual_seed(rows))
+    found = float(Pairs(torch.arange(rows), grads).squared_norm())
+    assert found == pytest.approx(float(grads.double().square().sum()), rel=1e-6)

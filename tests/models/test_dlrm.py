@@ -46,8 +46,8 @@ def test_it_is_the_published_model(dense: int) -> None:
 
 
 def test_every_pair_counts_once() -> None:
-    assert len(model(5).pairs) == 4 * 3 // 2
-    assert len(model(0).pairs) == 3 * 2 // 2
+    assert model(5).top[0].in_features == 4 + 4 * 3 // 2
+    assert model(0).top[0].in_features == 3 * 2 // 2
     assert model(0).bottom is None
 
 

@@ -27,7 +27,13 @@ def test_step_sizes_are_above_0_and_finite(name: str, value: float) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("dense_optimizer", "adamw"), ("precision", "float16"), ("order", "random"), ("choose_by", "accuracy")],
+    [
+        ("dense_optimizer", "adamw"),
+        ("precision", "float16"),
+        ("matmul", "mkl"),
+        ("order", "random"),
+        ("choose_by", "accuracy"),
+    ],
 )
 def test_a_choice_that_there_is_not_names_those_that_there_are(name: str, value: Any) -> None:
     with pytest.raises(OptionError, match=rf"{name} .*'{value}'.*Known: "):

@@ -44,7 +44,7 @@ def full_state() -> TrainState:
     return TrainState(
         stage=1, epoch=2, batch=3, step=44, rows=150, loss_sum=0.1 + 0.2, seconds=1 / 3, best_epoch=1,
         best_value=-(1 / 7), best_metrics={"auc": None, "logloss": 2 / 3}, history=[{"epoch": 1, "auc": None}],
-        progressive=[[50.0, 0.1 + 0.2, 1 / 3, 2.0, 1.5]],
+        progressive=[[50.0, 0.1 + 0.2, 1 / 3, 2.0, 1.5]], matmul={"onednn_rows": 64},
     )  # fmt: skip
 
 

@@ -271,7 +271,8 @@ def test_bfloat16_stays_near_float32(planted: ModuleType) -> None:
     assert types == {torch.float32}, "weights, rows and states stay float32"
     for name, tensor in half.tensors().items():
         if name.startswith(("nets.", "bank.")):
-            torch.testing.assert_close(tensor, full.tensors()[name], rtol=0.1, atol=0.12)
+            expected = full.tensors()[name].double()
+            assert (tensor - expected).norm() < 0.2 * expected.norm(), name
 
 
 # -- a step costs what its batch touches ---------------------------------------------------------------------------

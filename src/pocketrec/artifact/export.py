@@ -1,10 +1,10 @@
 """Export: a served model as one `torch.export` program, which runs where only torch is installed.
 
 The program holds the nets and the tables in their storage, int8 and int4 codes included, and plain torch operations:
-our ops are replaced by what they mean (``pocketrec.native.plain_lookup``). Scores are the same to the bit on the same
-machine and batch. It takes what an encoder gives, numbers and ids, and returns log-odds; raw tokens and their
-vocabulary stay outside. An artifact is the better form wherever pocketrec is installed: it is mapped instead of read,
-and looked up by compiled code.
+our ops are replaced by what they mean (``pocketrec.native.plain_lookup``, ``plain_interact``). Vectors are the same to
+the bit, scores up to the rounding of float32, because products may be summed in another order. It takes what an encoder
+gives, numbers and ids, and returns log-odds; raw tokens and their vocabulary stay outside. An artifact is the better
+form wherever pocketrec is installed: it is mapped instead of read, and looked up by compiled code.
 
 torch writes a program as a zip archive (``.pt2``), its graph as JSON and its tensors as raw bytes; nothing in ours is
 pickled. How safely torch reads archives that others made is torch's affair: pocketrec itself never loads one.
@@ -55,6 +55,7 @@ def export_program(model: Model, *, bags: bool = False, factors: bool = False) -
     # the bank is not copied: in its place the copy gets one without ops
     plain = cast(Bank, PlainBank(model.bank))
     served = copy.deepcopy(model, {id(model.bank): plain}).eval()
+    served.plain = True
     for parameter in served.parameters():
         parameter.requires_grad_(False)
     columns, batch, values = model.columns, Dim("batch"), Dim("values")

@@ -10,6 +10,7 @@ skipped steps and gradient exchange act on the pairs between the two. For people
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, final
 
@@ -72,6 +73,7 @@ class Bank(nn.Module):
         self._tapes: list[Tape] = []
         self.pending: dict[int, Pairs] = {}
         self._touched: list[tuple[int, Touched]] = []
+        self._norm: tuple[list[Pairs], list[int], float] | None = None
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64), persistent=form == "train")
 
     # -- looking up --------------------------------------------------------------------------------------------------
@@ -180,8 +182,11 @@ class Bank(nn.Module):
         assert self._limits is not None
         limits = self._limits
         if offsets is None:
-            bad = (ids > limits).nonzero()
-            column = int(bad[0, 1]) if len(bad) else 0
+            above = ids > limits
+            if not above.any():
+                return
+            bad = above.nonzero()
+            column = int(bad[0, 1])
         else:
             try:
                 place, columns, _ = values_of_bags(offsets, len(limits))
@@ -211,7 +216,15 @@ class Bank(nn.Module):
 
     def gradient_norm(self) -> float:
         """L2 norm of all pending gradients together; NaN or inf if one of them is."""
-        return math.sqrt(sum((float(p.squared_norm()) for p in self.pending.values()), 0.0))
+        pairs = list(self.pending.values())
+        versions = [p.grads._version for p in pairs]
+        if self._norm is not None:  # a step asks twice: whether to clip, and before it changes anything
+            of, at, known = self._norm
+            if at == versions and len(of) == len(pairs) and all(map(operator.is_, of, pairs)):
+                return known
+        found = math.sqrt(sum((float(p.squared_norm()) for p in pairs), 0.0))
+        self._norm = pairs, versions, found
+        return found
 
     def scale(self, factor: float) -> None:
         """Multiply all pending gradients (clipping, averaging over accumulated batches)."""
@@ -222,6 +235,7 @@ class Bank(nn.Module):
         self._tapes.clear()
         self.pending.clear()
         self._touched.clear()
+        self._norm = None
 
     def step(self, *, lr: float | None = None) -> None:
         """Apply everything pending with the sizing's optimizer, in one native call per group.

@@ -33,10 +33,12 @@ class Model(nn.Module, ABC):
     Attributes:
         columns: columns of ids, that is vectors per row.
         table_dim: numbers of each vector that the bank gives.
+        plain: whether operations of torch alone compute, slower, as a program needs that runs where pocketrec is not.
     """
 
     name: ClassVar[str]
     bank: Bank
+    plain: bool = False
 
     def __init__(self, bank: Bank, *, dense_features: int, config: ModelConfig, seed: int) -> None:
         super().__init__()

@@ -14,6 +14,7 @@ from pocketrec.data.split import Part, Through
 from pocketrec.metrics import GroupMetrics, Metrics, StreamingByFrequency, StreamingMetrics
 from pocketrec.metrics.by_frequency import HEAD_COUNT
 from pocketrec.models import Model
+from pocketrec.models.parts.matmul import serving
 from pocketrec.pipeline.data import PartSource, spaces_by_table
 from pocketrec.pipeline.portions import SCORE_ROWS
 from pocketrec.spec.schema import Schema
@@ -45,7 +46,7 @@ def judge(
     groups = None if all(c is None for c in counts) else StreamingByFrequency(seen.counts)
     total = StreamingMetrics()
     for batch, ranks in _batches(model, dataset, part):
-        with torch.inference_mode():
+        with torch.inference_mode(), serving(len(batch.label)):
             logits = model(batch.dense, batch.ids, batch.offsets, batch.value_weights).numpy()
         labels, weights = batch.label.numpy(), None if batch.weight is None else batch.weight.numpy()
         total.update(labels, logits, weights, None if batch.user is None else batch.user.numpy())

@@ -18,6 +18,7 @@ from pocketrec.compress import attach, layout
 from pocketrec.data.columns import Columns
 from pocketrec.data.encoder import Encoded, Encoder
 from pocketrec.models import MODELS, Model, ModelConfig
+from pocketrec.models.parts.matmul import serving
 from pocketrec.pipeline.data import spaces_by_table
 from pocketrec.pipeline.portions import portions
 from pocketrec.pipeline.size import told_apart
@@ -138,7 +139,7 @@ class Recommender:
 
     def _scored(self, encoded: Iterable[Encoded]) -> Iterator[tuple[Encoded, NDArray[np.float32]]]:
         for rows in portions(encoded):
-            with torch.inference_mode():
+            with torch.inference_mode(), serving(len(rows.dense)):
                 logits: Tensor = self.model(*_tensors(rows))
             yield rows, logits.numpy()
 

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from pocketrec.models.parts.matmul import MatmulSetting
 from pocketrec.spec.errors import OptionError
 
 __all__ = ["TrainConfig"]
@@ -26,6 +27,9 @@ class TrainConfig:
         dense_lr: step size of the dense nets' optimizer.
         dense_optimizer: ``adam``, ``adagrad`` or ``sgd``.
         precision: ``float32``, or ``bfloat16`` for the products of the dense nets (tables and loss stay float32).
+        matmul: which code multiplies matrices of float32: ``torch`` (what torch takes by itself), ``onednn``, or
+            ``auto``, which times both and takes oneDNN where it is the quicker one at float32's accuracy. A run that
+            goes on keeps the way it began with.
         order: ``shuffle`` (a new order every epoch, a pure function of the seed) or ``time`` (as in the files).
         clip_norm: largest L2 norm of all gradients of a step together, nets and rows; None does not clip.
         patience: epochs of the last stage without a better validation figure after which training ends; None trains
@@ -41,6 +45,7 @@ class TrainConfig:
     dense_lr: float = 1e-3
     dense_optimizer: DenseOptimizer = "adam"
     precision: Precision = "float32"
+    matmul: MatmulSetting = "auto"
     order: Order = "shuffle"
     clip_norm: float | None = None
     patience: int | None = 2
@@ -57,7 +62,10 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise OptionError(f"{name} must be above 0 and finite, got {value}.")
-        choices = {"dense_optimizer": DenseOptimizer, "precision": Precision, "order": Order, "choose_by": ChooseBy}
+        choices = {
+            "dense_optimizer": DenseOptimizer, "precision": Precision, "matmul": MatmulSetting, "order": Order,
+            "choose_by": ChooseBy,
+        }  # fmt: skip
         for name, known in choices.items():
             if getattr(self, name) not in get_args(known):
                 raise OptionError(f"{name} cannot be {getattr(self, name)!r}. Known: {', '.join(get_args(known))}.")

@@ -37,6 +37,8 @@ class TrainState:
         history: one entry per finished epoch.
         progressive: windows of the first epoch of the last stage so far, see :mod:`pocketrec.train.progressive`; empty
             in all other epochs.
+        matmul: the way of products of matrices that the run began with, see :class:`pocketrec.models.parts.matmul`;
+            None before it was chosen.
     """
 
     stage: int = 0
@@ -51,6 +53,7 @@ class TrainState:
     best_metrics: dict[str, Any] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     progressive: list[list[float]] = field(default_factory=list)
+    matmul: dict[str, Any] | None = None
 
     def next_epoch(self) -> None:
         """Count one epoch more; its sums begin at 0."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -15,6 +16,7 @@ from pocketrec.artifact.load import Artifact
 from pocketrec.compress import Bank, attach, build, stages
 from pocketrec.metrics import Metrics, auc_standard_error, evaluate
 from pocketrec.models import Model
+from pocketrec.models.parts.matmul import Matmul, bfloat16_cost, choose_matmul
 from pocketrec.native.huge_pages import copied
 from pocketrec.spec.errors import NotFinite, TrainingError
 from pocketrec.spec.sizing import Sizing
@@ -75,6 +77,7 @@ class Trainer:
         }  # fmt: skip
         self.model: Model
         self.optimizer: torch.optim.Optimizer
+        self._matmul = Matmul()
         self._notes: list[str] = []
         self._best = BestEpoch(None if folder is None else folder / "best", self.run_identity)
 
@@ -125,6 +128,21 @@ class Trainer:
             if self.start is not None:
                 self.model.copy_nets(self.start.nets)
                 load_optimizer_tensors(self.optimizer, self.start.optimizer)
+        self._choose_matmul()
+
+    def _choose_matmul(self) -> None:
+        """The way of products of matrices: as the run began, so that a resumed one rounds as before."""
+        state, config = self.state, self.config
+        if state.matmul is None:
+            state.matmul = choose_matmul(config.matmul, precision=config.precision).to_json()
+        self._matmul = Matmul.from_json(state.matmul)
+        if config.precision == "bfloat16" and bfloat16_cost() > 1:
+            said = (
+                f"Products of bfloat16 take {bfloat16_cost():.1f} times as long as those of float32 on this processor, "
+                "which has no instructions for them. Set precision to float32."
+            )
+            warnings.warn(said, stacklevel=2)
+            self._notes.append(said)
 
     def _rows(self, part: Part) -> int:
         source = self.data.source(part, _id_spaces(self.stages[0][1]))
@@ -210,8 +228,9 @@ class Trainer:
         # later epochs, and earlier stages, predict rows that were learned from before or will be again
         fresh = state.epoch == 0 and self._in_last_stage()
         count_in = partial(add_batch, state.progressive, batch, number=state.batch, count=count) if fresh else None
-        loss = train_step(self.model, self.optimizer, batch, self.config, stage, where=where, predicted=count_in)
         rows = len(batch.label)
+        with self._matmul.at(rows):
+            loss = train_step(self.model, self.optimizer, batch, self.config, stage, where=where, predicted=count_in)
         state.loss_sum += loss * rows
         state.rows += rows
         state.batch += 1
@@ -244,9 +263,10 @@ class Trainer:
     def _validate(self, stage: Stage, validation: BatchSource) -> tuple[Metrics, float | None]:
         """All metrics, and the standard error of the AUC."""
         config = self.config
-        found = scores_of(
-            self.model, validation, batch_size=config.evaluation_batch_size, precision=config.precision
-        )  # fmt: skip
+        with self._matmul.at(config.evaluation_batch_size):
+            found = scores_of(
+                self.model, validation, batch_size=config.evaluation_batch_size, precision=config.precision
+            )
         try:
             metrics = evaluate(found.labels, found.logits, found.weights, found.users)
         except NotFinite as wrong:

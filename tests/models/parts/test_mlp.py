@@ -59,3 +59,36 @@ def test_masks_follow_every_relu_and_nothing_else() -> None:
     second = net[2](net[1](net[0](x)) / 2)
     torch.testing.assert_close(halved, net[4](net[3](second) / 2))
     assert not torch.equal(halved, net(x))
+
+
+def test_the_numbers_that_come_in_are_left_alone() -> None:
+    x = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    before = x.clone()
+    made(4, 3, 2)(x)
+    Mlp(nn.ReLU(), nn.Linear(4, 2))(x)
+    assert torch.equal(x, before)
+
+
+def test_gradients_are_those_of_the_layers() -> None:
+    net, x = made(4, 3, 3, 2, last_relu=True), torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    one, other = x.clone().requires_grad_(), x.clone().requires_grad_()
+    found = torch.autograd.grad(net(one).square().sum(), [one, *net.parameters()])
+    plain = nn.Sequential(*net)
+    expected = torch.autograd.grad(plain(other).square().sum(), [other, *net.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_hooks_and_other_layers_are_called() -> None:
+    net, x, seen = made(4, 3, 2), torch.randn(5, 4, generator=torch.Generator().manual_seed(1)), []
+    expected = net(x)
+    handle = net[0].register_forward_hook(lambda layer, args, out: seen.append(out.clone()))
+    assert torch.equal(net(x), expected)
+    assert len(seen) == 1
+    handle.remove()
+
+    class Doubled(nn.Linear):
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            return 2 * super().forward(input)
+
+    net[2].__class__ = Doubled
+    assert torch.equal(net(x), 2 * expected)

@@ -1,0 +1,3 @@
+#define POCKETREC_LANES 4
+#define POCKETREC_LOOPS interact_generic
+#include "interact_kernels.hpp"
