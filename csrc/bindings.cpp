@@ -98,14 +98,15 @@ int64_t compact(const Numbers& data, const Numbers& rows, const Numbers& storage
 
 void update(const Numbers& regions, const Numbers& units, const Numbers& state, int64_t unit, int64_t addresses,
             int64_t grads, int64_t count, int64_t algorithm, double lr, double eps, double beta1, double beta2,
-            double l2, int64_t step) {
+            double l2, int64_t step, int64_t threads) {
     std::vector<float*> region_data, state_data;
     for (int64_t address : regions) region_data.push_back(pointer<float>(address));
     for (int64_t address : state) state_data.push_back(pointer<float>(address));
     const pr_rule rule{algorithm, lr, eps, beta1, beta2, l2, step};
     run([&](pr_error* error) {
         return pr_update(region_data.data(), units.data(), static_cast<int64_t>(regions.size()), state_data.data(),
-                         unit, pointer<const int64_t>(addresses), pointer<const float>(grads), count, &rule, error);
+                         unit, pointer<const int64_t>(addresses), pointer<const float>(grads), count, &rule, threads,
+                         error);
     });
 }
 

@@ -6,8 +6,8 @@
  * plain-torch reference of the same name in src/pocketrec/native.
  *
  * All arrays are contiguous, of the machine's byte order, and owned by the caller. Floats are aligned to 4 bytes and
- * int64 to 8; rows of storage int8 need no alignment. No kernel keeps a pointer, starts a thread, or touches state of
- * the process; two may run at once on different outputs.
+ * int64 to 8; rows of storage int8 need no alignment. No kernel keeps a pointer; threads are those of one
+ * pool per process (threads.hpp). Two kernels may run at once on different outputs.
  */
 #ifndef POCKETREC_H
 #define POCKETREC_H
@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 /* Raised whenever arguments or meaning change; src/pocketrec/native/binding.py carries the same number. */
-#define POCKETREC_ABI 1
+#define POCKETREC_ABI 2
 
 #define PR_PROGRAM_COLUMNS 12
 #define PR_LINEAR_MODULUS INT64_C(2038074743)
@@ -85,10 +85,11 @@ typedef struct {
 
 /* regions: float32, region_units[r] units of `unit` floats each. state: as many arrays per region as the algorithm has
  * (sgd 0; rowwise_adagrad 1 of one float per unit; adagrad 1 and adam 2 of the region's shape), all first ones first.
- * addresses: `count` distinct ones; nothing is changed when one lies outside. grads: [count, unit]. */
+ * addresses: `count` distinct ones; nothing is changed when one lies outside. grads: [count, unit]. threads: how many
+ * may work, at least 1; the result does not depend on it. */
 int pr_update(float* const* regions, const int64_t* region_units, int64_t region_count, float* const* state,
               int64_t unit, const int64_t* addresses, const float* grads, int64_t count, const pr_rule* rule,
-              pr_error* error);
+              int64_t threads, pr_error* error);
 
 /* Token i is data[offsets[i]] to data[offsets[i + 1]], which the caller has checked. out: int64 [count], from 0. */
 void pr_hash63(const int64_t* offsets, int64_t count, const uint8_t* data, int64_t* out);

@@ -22,7 +22,7 @@ __all__ = ["ABI", "Backend", "backend", "kernels", "kernels_for", "use_backend"]
 
 Backend = Literal["compiled", "reference"]
 
-ABI: Final = 1
+ABI: Final = 2
 """Raised whenever the arguments or the meaning of a kernel change; csrc/pocketrec.h carries the same number."""
 
 _MODULE: Final = "pocketrec._native"

@@ -3,7 +3,7 @@
 With g' = g + l2 * w and state of touched units only:
 
 * sgd: ``w -= lr * g'``
-* rowwise_adagrad: ``s += mean(g'^2)`` over the unit, ``w -= lr * g' / (sqrt(s) + eps)``
+* rowwise_adagrad: ``s += mean(g'^2)`` over the unit, ``w -= lr / (sqrt(s) + eps) * g'``
 * adagrad (Duchi, Hazan, Singer, JMLR 2011): ``s += g'^2``, ``w -= lr * g' / (sqrt(s) + eps)``
 * adam (Kingma, Ba, ICLR 2015; lazy as torch.optim.SparseAdam): ``m += (1 - beta1) * (g' - m)``,
   ``v += (1 - beta2) * (g'^2 - v)``, ``w -= lr * sqrt(1 - beta2^step) / (1 - beta1^step) * m / (sqrt(v) + eps)``;
@@ -25,12 +25,14 @@ from pocketrec.native.library import define
 from pocketrec.native.packing import require_cpu
 from pocketrec.native.regions import in_regions
 from pocketrec.native.request import check_value
+from pocketrec.native.threads import threads
 from pocketrec.spec.errors import IdError
 from pocketrec.spec.optimizer import OptimizerSpec
 
 __all__ = ["ALGORITHMS", "Rule", "update"]
 
 ALGORITHMS: Final = ("sgd", "rowwise_adagrad", "adagrad", "adam")
+_LANES: Final = 16
 _STATES: Final = {"sgd": 0, "rowwise_adagrad": 1, "adagrad": 1, "adam": 2}
 
 
@@ -58,11 +60,31 @@ def _step(rule: Rule, weights: Tensor, grads: Tensor, state: Sequence[Tensor], r
         second = second + (1 - rule.beta2) * (grads * grads - second)
         state[0][rows], state[1][rows] = first, second
         rate = rule.lr * math.sqrt(1 - rule.beta2**rule.step) / (1 - rule.beta1**rule.step)
-        return weights - rate * (first / (second.sqrt() + rule.eps))
+        return weights - rate * (first / (_root(second) + rule.eps))
     square = grads * grads
-    total = state[0][rows] + (square.mean(dim=1, keepdim=True) if rule.algorithm == "rowwise_adagrad" else square)
+    total = state[0][rows] + (_mean(square) if rule.algorithm == "rowwise_adagrad" else square)
     state[0][rows] = total
-    return weights - rule.lr * (grads / (total.sqrt() + rule.eps))
+    if rule.algorithm == "rowwise_adagrad":
+        return weights - grads.new_full((), rule.lr) / (_root(total) + rule.eps) * grads
+    return weights - rule.lr * (grads / (_root(total) + rule.eps))
+
+
+def _root(values: Tensor) -> Tensor:
+    """The correctly rounded square root, which torch's own is not on every machine."""
+    return values.double().sqrt().float()
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Mean over the last axis, [n, 1], summed in the order of the kernels: 16 lanes, then folded in halves."""
+    unit = values.shape[1]
+    padded = torch.nn.functional.pad(values, (0, -unit % _LANES))
+    lanes = torch.zeros_like(padded[:, :_LANES])
+    for part in padded.split(_LANES, dim=1):
+        lanes = lanes + part
+    while lanes.shape[1] > 1:
+        half = lanes.shape[1] // 2
+        lanes = lanes[:, :half] + lanes[:, half:]
+    return lanes / unit
 
 
 @torch.no_grad()
@@ -95,6 +117,7 @@ def _compiled(
         addresses.shape[0],
         ALGORITHMS.index(rule.algorithm),
         *rule[1:],
+        threads(),
     )
 
 
