@@ -8,6 +8,7 @@
 
 #include "cpu.hpp"
 #include "failure.hpp"
+#include "mix.hpp"
 #include "threads.hpp"
 
 namespace pocketrec {
@@ -50,35 +51,54 @@ auto chosen_kernel() {
     return update_generic;
 }
 
+// Applies pairs begin..end-1 with room of their own for one unit.
+void update_part(const UpdateCall& call, int64_t begin, int64_t end) {
+    std::vector<float> scratch(call.all_float32 ? 0 : static_cast<size_t>(kScratchPerUnit * call.unit));
+    chosen_kernel()(call, begin, end, scratch.data());
+}
+
 void update(const UpdateCall& call, int64_t count, int64_t threads) {
-    const auto kernel = chosen_kernel();
     const int64_t parts = std::max<int64_t>(1, std::min(threads, count * call.unit / kLeastWeightsPerPart));
     if (parts == 1) {
-        kernel(call, 0, count);
+        update_part(call, 0, count);
         return;
     }
     // Addresses are distinct, so no two parts meet.
-    run_parts(parts, [&](int64_t part) { kernel(call, count * part / parts, count * (part + 1) / parts); });
+    run_parts(parts, [&](int64_t part) { update_part(call, count * part / parts, count * (part + 1) / parts); });
+}
+
+int64_t unit_bytes(int64_t storage, int64_t unit) {
+    switch (storage) {
+        case PR_FLOAT32: return unit * 4;
+        case PR_INT8: return unit + 8;
+        default: return unit * 2;
+    }
 }
 
 }  // namespace
 }  // namespace pocketrec
 
-int pr_update(float* const* regions, const int64_t* region_units, int64_t region_count, float* const* state,
-              int64_t unit, const int64_t* addresses, const float* grads, int64_t count, const pr_rule* rule,
-              int64_t threads, pr_error* error) {
+int pr_update(const pr_rows* regions, int64_t region_count, float* const* state, int64_t unit, const int64_t* addresses,
+              const float* grads, int64_t count, const pr_rule* rule, int64_t threads, pr_error* error) {
     using namespace pocketrec;
     return guarded(error, [&] {
         const bool has_state = rule->algorithm != PR_SGD, has_second = rule->algorithm == PR_ADAM;
         std::vector<int64_t> ends;
         std::vector<UpdateRegion> held;
         int64_t total = 0;
+        bool all_float32 = true;
         for (int64_t r = 0; r < region_count; ++r) {
-            ends.push_back(total += region_units[r]);
-            held.push_back({regions[r], has_state ? state[r] : nullptr, has_second ? state[r + region_count] : nullptr});
+            const pr_rows& region = regions[r];
+            ends.push_back(total += region.units);
+            all_float32 &= region.storage == PR_FLOAT32;
+            held.push_back({static_cast<uint8_t*>(region.data), has_state ? state[r] : nullptr,
+                            has_second ? state[r + region_count] : nullptr, region.storage,
+                            unit_bytes(region.storage, unit)});
         }
         check_addresses(addresses, count, total);
-        update({held.data(), ends.data(), region_count, unit, addresses, grads, rule->algorithm, rates_of(*rule)}, count,
-               threads);
+        const uint64_t key = mix(static_cast<uint64_t>(rule->step), static_cast<uint64_t>(rule->seed));
+        update({held.data(), ends.data(), region_count, unit, addresses, grads, rule->algorithm, rates_of(*rule), key,
+                all_float32},
+               count, threads);
     });
 }

@@ -16,9 +16,11 @@ struct Rates {
 };
 
 struct UpdateRegion {
-    float* data;
+    uint8_t* data;
     float* first;   // state: rowwise_adagrad's sums, one per unit; adagrad's sums or adam's first moments, per weight
     float* second;  // adam's second moments
+    int64_t storage;     // a pr_storage, of rows when it is PR_INT8
+    int64_t unit_bytes;  // stored
 };
 
 struct UpdateCall {
@@ -30,11 +32,17 @@ struct UpdateCall {
     const float* grads;
     int64_t algorithm;
     Rates rates;
+    uint64_t key;  // of the random bits of this step
+    bool all_float32;
 };
 
-// Applies the pairs begin..end-1. All levels give the same bits.
-void update_generic(const UpdateCall& call, int64_t begin, int64_t end);
-void update_avx2(const UpdateCall& call, int64_t begin, int64_t end);
-void update_avx512(const UpdateCall& call, int64_t begin, int64_t end);
+// Floats of scratch that other storages need, per number of a unit: the unit as float32, and its random bits.
+constexpr int64_t kScratchPerUnit = 4;
+
+// Applies the pairs begin..end-1. scratch: float [kScratchPerUnit * unit], or NULL where all regions are float32. All
+// levels give the same bits.
+void update_generic(const UpdateCall& call, int64_t begin, int64_t end, float* scratch);
+void update_avx2(const UpdateCall& call, int64_t begin, int64_t end, float* scratch);
+void update_avx512(const UpdateCall& call, int64_t begin, int64_t end, float* scratch);
 
 }  // namespace pocketrec

@@ -6,6 +6,7 @@
 // that two levels shared would be linked once, with the instructions of either.
 #pragma once
 
+#include "stored_kernels.hpp"
 #include "update.hpp"
 
 namespace pocketrec {
@@ -20,17 +21,18 @@ inline int64_t pairs_ahead(int64_t row_bytes) {
     return row_bytes <= 128 ? kMostAhead : row_bytes <= 256 ? 8 : 4;
 }
 
-inline void prefetch(const float* place, int64_t count) {
-    const char* bytes = reinterpret_cast<const char*>(place);
-    const int64_t size = count * static_cast<int64_t>(sizeof(float));
-    for (int64_t offset = 0; offset < size; offset += kLineBytes) __builtin_prefetch(bytes + offset, 1);
+inline void prefetch(const void* place, int64_t bytes) {
+    const char* begin = static_cast<const char*>(place);
+    for (int64_t offset = 0; offset < bytes; offset += kLineBytes) __builtin_prefetch(begin + offset, 1);
+    if (bytes % kLineBytes) __builtin_prefetch(begin + bytes - 1, 1);  // such units may lie across a border
 }
 
-// The weights and state of one unit.
+// The stored weights and the state of one unit.
 struct Place {
-    float* weight;
+    uint8_t* weight;
     float* first;
     float* second;
+    int64_t storage;
 };
 
 // kAlgorithm: a pr_algorithm. kUnit: numbers per unit, 0 where only the call knows. kL2: whether l2 is above 0 (without
@@ -51,7 +53,6 @@ struct Kernel {
             const float g = gradient(*grad, *weight, rates);
             return g * g;
         }
-        constexpr int64_t kLanes = 16;
         float lanes[kLanes] = {};
         int64_t d = 0;
         for (; d + kLanes <= unit; d += kLanes)
@@ -93,7 +94,8 @@ struct Kernel {
 
     // Finds the unit of a pair and calls it from memory.
     static Place located(const UpdateCall& call, int64_t pair) {
-        const int64_t address = call.addresses[pair], unit = unit_of(call), wide = kRowwise ? 1 : unit;
+        const int64_t address = call.addresses[pair], wide = kRowwise ? 1 : unit_of(call);
+        const int64_t state_bytes = wide * static_cast<int64_t>(sizeof(float));
         int64_t low = 0, high = call.region_count - 1;  // the first region that ends above the address
         while (low < high) {
             const int64_t middle = (low + high) / 2;
@@ -104,59 +106,75 @@ struct Kernel {
         }
         const UpdateRegion& region = call.regions[low];
         const int64_t row = low ? address - call.ends[low - 1] : address;
-        Place place{region.data + row * unit, nullptr, nullptr};
-        prefetch(place.weight, unit);
+        const int64_t unit_bytes = kUnit ? kUnit * static_cast<int64_t>(sizeof(float)) : region.unit_bytes;
+        Place place{region.data + row * unit_bytes, nullptr, nullptr, region.storage};
+        prefetch(place.weight, unit_bytes);
         if (kAlgorithm != PR_SGD) {
             place.first = region.first + row * wide;
-            prefetch(place.first, wide);
+            prefetch(place.first, state_bytes);
         }
         if (kAlgorithm == PR_ADAM) {
             place.second = region.second + row * wide;
-            prefetch(place.second, wide);
+            prefetch(place.second, state_bytes);
         }
         return place;
     }
 
-    static void run(const UpdateCall& call, int64_t begin, int64_t end) {
-        const int64_t unit = unit_of(call), ahead = pairs_ahead(unit * static_cast<int64_t>(sizeof(float)));
+    // One step of a unit of any storage. scratch: as update.hpp says.
+    static void apply(const UpdateCall& call, int64_t pair, const Place& place, float* scratch) {
+        const int64_t unit = unit_of(call);
+        const float* grad = call.grads + pair * unit;
+        if (kUnit || place.storage == PR_FLOAT32) {
+            step(reinterpret_cast<float*>(place.weight), grad, place.first, place.second, unit, call.rates);
+            return;
+        }
+        uint16_t* draws = reinterpret_cast<uint16_t*>(scratch + unit);
+        draw(draws, unit, call.addresses[pair], call.key);
+        read_unit(place.storage, place.weight, unit, scratch);
+        step(scratch, grad, place.first, place.second, unit, call.rates);
+        write_unit(place.storage, scratch, draws, unit, place.weight);
+    }
+
+    static void run(const UpdateCall& call, int64_t begin, int64_t end, float* scratch) {
+        const int64_t ahead = pairs_ahead(unit_of(call) * static_cast<int64_t>(sizeof(float)));
         Place places[kMostAhead];  // of the next pairs, by their number modulo `ahead`
         for (int64_t pair = begin; pair < end && pair < begin + ahead; ++pair)
             places[pair & (ahead - 1)] = located(call, pair);
         for (int64_t pair = begin; pair < end; ++pair) {
             const Place place = places[pair & (ahead - 1)];
             if (pair + ahead < end) places[pair & (ahead - 1)] = located(call, pair + ahead);
-            step(place.weight, call.grads + pair * unit, place.first, place.second, unit, call.rates);
+            apply(call, pair, place, scratch);
         }
     }
 };
 
 template <int kAlgorithm, int kUnit>
-void run_l2(const UpdateCall& call, int64_t begin, int64_t end) {
+void run_l2(const UpdateCall& call, int64_t begin, int64_t end, float* scratch) {
     if (call.rates.l2 != 0)
-        Kernel<kAlgorithm, kUnit, true>::run(call, begin, end);
+        Kernel<kAlgorithm, kUnit, true>::run(call, begin, end, scratch);
     else
-        Kernel<kAlgorithm, kUnit, false>::run(call, begin, end);
+        Kernel<kAlgorithm, kUnit, false>::run(call, begin, end, scratch);
 }
 
-// Usual dims have loops of their own, whose lengths the compiler knows.
+// Usual dims of float32 have loops of their own, whose lengths the compiler knows.
 template <int kAlgorithm>
-void run_unit(const UpdateCall& call, int64_t begin, int64_t end) {
-    switch (call.unit) {
-        case 1: return run_l2<kAlgorithm, 1>(call, begin, end);
-        case 16: return run_l2<kAlgorithm, 16>(call, begin, end);
-        case 32: return run_l2<kAlgorithm, 32>(call, begin, end);
-        case 64: return run_l2<kAlgorithm, 64>(call, begin, end);
-        case 128: return run_l2<kAlgorithm, 128>(call, begin, end);
-        default: return run_l2<kAlgorithm, 0>(call, begin, end);
+void run_unit(const UpdateCall& call, int64_t begin, int64_t end, float* scratch) {
+    switch (call.all_float32 ? call.unit : 0) {
+        case 1: return run_l2<kAlgorithm, 1>(call, begin, end, scratch);
+        case 16: return run_l2<kAlgorithm, 16>(call, begin, end, scratch);
+        case 32: return run_l2<kAlgorithm, 32>(call, begin, end, scratch);
+        case 64: return run_l2<kAlgorithm, 64>(call, begin, end, scratch);
+        case 128: return run_l2<kAlgorithm, 128>(call, begin, end, scratch);
+        default: return run_l2<kAlgorithm, 0>(call, begin, end, scratch);
     }
 }
 
-inline void run_pairs(const UpdateCall& call, int64_t begin, int64_t end) {
+inline void run_pairs(const UpdateCall& call, int64_t begin, int64_t end, float* scratch) {
     switch (call.algorithm) {
-        case PR_SGD: return run_unit<PR_SGD>(call, begin, end);
-        case PR_ROWWISE_ADAGRAD: return run_unit<PR_ROWWISE_ADAGRAD>(call, begin, end);
-        case PR_ADAGRAD: return run_unit<PR_ADAGRAD>(call, begin, end);
-        default: return run_unit<PR_ADAM>(call, begin, end);
+        case PR_SGD: return run_unit<PR_SGD>(call, begin, end, scratch);
+        case PR_ROWWISE_ADAGRAD: return run_unit<PR_ROWWISE_ADAGRAD>(call, begin, end, scratch);
+        case PR_ADAGRAD: return run_unit<PR_ADAGRAD>(call, begin, end, scratch);
+        default: return run_unit<PR_ADAM>(call, begin, end, scratch);
     }
 }
 

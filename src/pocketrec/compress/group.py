@@ -184,11 +184,19 @@ class Group(nn.Module):
         """The optimizer's tensors, in the order that the update op takes them."""
         return [self.tensor(spec.name) for spec in self.sizing.state]
 
-    def update(self, pairs: Pairs, optimizer: OptimizerSpec, *, lr: float, step: int) -> None:
-        """Apply compact pairs. Rows and state that no address names are neither read nor written."""
+    def update(self, pairs: Pairs, optimizer: OptimizerSpec, *, lr: float, step: int, seed: int = 0) -> None:
+        """Apply compact pairs. Rows and state that no address names are neither read nor written.
+
+        Args:
+            pairs: distinct addresses and their gradients.
+            optimizer: algorithm and rates.
+            lr: step size, in place of the optimizer's own.
+            step: number of the step, from 1.
+            seed: of the stochastic rounding of storages that are trained in fewer bits than float32.
+        """
         torch.ops.pocketrec.update(
             [r.detach() for r in self.regions()], self.state(), pairs.addresses, pairs.grads, optimizer.name, lr,
-            optimizer.eps, optimizer.beta1, optimizer.beta2, optimizer.l2, step,
+            optimizer.eps, optimizer.beta1, optimizer.beta2, optimizer.l2, step, seed,
         )  # fmt: skip
 
     def extra_repr(self) -> str:
