@@ -17,9 +17,6 @@ namespace {
 
 using Body = std::function<void(int64_t)>;
 
-// Whether this thread is inside a part already: true for good in workers.
-thread_local bool inside = false;
-
 // One call of run_parts. It lies on the caller's stack; a worker may touch it between Pool::join and Pool::leave only.
 class Job {
   public:
@@ -79,14 +76,14 @@ class SignalsBlocked {
 
 class Pool {
   public:
-    // False when another thread's job is running.
+    // False when a job is running: another thread's, or the one whose part calls this.
     bool try_run(int64_t parts, Job& job) {
-        const std::unique_lock<std::mutex> alone(busy_, std::try_to_lock);
-        if (!alone) return false;
+        if (busy_.exchange(true, std::memory_order_acquire)) return false;
         const int64_t helpers = offer(std::min(parts, MOST_THREADS) - 1, job);
         for (int64_t i = 0; i < helpers; ++i) wake_.notify_one();
         job.work();
         withdraw();
+        busy_.store(false, std::memory_order_release);
         return true;
     }
 
@@ -121,7 +118,6 @@ class Pool {
 
     // What a worker does until the process ends. Nothing ever joins workers, so that leaving a program needs no order.
     [[noreturn]] void serve() {
-        inside = true;
 #ifdef __linux__
         pthread_setname_np(pthread_self(), "pocketrec");
 #endif
@@ -138,8 +134,8 @@ class Pool {
         }
     }
 
-    std::mutex busy_;   // held by a caller from offer to withdraw
-    std::mutex mutex_;  // of all below
+    std::atomic<bool> busy_{false};  // a caller is between offer and withdraw; no lock, for nobody ever waits for it
+    std::mutex mutex_;               // of all below
     // Should the system lose a wake (glibc bug 25847), a worker sleeps through a job, no more. `idle_` has one waiter at a
     // time, which that bug does not touch.
     std::condition_variable wake_, idle_;
@@ -169,13 +165,7 @@ void run_parts(int64_t parts, const Body& body) {
         return;
     }
     Job job(parts, body);
-    if (inside) {
-        job.work();
-    } else {
-        inside = true;
-        if (!pool->try_run(parts, job)) job.work();
-        inside = false;
-    }
+    if (!pool->try_run(parts, job)) job.work();
     job.rethrow();
 }
 

@@ -17,10 +17,10 @@ constexpr int64_t MOST_THREADS = 256;
 // have ended. When some throw, the rest still run, and the exception of the lowest part is thrown on; so what a call
 // does and reports does not depend on how many threads there are.
 //
-// `body` must be safe to call from several threads, and must not fork. With one part nothing is locked. Two cases run
-// all parts in the caller, one after the other: a call from inside a body, and a call while another thread's call has
-// the pool. Workers start when first asked for; when the system refuses to start one, there are fewer. A forked child
-// begins with none.
+// `body` must be safe to call from several threads, and must not fork. With one part nothing is locked. While the pool
+// works for one call, others run all their parts in their own thread, one after the other: those of other threads, and
+// those from inside a body. Workers start when first asked for; when the system refuses to start one, there are fewer.
+// A forked child begins with none.
 void run_parts(int64_t parts, const std::function<void(int64_t part)>& body);
 
 }  // namespace pocketrec

@@ -25,8 +25,8 @@ BadRows = Annotated[
 ]  # fmt: skip
 Storage = Annotated[
     str | None,
-    typer.Option("--storage", help="float32, float16, bfloat16 or int8.", show_default="float32",
-                 autocompletion=_complete.storages),
+    typer.Option("--storage", help="float32, float16, bfloat16 or int8; with _trained at its end in training, too.",
+                 show_default="float32", autocompletion=_complete.storages),
 ]  # fmt: skip
 Option = Annotated[
     list[str] | None, typer.Option("--option", "-o", help="An option of the method, key=value (such as block=8).")

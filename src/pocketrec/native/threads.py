@@ -36,8 +36,11 @@ def set_threads(count: int | None) -> None:
         OptionError: another number, or no number. Nothing was changed.
     """
     global _count
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MOST_THREADS):
-        raise OptionError(f"threads must be an int of 1 to {MOST_THREADS}, or None for as many as torch, got {count!r}.")
+    number: object = count  # whatever the annotation says
+    if number is not None and not (type(number) is int and 1 <= number <= MOST_THREADS):
+        raise OptionError(
+            f"threads must be an int of 1 to {MOST_THREADS}, or None for as many as torch, got {count!r}."
+        )
     _count = count
 
 
