@@ -1,4 +1,7 @@
 // The hash behind every address; src/pocketrec/native/mix.py is its definition and names its source.
+//
+// Static, not only inline: files that are compiled for several SIMD levels include this, and a copy that they shared
+// would be linked once, with the instructions of any of them.
 #pragma once
 
 #include <cstdint>
@@ -7,18 +10,18 @@ namespace pocketrec {
 
 constexpr uint64_t kSignSalt = 0x5851F42D4C957F2Du;
 
-inline uint64_t fin(uint64_t word) {
+static inline uint64_t fin(uint64_t word) {
     word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9u;
     word = (word ^ (word >> 27)) * 0x94D049BB133111EBu;
     return word ^ (word >> 31);
 }
 
-inline uint64_t mix(uint64_t word, uint64_t seed) {
+static inline uint64_t mix(uint64_t word, uint64_t seed) {
     return fin(fin(word + 0x9E3779B97F4A7C15u * (seed + 1)) ^ (seed * 0xD6E8FEB86659FD93u));
 }
 
 // 0 <= bucket < buckets, for 1 <= buckets < 2^62.
-inline int64_t bucket(uint64_t word, int64_t buckets) {
+static inline int64_t bucket(uint64_t word, int64_t buckets) {
     __extension__ typedef unsigned __int128 uint128;
     return static_cast<int64_t>((static_cast<uint128>(word >> 1) * static_cast<uint64_t>(buckets)) >> 63);
 }

@@ -82,14 +82,21 @@ typedef struct {
     int64_t algorithm;
     double lr, eps, beta1, beta2, l2;
     int64_t step; /* from 1 */
+    int64_t seed; /* of stochastic rounding; float32 regions need none */
 } pr_rule;
 
-/* regions: float32, region_units[r] units of `unit` floats each. state: as many arrays per region as the algorithm has
- * (sgd 0; rowwise_adagrad 1 of one float per unit; adagrad 1 and adam 2 of the region's shape), all first ones first.
- * addresses: `count` distinct ones; nothing is changed when one lies outside. grads: [count, unit]. */
-int pr_update(float* const* regions, const int64_t* region_units, int64_t region_count, float* const* state,
-              int64_t unit, const int64_t* addresses, const float* grads, int64_t count, const pr_rule* rule,
-              pr_error* error);
+typedef struct {
+    void* data;
+    int64_t units;
+    int64_t storage; /* PR_INT8: rows of `unit` codes, scale and bias; never blocks of 64 */
+} pr_rows;
+
+/* regions: units of `unit` numbers each. state: float32, as many arrays per region as the algorithm has (sgd 0;
+ * rowwise_adagrad 1 of one number per unit; adagrad 1 and adam 2 of `unit` numbers per unit), all first ones first.
+ * addresses: `count` distinct ones; nothing is changed when one lies outside. grads: [count, unit]. threads: how many
+ * may work, at least 1; the result does not depend on it. */
+int pr_update(const pr_rows* regions, int64_t region_count, float* const* state, int64_t unit, const int64_t* addresses,
+              const float* grads, int64_t count, const pr_rule* rule, int64_t threads, pr_error* error);
 
 /* The interaction of a DLRM over vectors [batch, columns, dim], and low [batch, dim] as one vector more before them.
  * Storages are PR_FLOAT32 or PR_BFLOAT16. */

@@ -1,119 +1,104 @@
-// pr_update: one optimizer step on the touched units; src/pocketrec/native/update.py has the equations.
-//
-// Rates are rounded to float once, as torch rounds a Python number that meets a float32 tensor; all other arithmetic is
-// float32, each operation rounded by itself. The reference differs in the last bit where torch's square root does, and
-// in the order of the sum that rowwise_adagrad takes the mean of.
+// pr_update: one optimizer step on the touched units; src/pocketrec/native/update.py has the equations and
+// update_kernels.hpp the loops. Here pairs are checked, dealt out to threads, and the SIMD level is chosen.
+#include "update.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "cpu.hpp"
 #include "failure.hpp"
-#include "pocketrec.h"
+#include "mix.hpp"
+#include "threads.hpp"
 
 namespace pocketrec {
 namespace {
 
-struct Rates {
-    explicit Rates(const pr_rule& rule)
-        : lr(static_cast<float>(rule.lr)),
-          eps(static_cast<float>(rule.eps)),
-          l2(static_cast<float>(rule.l2)),
-          first(static_cast<float>(1 - rule.beta1)),
-          second(static_cast<float>(1 - rule.beta2)),
-          adam(static_cast<float>(rule.lr * std::sqrt(1 - std::pow(rule.beta2, static_cast<double>(rule.step))) /
-                                  (1 - std::pow(rule.beta1, static_cast<double>(rule.step))))) {}
+// Fewer weights than these are not worth waking a thread for (some microseconds).
+constexpr int64_t kLeastWeightsPerPart = 16384;
 
-    float lr, eps, l2, first, second, adam;
-};
-
-// `grad` is the gradient with L2; `state` points to the numbers of this unit.
-void step_sgd(float* weight, const float* grad, int64_t unit, const Rates& rates) {
-    for (int64_t d = 0; d < unit; ++d) weight[d] -= rates.lr * grad[d];
+Rates rates_of(const pr_rule& rule) {
+    const double step = static_cast<double>(rule.step);
+    Rates rates;
+    rates.lr = static_cast<float>(rule.lr);
+    rates.eps = static_cast<float>(rule.eps);
+    rates.l2 = static_cast<float>(rule.l2);
+    rates.first = static_cast<float>(1 - rule.beta1);
+    rates.second = static_cast<float>(1 - rule.beta2);
+    rates.adam = static_cast<float>(rule.lr * std::sqrt(1 - std::pow(rule.beta2, step)) / (1 - std::pow(rule.beta1, step)));
+    return rates;
 }
 
-void step_rowwise_adagrad(float* weight, const float* grad, int64_t unit, float* sum, const Rates& rates) {
-    float squares = 0;
-    for (int64_t d = 0; d < unit; ++d) squares += grad[d] * grad[d];
-    *sum += squares / static_cast<float>(unit);
-    const float root = std::sqrt(*sum) + rates.eps;
-    for (int64_t d = 0; d < unit; ++d) weight[d] -= rates.lr * (grad[d] / root);
+// All before the first step: a bad address leaves everything as it was.
+void check_addresses(const int64_t* addresses, int64_t count, int64_t total) {
+    bool bad = false;
+    for (int64_t i = 0; i < count; ++i)  // negative ones are large as unsigned numbers; no branch, so that it is cheap
+        bad |= static_cast<uint64_t>(addresses[i]) >= static_cast<uint64_t>(total);
+    if (!bad) return;
+    const int64_t* first =
+        std::find_if(addresses, addresses + count, [&](int64_t address) { return address < 0 || address >= total; });
+    fail(PR_ID_ERROR, "address %lld lies outside the %lld rows (or weights) of the regions.", say(*first), say(total));
 }
 
-void step_adagrad(float* weight, const float* grad, int64_t unit, float* sum, const Rates& rates) {
-    for (int64_t d = 0; d < unit; ++d) {
-        sum[d] += grad[d] * grad[d];
-        weight[d] -= rates.lr * (grad[d] / (std::sqrt(sum[d]) + rates.eps));
+auto chosen_kernel() {
+#if defined(__x86_64__)
+    switch (level()) {
+        case Level::avx512: return update_avx512;
+        case Level::avx2: return update_avx2;
+        default: break;
     }
+#endif
+    return update_generic;
 }
 
-void step_adam(float* weight, const float* grad, int64_t unit, float* first, float* second, const Rates& rates) {
-    for (int64_t d = 0; d < unit; ++d) {
-        first[d] += rates.first * (grad[d] - first[d]);
-        second[d] += rates.second * (grad[d] * grad[d] - second[d]);
-        weight[d] -= rates.adam * (first[d] / (std::sqrt(second[d]) + rates.eps));
+// Applies pairs begin..end-1 with room of their own for one unit.
+void update_part(const UpdateCall& call, int64_t begin, int64_t end) {
+    std::vector<float> scratch(call.all_float32 ? 0 : static_cast<size_t>(kScratchPerUnit * call.unit));
+    chosen_kernel()(call, begin, end, scratch.data());
+}
+
+void update(const UpdateCall& call, int64_t count, int64_t threads) {
+    const int64_t parts = std::max<int64_t>(1, std::min(threads, count * call.unit / kLeastWeightsPerPart));
+    if (parts == 1) {
+        update_part(call, 0, count);
+        return;
     }
+    // Addresses are distinct, so no two parts meet.
+    run_parts(parts, [&](int64_t part) { update_part(call, count * part / parts, count * (part + 1) / parts); });
 }
 
-struct Tables {
-    float* const* regions;
-    float* const* state;
-    int64_t count;
-    int64_t unit;
-};
-
-void step(const Tables& tables, size_t region, int64_t row, const float* grad, const pr_rule& rule,
-          const Rates& rates) {
-    const int64_t unit = tables.unit, place = row * unit;
-    float* weight = tables.regions[region] + place;
-    switch (rule.algorithm) {
-        case PR_SGD:
-            step_sgd(weight, grad, unit, rates);
-            break;
-        case PR_ROWWISE_ADAGRAD:
-            step_rowwise_adagrad(weight, grad, unit, tables.state[region] + row, rates);
-            break;
-        case PR_ADAGRAD:
-            step_adagrad(weight, grad, unit, tables.state[region] + place, rates);
-            break;
-        default:
-            step_adam(weight, grad, unit, tables.state[region] + place,
-                      tables.state[region + static_cast<size_t>(tables.count)] + place, rates);
-    }
-}
-
-void update(const Tables& tables, const std::vector<int64_t>& ends, const int64_t* addresses, const float* grads,
-            int64_t count, const pr_rule& rule) {
-    for (int64_t i = 0; i < count; ++i)  // all before the first step: a bad address leaves everything as it was
-        if (addresses[i] < 0 || addresses[i] >= ends.back())
-            fail(PR_ID_ERROR, "address %lld lies outside the %lld rows (or weights) of the regions.", say(addresses[i]),
-                 say(ends.back()));
-    const Rates rates(rule);
-    std::vector<float> penalised(static_cast<size_t>(tables.unit));
-    for (int64_t i = 0; i < count; ++i) {
-        const size_t region =
-            static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), addresses[i]) - ends.begin());
-        const int64_t row = addresses[i] - (region ? ends[region - 1] : 0);
-        const float* grad = grads + i * tables.unit;
-        if (rates.l2 != 0) {
-            const float* weight = tables.regions[region] + row * tables.unit;
-            for (int64_t d = 0; d < tables.unit; ++d)
-                penalised[static_cast<size_t>(d)] = grad[d] + rates.l2 * weight[d];
-            grad = penalised.data();
-        }
-        step(tables, region, row, grad, rule, rates);
+int64_t unit_bytes(int64_t storage, int64_t unit) {
+    switch (storage) {
+        case PR_FLOAT32: return unit * 4;
+        case PR_INT8: return unit + 8;
+        default: return unit * 2;
     }
 }
 
 }  // namespace
 }  // namespace pocketrec
 
-int pr_update(float* const* regions, const int64_t* region_units, int64_t region_count, float* const* state,
-              int64_t unit, const int64_t* addresses, const float* grads, int64_t count, const pr_rule* rule,
-              pr_error* error) {
-    return pocketrec::guarded(error, [&] {
+int pr_update(const pr_rows* regions, int64_t region_count, float* const* state, int64_t unit, const int64_t* addresses,
+              const float* grads, int64_t count, const pr_rule* rule, int64_t threads, pr_error* error) {
+    using namespace pocketrec;
+    return guarded(error, [&] {
+        const bool has_state = rule->algorithm != PR_SGD, has_second = rule->algorithm == PR_ADAM;
         std::vector<int64_t> ends;
+        std::vector<UpdateRegion> held;
         int64_t total = 0;
-        for (int64_t r = 0; r < region_count; ++r) ends.push_back(total += region_units[r]);
-        pocketrec::update({regions, state, region_count, unit}, ends, addresses, grads, count, *rule);
+        bool all_float32 = true;
+        for (int64_t r = 0; r < region_count; ++r) {
+            const pr_rows& region = regions[r];
+            ends.push_back(total += region.units);
+            all_float32 &= region.storage == PR_FLOAT32;
+            held.push_back({static_cast<uint8_t*>(region.data), has_state ? state[r] : nullptr,
+                            has_second ? state[r + region_count] : nullptr, region.storage,
+                            unit_bytes(region.storage, unit)});
+        }
+        check_addresses(addresses, count, total);
+        const uint64_t key = mix(static_cast<uint64_t>(rule->step), static_cast<uint64_t>(rule->seed));
+        update({held.data(), ends.data(), region_count, unit, addresses, grads, rule->algorithm, rates_of(*rule), key,
+                all_float32},
+               count, threads);
     });
 }

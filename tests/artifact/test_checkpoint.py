@@ -11,7 +11,9 @@ from pocketrec.artifact.checkpoint import latest_checkpoint, save_checkpoint
 from pocketrec.artifact.load import load_artifact
 from pocketrec.artifact.manifest import Manifest
 from pocketrec.artifact.save import save_artifact
+from pocketrec.compress import Bank, attach, build, size
 from pocketrec.spec.errors import ArtifactCorrupt, ArtifactError, ArtifactVersion
+from pocketrec.spec.table import TableSpec
 
 # Faults, kills and power cuts are in test_faults.py.
 
@@ -187,3 +189,28 @@ def test_a_reader_survives_a_saver_that_removes_all_it_listed(tmp_path: Path, mo
 
     monkeypatch.setattr(checkpoint, "_names", slow)
     assert step_of(tmp_path) == 2
+
+
+@pytest.mark.parametrize("storage", ["float32", "bfloat16_trained", "float16_trained", "int8_trained"])
+def test_a_bank_goes_on_from_a_checkpoint_to_the_bit(storage: str, tmp_path: Path) -> None:
+    """Rounding is stochastic in three of them; its random numbers need no state but the number of steps."""
+    tables = [TableSpec(name="a", rows=40, dim=6), TableSpec(name="b", rows=9, dim=6)]
+    sizing = size(tables, "1x", storage=storage)
+    through = build(sizing, seed=1)
+    _learn(through, 0, 3)
+    save_checkpoint(tmp_path, 3, {}, {"tables": through.tensors()}, keep=1)
+    _learn(through, 3, 6)
+    found = latest_checkpoint(tmp_path)
+    assert found is not None
+    resumed = attach(sizing, {name: t.clone() for name, t in found.tensors("tables").items()}, form="train")
+    _learn(resumed, 3, 6)
+    for name, tensor in through.tensors().items():
+        assert torch.equal(tensor, resumed.tensors()[name]), name
+
+
+def _learn(bank: Bank, first: int, end: int) -> None:
+    for step in range(first, end):
+        draw = torch.Generator().manual_seed(step)
+        ids = torch.randint(9, (8, 2), generator=draw)
+        (bank(ids) * torch.randn(8, 2, 6, generator=draw)).sum().backward()
+        bank.step()

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import math
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +14,18 @@ from torch import Tensor
 
 from pocketrec import native
 from pocketrec.native import update
+from pocketrec.native.program import Storage
+from pocketrec.native.regions import stored_rows
+from pocketrec.native.rounding import draws, stored_stochastically
+from pocketrec.native.threads import use_threads
 from pocketrec.spec.errors import IdError
 from pocketrec.spec.optimizer import OptimizerName, OptimizerSpec
 
 NAMES: tuple[OptimizerName, ...] = ("sgd", "rowwise_adagrad", "adagrad", "adam")
+REGIONS = (
+    ("float32", "float32", "float32"), ("float16", "float16", "float16"), ("bfloat16", "bfloat16", "bfloat16"),
+    ("int8", "int8", "int8"), ("int8", "float32", "bfloat16"), ("float32", "int8", "float16"),
+)  # fmt: skip
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
@@ -21,9 +34,26 @@ def randn(*shape: int, seed: int = 0) -> Tensor:
 
 def fresh_state(name: str, regions: list[Tensor], unit: int) -> list[Tensor]:
     if name == "rowwise_adagrad":
-        return [torch.zeros(region.numel() // unit) for region in regions]
+        return [torch.zeros(units(region, unit)) for region in regions]
     copies = {"sgd": 0, "adagrad": 1, "adam": 2}[name]
-    return [torch.zeros_like(region) for _ in range(copies) for region in regions]
+    shapes = [(region.shape[0], unit) if region.dtype is torch.uint8 else region.shape for region in regions]
+    return [torch.zeros(shape) for _ in range(copies) for shape in shapes]
+
+
+def units(region: Tensor, unit: int) -> int:
+    return region.shape[0] if region.dtype is torch.uint8 else region.numel() // unit
+
+
+def stored(rows: Tensor, storage: str) -> Tensor:
+    """A region of the storage that holds about these rows."""
+    dtype = {"int8": torch.uint8}.get(storage) or getattr(torch, storage)
+    if dtype is torch.float32:
+        return rows
+    return stored_stochastically(rows, draws(torch.arange(len(rows)), rows.shape[1], seed=9, step=1), dtype)
+
+
+def bits(tensor: Tensor) -> Tensor:
+    return tensor.contiguous().view(torch.uint8)
 
 
 def batches(rows: int, unit: int, steps: int) -> list[tuple[Tensor, Tensor]]:
@@ -122,22 +152,136 @@ def test_single_weights_of_any_shape(backend: str, name: OptimizerName) -> None:
     assert not torch.equal(flat, randn(12))
 
 
+def moved(
+    name: OptimizerName, unit: int, l2: float, storages: tuple[str, ...] = ("float32",) * 3, *, rows: int = 24,
+    touched: int = 13,
+) -> list[Tensor]:  # fmt: skip
+    """Regions and state after a few steps, all bits of which every backend, level and thread count must agree on."""
+    starts = [randn(rows - 9, unit), randn(0, unit), randn(9, unit, seed=1)]
+    regions = [stored(start, storage) for start, storage in zip(starts, storages, strict=True)]
+    state = fresh_state(name, regions, unit)
+    spec = OptimizerSpec(name=name, lr=0.1, eps=1e-5, l2=l2)
+    for step in range(1, 4):
+        generator = torch.Generator().manual_seed(step)
+        addresses = torch.randperm(rows, generator=generator)[:touched]
+        grads = torch.randn(touched, unit, generator=generator)
+        update(regions, state, addresses, grads, spec, step=step, seed=5)
+    return [*regions, *state]
+
+
+def assert_same_bits(some: list[Tensor], others: list[Tensor]) -> None:
+    for a, b in zip(some, others, strict=True):
+        assert torch.equal(bits(a), bits(b))
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_backends_agree(compiled: None, name: OptimizerName) -> None:
-    for unit in (1, 3, 16):
-        results = []
-        for backend in ("compiled", "reference"):
-            regions = [randn(15, unit), randn(9, unit, seed=1)]
-            state = fresh_state(name, regions, unit)
-            with native.use_backend(backend):  # type: ignore[arg-type]
-                for step, (addresses, grads) in enumerate(batches(24, unit, 5), start=1):
-                    update(regions, state, addresses, grads, OptimizerSpec(name=name, l2=0.01), step=step)
-            results.append([*regions, *state])
-        for a, b in zip(*results, strict=True):
-            if name == "sgd":
-                assert torch.equal(a, b)
-            else:  # torch's square root is not correctly rounded on every machine
-                torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-7)
+@pytest.mark.parametrize("unit", [1, 3, 16, 17, 32, 64, 100, 128])
+@pytest.mark.parametrize("l2", [0.0, 0.01])
+@pytest.mark.parametrize("storages", REGIONS, ids="-".join)
+def test_backends_agree_to_the_bit(
+    compiled: None, name: OptimizerName, unit: int, l2: float, storages: tuple[str, ...]
+) -> None:
+    with native.use_backend("compiled"):
+        ours = moved(name, unit, l2, storages)
+    with native.use_backend("reference"):
+        assert_same_bits(ours, moved(name, unit, l2, storages))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.uint8])
+@pytest.mark.parametrize("unit", [5, 64])
+def test_backends_agree_on_odd_numbers(compiled: None, dtype: torch.dtype, unit: int) -> None:
+    odd = torch.tensor([0.0, -0.0, 6e-8, -3e-5, 2.0**-14, 65504.0, -7e4, 3e38, -math.inf, math.inf, 1e-45, 1e-39])
+    results = []
+    for backend in ("compiled", "reference"):
+        region = torch.zeros(200, unit + 8 if dtype is torch.uint8 else unit, dtype=dtype)
+        with native.use_backend(backend):  # type: ignore[arg-type]
+            grads = odd[torch.randint(len(odd), (200, unit), generator=torch.Generator().manual_seed(2))]
+            grads[7, 2] = math.nan
+            update([region], [], torch.arange(200), grads, OptimizerSpec(name="sgd", lr=1.0), step=4, seed=1)
+        # the bits of a NaN have no meaning
+        results.append([region.masked_fill(region.isnan(), 0) if dtype.is_floating_point else region])
+    assert_same_bits(*results)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("unit", [1, 16])
+@pytest.mark.parametrize("storages", REGIONS[:1] + REGIONS[-1:], ids="-".join)
+def test_the_number_of_threads_changes_nothing(
+    compiled: None, name: OptimizerName, unit: int, storages: tuple[str, ...]
+) -> None:
+    results = []
+    for count in (1, 2, 3):
+        with native.use_backend("compiled"), use_threads(count):  # enough pairs for three parts
+            results.append(moved(name, unit, 0.01, storages, rows=70_000 // unit, touched=60_000 // unit))
+    for other in results[1:]:
+        assert_same_bits(results[0], other)
+
+
+@pytest.mark.parametrize("storage", ["float16", "bfloat16", "int8"])
+def test_small_updates_arrive_in_the_mean_and_vanish_when_rounded_to_nearest(backend: str, storage: str) -> None:
+    """Each of 200 steps is a hundredth of a step between neighbours."""
+    count = 400
+    row = torch.tensor([-1.0, 1.0, 0.25, 0.7, -0.4, 0.1])
+    gap = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "int8": 2 / 255}[storage]
+    region = stored(row.expand(count, -1).contiguous(), storage)
+    start = values(region, 6)
+    grads = torch.zeros(count, 6)
+    grads[:, 3] = 0.01 * gap  # neither the least nor the greatest
+    for step in range(1, 201):
+        update([region], [], torch.arange(count), grads, OptimizerSpec(name="sgd", lr=1.0), step=step, seed=3)
+    change = (values(region, 6) - start).double()
+    error = change[:, 3].std() / math.sqrt(count)
+    assert abs(float(change[:, 3].mean()) + 2 * gap) < 5 * error + 0.01 * gap
+    assert error < 0.2 * gap
+    assert (change.mean(dim=0)[[0, 1, 2, 4, 5]].abs() < 5 * change.std(dim=0)[[0, 1, 2, 4, 5]] / 20 + 1e-6).all()
+
+    nearest = start[0, 3]  # on the grid
+    moved_to = nearest - 0.01 * gap
+    if storage != "int8":
+        assert moved_to.to(getattr(torch, storage)) == nearest
+    else:
+        assert torch.round((moved_to + 1) / gap) == torch.round((nearest + 1) / gap)
+
+
+def values(region: Tensor, unit: int) -> Tensor:
+    code = Storage.INT8 if region.dtype is torch.uint8 else Storage.FLOAT
+    return stored_rows(region, code, torch.arange(region.shape[0]), unit)
+
+
+def test_rounding_depends_on_seed_and_step_and_not_on_the_order_of_pairs(backend: str) -> None:
+    spec, grads, addresses = OptimizerSpec(name="sgd", lr=0.01), randn(30, 8, seed=2), torch.arange(30)
+
+    def after(order: Tensor, step: int, seed: int) -> Tensor:
+        region = stored(randn(30, 8), "bfloat16")
+        update([region], [], addresses[order], grads[order], spec, step=step, seed=seed)
+        return region
+
+    first = after(addresses, 1, 1)
+    assert torch.equal(first, after(torch.randperm(30, generator=torch.Generator().manual_seed(0)), 1, 1))
+    assert not torch.equal(first, after(addresses, 2, 1))
+    assert not torch.equal(first, after(addresses, 1, 2))
+
+
+def digest_of_every_kernel() -> str:
+    digest = hashlib.sha256()
+    for name in NAMES:
+        for unit in (1, 3, 16, 64, 100):
+            for storages in REGIONS:
+                for tensor in moved(name, unit, 0.01, storages):
+                    digest.update(bits(tensor).numpy().tobytes())
+    return digest.hexdigest()
+
+
+@pytest.mark.parametrize("level", ["generic", "avx2"])  # one that this machine lacks is lowered to the widest it has
+def test_all_levels_give_the_same_bits(compiled: None, level: str) -> None:
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import test_update; print(test_update.digest_of_every_kernel())"
+    )
+    environment = {**os.environ, "POCKETREC_SIMD": level, "POCKETREC_NATIVE": "1"}
+    command = [sys.executable, "-c", program, str(Path(__file__).parent)]
+    found = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+    with native.use_backend("compiled"):
+        assert found == digest_of_every_kernel(), f"{level} differs from the widest level of this machine"
 
 
 def test_a_step_of_nothing(backend: str) -> None:
@@ -167,10 +311,10 @@ def test_an_address_outside_changes_nothing(backend: str, address: int) -> None:
 def test_what_does_not_fit_is_refused(backend: str) -> None:
     rows, addresses, grads = randn(4, 3), torch.tensor([1]), torch.ones(1, 3)
     sgd, adagrad = OptimizerSpec(name="sgd"), OptimizerSpec(name="adagrad")
-    with pytest.raises(
-        TypeError, match=r"region 0 must be float32 to be updated in place, its storage is torch\.float16"
-    ):
-        update([rows.half()], [], addresses, grads, sgd, step=1)
+    with pytest.raises(TypeError, match=r"region 0 must be float32, .* its storage is torch\.float64"):
+        update([rows.double()], [], addresses, grads, sgd, step=1)
+    with pytest.raises(ValueError, match=r"region 0 must be \[rows, 11\] as the gradients are, got \[4, 3\]"):
+        update([rows.byte()], [], addresses, grads, sgd, step=1)
     with pytest.raises(ValueError, match=r"region 1 must be \[rows, 3\] as the gradients are, got \[4, 2\]"):
         update([rows, randn(4, 2)], [], addresses, grads, sgd, step=1)
     with pytest.raises(ValueError, match="adagrad of 1 regions needs 1 state tensors, got 0"):
@@ -190,4 +334,4 @@ def test_what_does_not_fit_is_refused(backend: str) -> None:
     with pytest.raises(ValueError, match="step counts from 1, got 0"):
         update([rows], [], addresses, grads, sgd, step=0)
     with pytest.raises(ValueError, match="No update algorithm called 'adamw'"):
-        torch.ops.pocketrec.update([rows], [], addresses, grads, "adamw", 0.1, 0, 0, 0, 0, 1)
+        torch.ops.pocketrec.update([rows], [], addresses, grads, "adamw", 0.1, 0, 0, 0, 0, 1, 0)

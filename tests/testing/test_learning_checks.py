@@ -41,14 +41,14 @@ FAULTS: dict[str, tuple[str, Make, Check]] = {
     ),
     "dense tables that are ignored": (
         "from_dense", lambda kept: lambda self, group, weights: None,
-        lambda c: c.test_from_dense_is_as_the_traits_say({}),
+        lambda c: c.test_from_dense_is_as_the_traits_say({}, "float32"),
     ),
     "a trait that is not said": (
-        "traits", lambda kept: Traits(), lambda c: c.test_from_dense_is_as_the_traits_say({}),
+        "traits", lambda kept: Traits(), lambda c: c.test_from_dense_is_as_the_traits_say({}, "float32"),
     ),
     "what was learned is forgotten": (
         "warm", lambda kept: lambda self, group, previous: None,
-        lambda c: c.test_a_bank_goes_on_from_the_one_before({}, "rank"),
+        lambda c: c.test_a_bank_goes_on_from_the_one_before({}, "rank", "float32"),
     ),
 }  # fmt: skip
 
@@ -69,12 +69,12 @@ def half_of_the_pairs(kept: Any) -> Any:
 
 
 def doubled_step(kept: Any) -> Any:
-    return lambda group, pairs, optimizer, lr, step: kept(group, pairs, optimizer, lr=2 * lr, step=step)
+    return lambda group, pairs, optimizer, lr, **rest: kept(group, pairs, optimizer, lr=2 * lr, **rest)
 
 
 def sweeps_all_rows(kept: Any) -> Any:
-    def update(group: Group, pairs: Any, optimizer: Any, *, lr: float, step: int) -> None:
-        kept(group, pairs, optimizer, lr=lr, step=step)
+    def update(group: Group, pairs: Any, optimizer: Any, **rates: Any) -> None:
+        kept(group, pairs, optimizer, **rates)
         for region in group.regions():
             region.data.mul_(0.999)
 
@@ -90,11 +90,14 @@ GROUP_FAULTS: dict[str, tuple[str, Make, Check]] = {
     "decay of rows that were not touched": (
         "update", sweeps_all_rows, lambda c: c.test_what_a_batch_does_not_touch_does_not_move({}, "sgd"),
     ),
+    "the same in few bits": (
+        "update", sweeps_all_rows, lambda c: c.test_rows_of_every_kind_move_alone({}, "float16_trained"),
+    ),
     "padding that trains": (
-        "update", sweeps_all_rows, lambda c: c.test_padding_and_nothing_train_nothing({}),
+        "update", sweeps_all_rows, lambda c: c.test_padding_and_nothing_train_nothing({}, "float32"),
     ),
     "no step at all": (
-        "update", lambda kept: lambda *a, **k: None, lambda c: c.test_the_loss_falls({}, "rank"),
+        "update", lambda kept: lambda *a, **k: None, lambda c: c.test_the_loss_falls({}, "rank", "float32"),
     ),
 }  # fmt: skip
 

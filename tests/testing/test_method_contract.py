@@ -9,7 +9,7 @@ import pytest
 from pocketrec.testing.method_contract import MethodContract, _label
 
 CHECKS = [f for name, f in inspect.getmembers(MethodContract, inspect.isfunction) if name.startswith("test_")]
-CASES = {"variant", "storage", "one_of_a_kind", "ratio", "space", "optimizer"}
+CASES = {"variant", "storage", "one_of_a_kind", "ratio", "space", "optimizer", "trained"}
 
 
 def test_all_parts_are_in_it() -> None:

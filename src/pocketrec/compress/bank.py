@@ -253,7 +253,8 @@ class Bank(nn.Module):
         self.steps += 1
         step, optimizer = int(self.steps), self.sizing.optimizer
         for index, pairs in self.pending.items():
-            self._group(index).update(pairs, optimizer, lr=optimizer.lr if lr is None else lr, step=step)
+            # Rounding's random numbers come from (group, step, address) and no state, so a resume goes on with them.
+            self._group(index).update(pairs, optimizer, lr=optimizer.lr if lr is None else lr, step=step, seed=index)
         self._tell(step)
         self.discard()
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pocketrec.compress.bank import Bank
 from pocketrec.compress.group import Form, Group
+from pocketrec.compress.in_float32 import in_float32
 from pocketrec.compress.method import of
 from pocketrec.compress.parts.init import stream
 from pocketrec.native.huge_pages import zeros
@@ -105,8 +106,8 @@ def build(
         return bank
     for index, group in enumerate(bank.groups):
         assert isinstance(group, Group)
-        with torch.no_grad():
-            group.method.initialise(group, seed=stream(seed, index), data=data)
+        with torch.no_grad(), in_float32(group) as plain:
+            group.method.initialise(plain, seed=stream(seed, index), data=data)
         group.refresh()
     if previous is not None:
         _warm(bank, previous)

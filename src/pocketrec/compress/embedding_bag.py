@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pocketrec.compress.build import build
 from pocketrec.compress.freeze import freeze
 from pocketrec.compress.group import Pool
+from pocketrec.compress.in_float32 import in_float32
 from pocketrec.compress.method import Method, of
 from pocketrec.compress.parts.init import generator, stream
 from pocketrec.spec.budget import Budget
@@ -101,18 +102,19 @@ class EmbeddingBag(nn.Module):
         padding = {} if self.padding_idx is None else {"weight": self.padding_idx}
         self.bank = build(sizing, seed=seed, padding=padding, device=device or "cpu")
         self.bank.gradient = "pairs" if fused else "sparse" if sparse else "dense"
-        if chosen.name == "full" and self.weight.device.type != "meta":
+        if chosen.name == "full" and self.bank.group_of("weight").tensor("rows").device.type != "meta":
             self._start_like_torch(normal=like_torch, seed=seed)
         if _weight is not None:
             self._take(_weight)
 
     def _start_like_torch(self, *, normal: bool, seed: int) -> None:
         """N(0, 1) instead of a uniform distribution of that variance, and zeros in the padding row."""
-        with torch.no_grad():
+        with torch.no_grad(), in_float32(self.bank.group_of("weight")) as plain:
+            rows = plain.tensor("rows")
             if normal:
-                self.weight.normal_(generator=generator(stream(seed, 0)))
+                rows.normal_(generator=generator(stream(seed, 0)))
             if self.padding_idx is not None:
-                self.weight[self.padding_idx] = 0
+                rows[self.padding_idx] = 0
 
     def _take(self, weight: Tensor) -> None:
         """Start from a dense table."""
@@ -122,8 +124,8 @@ class EmbeddingBag(nn.Module):
             raise OptionError(f"weight must be a float {list(shape)} tensor, got {list(weight.shape)} {weight.dtype}.")
         if not group.method.traits.from_dense:
             raise OptionError(f"{group.method.name} cannot start from a dense table (its trait from_dense is off).")
-        with torch.no_grad():
-            group.method.from_dense(group, {"weight": weight.detach().to(torch.float32)})
+        with torch.no_grad(), in_float32(group) as plain:
+            group.method.from_dense(plain, {"weight": weight.detach().to(torch.float32)})
 
     @staticmethod
     def from_pretrained(
@@ -212,11 +214,14 @@ class EmbeddingBag(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The table itself, float32 [rows, dim], where every id has a row of its own (method ``full``)."""
+        """The table itself, float [rows, dim], where every id has a row of its own (method ``full``)."""
         group = self.bank.group_of("weight")
         if group.method.name != "full":
             raise OptionError(f"{group.method.name} has no row per id; ask table() for the vectors that it stands for.")
-        return group.tensor("rows")
+        rows = group.tensor("rows")
+        if not rows.is_floating_point():
+            raise OptionError(f"Rows of storage {group.method.storage} are codes; ask table() for their values.")
+        return rows
 
     def table(self) -> Tensor:
         """The vectors of all ids, float32 [num_embeddings, dim]. As large as the dense table."""

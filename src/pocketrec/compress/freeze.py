@@ -10,7 +10,7 @@ from torch import Tensor
 from pocketrec.compress.bank import Bank
 from pocketrec.compress.build import attach
 from pocketrec.compress.group import Group
-from pocketrec.compress.holdings import Array, Rows
+from pocketrec.compress.holdings import Array, Rows, trained_storage
 from pocketrec.compress.storage import STORAGES, Storage
 from pocketrec.native.huge_pages import copied, empty
 
@@ -44,13 +44,17 @@ def encoded(group: Group) -> dict[str, Tensor]:
     storage, settings = STORAGES.get(group.method.storage), group.sizing
     found: dict[str, Tensor] = {}
     for holding in group.method.holdings(settings.tables, settings.settings):
-        if isinstance(holding, Rows):
-            found[holding.name] = _encode_rows(group.tensor(holding.name).detach(), storage)
-        elif isinstance(holding, Array):
-            found[holding.name] = copied(storage.encode_array(group.tensor(holding.name).detach()))
+        if isinstance(holding, (Rows, Array)):
+            found[holding.name] = _encoded(group.tensor(holding.name).detach(), holding, storage)
         elif any(spec.name == holding.name for spec in settings.serve):
             found[holding.name] = copied(group.tensor(holding.name))
     return found
+
+
+def _encoded(weights: Tensor, holding: Rows | Array, storage: Storage) -> Tensor:
+    if trained_storage(holding, storage.name) is storage:
+        return copied(weights)
+    return _encode_rows(weights, storage) if isinstance(holding, Rows) else copied(storage.encode_array(weights))
 
 
 def _encode_rows(rows: Tensor, storage: Storage) -> Tensor:

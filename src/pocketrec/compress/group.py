@@ -11,6 +11,7 @@ from torch import Tensor, nn
 import pocketrec.native  # noqa: F401  registers torch.ops.pocketrec
 from pocketrec.compress.access import Access, Combine
 from pocketrec.compress.addressing._program import PROGRAM_COLUMNS
+from pocketrec.compress.holdings import Array, Rows, trained_storage
 from pocketrec.compress.method import Method, of
 from pocketrec.compress.pairs import Pairs
 from pocketrec.compress.storage import STORAGES
@@ -55,8 +56,7 @@ class Group(nn.Module):
         for spec in self.specs():
             self._hold(spec, tensors)
         self.access: Access
-        kept = STORAGES.get(self.method.storage)
-        self._storage_code = (kept if form == "serve" else STORAGES.get(kept.trained_as)).code
+        self._storages: list[int]
         self.padding = padding
         self.program: Tensor
         program = torch.zeros(len(columns), len(PROGRAM_COLUMNS), dtype=torch.int64)
@@ -67,11 +67,23 @@ class Group(nn.Module):
     def refresh(self) -> None:
         """Read the seeds that live in tensors: where ids are found depends on them. Call it when they were written."""
         self.access = self.method.access(self.sizing, self.tensors())
+        codes = self._codes()
+        self._storages = [codes[name] for name in self.access.regions]
         rows = [
             self.access.addressing[place].program(column=column, padding=pad)
             for column, place, pad in zip(self.columns, self.places, self.padding, strict=True)
         ]
         self.program.copy_(torch.tensor(rows, dtype=torch.int64))
+
+    def _codes(self) -> dict[str, int]:
+        """What the native ops call the storage of each weight tensor."""
+        held = self.method.holdings(self.sizing.tables, self.sizing.settings)
+        kept = self.method.storage
+        return {
+            h.name: (STORAGES.get(kept) if self.form == "serve" else trained_storage(h, kept)).code
+            for h in held
+            if isinstance(h, (Rows, Array))
+        }
 
     def specs(self) -> tuple[TensorSpec, ...]:
         """The tensors of this form, optimizer state included while training."""
@@ -89,7 +101,8 @@ class Group(nn.Module):
         attribute = "t_" + spec.name.replace(".", "_")
         self._attributes[spec.name] = attribute
         if self.form == "train" and spec.role in ("weights", "matrix"):
-            self.register_parameter(attribute, nn.Parameter(tensor))
+            # codes have no gradient of their own; they move by pairs
+            self.register_parameter(attribute, nn.Parameter(tensor, requires_grad=tensor.is_floating_point()))
         else:
             self.register_buffer(attribute, tensor)
 
@@ -141,16 +154,22 @@ class Group(nn.Module):
         """Vectors before widening: float32 [batch, columns, width], or [values, width] for pool "none" with offsets.
 
         Raises:
-            OptionError: pool "max" of vectors that are widened afterwards; the maximum must be taken after widening.
+            OptionError: pool "max" of vectors that are widened afterwards; the maximum must be taken after widening. Or
+                rows of codes were to have a gradient.
         """
         if pool == "max" and offsets is not None and self.access.widen is not None:
             raise OptionError(f'{self.sizing.method} widens vectors after pooling, so bags cannot be pooled by "max".')
         # without a gradient to come, torch's autograd layer (15 to 30 microseconds a call) is left out
         learns = self.form == "train" and torch.is_grad_enabled()
+        if learns and any(self._storages):
+            raise OptionError(
+                f"Rows of storage {self.method.storage} are codes, which have no gradient that a torch optimizer could "
+                'use. Leave bank.gradient at "pairs" and call bank.step(), or train in float32 or bfloat16_trained.'
+            )
         operation = torch.ops.pocketrec.lookup if learns else torch.ops.pocketrec.lookup_frozen
         found: Tensor = operation(
             self.regions(), ids, offsets, weights, self.program if program is None else program, self.maps(),
-            [self._storage_code] * len(self.access.regions), self.access.width, self.access.parts,
+            self._storages, self.access.width, self.access.parts,
             int(self.access.combine), POOLING["none" if offsets is None else pool], sparse,
         )  # fmt: skip
         return found
@@ -175,7 +194,7 @@ class Group(nn.Module):
         """Distinct addresses and summed gradients of one lookup, given the gradient of its result."""
         addresses, grads = torch.ops.pocketrec.compact(
             grad, [r.detach() for r in self.regions()], ids, offsets, weights, self.program, self.maps(),
-            [self._storage_code] * len(self.access.regions), self.access.width, self.access.parts,
+            self._storages, self.access.width, self.access.parts,
             int(self.access.combine), POOLING["none" if offsets is None else pool],
         )  # fmt: skip
         return Pairs(addresses, grads)
@@ -184,11 +203,19 @@ class Group(nn.Module):
         """The optimizer's tensors, in the order that the update op takes them."""
         return [self.tensor(spec.name) for spec in self.sizing.state]
 
-    def update(self, pairs: Pairs, optimizer: OptimizerSpec, *, lr: float, step: int) -> None:
-        """Apply compact pairs. Rows and state that no address names are neither read nor written."""
+    def update(self, pairs: Pairs, optimizer: OptimizerSpec, *, lr: float, step: int, seed: int = 0) -> None:
+        """Apply compact pairs. Rows and state that no address names are neither read nor written.
+
+        Args:
+            pairs: distinct addresses and their gradients.
+            optimizer: algorithm and rates.
+            lr: step size, in place of the optimizer's own.
+            step: number of the step, from 1.
+            seed: of the stochastic rounding of storages that are trained in fewer bits than float32.
+        """
         torch.ops.pocketrec.update(
             [r.detach() for r in self.regions()], self.state(), pairs.addresses, pairs.grads, optimizer.name, lr,
-            optimizer.eps, optimizer.beta1, optimizer.beta2, optimizer.l2, step,
+            optimizer.eps, optimizer.beta1, optimizer.beta2, optimizer.l2, step, seed,
         )  # fmt: skip
 
     def extra_repr(self) -> str:

@@ -14,7 +14,18 @@ from pocketrec.compress.storage import STORAGES, Storage
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.sizing import Role, TensorSpec
 
-__all__ = ["Array", "Fixed", "Holding", "Matrix", "Rows", "Scratch", "serve_tensors", "state_tensors", "train_tensors"]
+__all__ = [
+    "Array",
+    "Fixed",
+    "Holding",
+    "Matrix",
+    "Rows",
+    "Scratch",
+    "serve_tensors",
+    "state_tensors",
+    "train_tensors",
+    "trained_storage",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +81,16 @@ def serve_tensors(holdings: Sequence[Holding], storage: str) -> tuple[TensorSpec
 
 
 def train_tensors(holdings: Sequence[Holding], storage: str) -> tuple[TensorSpec, ...]:
-    """The tensors of the training form: weights in the dtype that the storage is trained as."""
-    trained = STORAGES.get(STORAGES.get(storage).trained_as)
-    return tuple(_serve(h, trained) for h in holdings)
+    """The tensors of the training form: weights as the storage is trained."""
+    return tuple(_serve(h, trained_storage(h, storage)) for h in holdings)
+
+
+def trained_storage(holding: Holding, storage: str) -> Storage:
+    """How this holding is kept while it is trained for a storage."""
+    kept = STORAGES.get(storage)
+    if isinstance(holding, Array) and kept.array_trained_as is not None:
+        return STORAGES.get(kept.array_trained_as)
+    return STORAGES.get(kept.trained_as)
 
 
 def state_tensors(holdings: Sequence[Holding], optimizer: OptimizerSpec) -> tuple[TensorSpec, ...]:

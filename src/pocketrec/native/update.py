@@ -3,11 +3,14 @@
 With g' = g + l2 * w and state of touched units only:
 
 * sgd: ``w -= lr * g'``
-* rowwise_adagrad: ``s += mean(g'^2)`` over the unit, ``w -= lr * g' / (sqrt(s) + eps)``
+* rowwise_adagrad: ``s += mean(g'^2)`` over the unit, ``w -= lr / (sqrt(s) + eps) * g'``
 * adagrad (Duchi, Hazan, Singer, JMLR 2011): ``s += g'^2``, ``w -= lr * g' / (sqrt(s) + eps)``
 * adam (Kingma, Ba, ICLR 2015; lazy as torch.optim.SparseAdam): ``m += (1 - beta1) * (g' - m)``,
   ``v += (1 - beta2) * (g'^2 - v)``, ``w -= lr * sqrt(1 - beta2^step) / (1 - beta1^step) * m / (sqrt(v) + eps)``;
   moments of untouched units rest.
+
+Arithmetic and state are float32. Regions of fewer bits are read as float32, moved, and written back rounded
+stochastically (`pocketrec.native.rounding`), so that updates below their smallest step arrive in the mean.
 """
 
 from __future__ import annotations
@@ -23,19 +26,25 @@ from torch.autograd.graph import increment_version
 from pocketrec.native.binding import kernels_for
 from pocketrec.native.library import define
 from pocketrec.native.packing import require_cpu
-from pocketrec.native.regions import in_regions
+from pocketrec.native.program import Storage
+from pocketrec.native.regions import in_regions, stored_rows
 from pocketrec.native.request import check_value
+from pocketrec.native.rounding import draws, stored_stochastically
+from pocketrec.native.threads import threads
 from pocketrec.spec.errors import IdError
 from pocketrec.spec.optimizer import OptimizerSpec
 
 __all__ = ["ALGORITHMS", "Rule", "update"]
 
 ALGORITHMS: Final = ("sgd", "rowwise_adagrad", "adagrad", "adam")
+_LANES: Final = 16
+_SCALE_BYTES: Final = 8
+_CODES: Final = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.uint8: 8}  # pr_storage in pocketrec.h
 _STATES: Final = {"sgd": 0, "rowwise_adagrad": 1, "adagrad": 1, "adam": 2}
 
 
 class Rule(NamedTuple):
-    """The numbers of one step: as `pocketrec.spec.optimizer.OptimizerSpec`, and the 1-based number of the step."""
+    """The numbers of one step: as `pocketrec.spec.optimizer.OptimizerSpec`, its 1-based number, the rounding's seed."""
 
     algorithm: str
     lr: float
@@ -44,6 +53,7 @@ class Rule(NamedTuple):
     beta2: float
     l2: float
     step: int
+    seed: int
 
 
 def _step(rule: Rule, weights: Tensor, grads: Tensor, state: Sequence[Tensor], rows: Tensor) -> Tensor:
@@ -58,11 +68,31 @@ def _step(rule: Rule, weights: Tensor, grads: Tensor, state: Sequence[Tensor], r
         second = second + (1 - rule.beta2) * (grads * grads - second)
         state[0][rows], state[1][rows] = first, second
         rate = rule.lr * math.sqrt(1 - rule.beta2**rule.step) / (1 - rule.beta1**rule.step)
-        return weights - rate * (first / (second.sqrt() + rule.eps))
+        return weights - rate * (first / (_root(second) + rule.eps))
     square = grads * grads
-    total = state[0][rows] + (square.mean(dim=1, keepdim=True) if rule.algorithm == "rowwise_adagrad" else square)
+    total = state[0][rows] + (_mean(square) if rule.algorithm == "rowwise_adagrad" else square)
     state[0][rows] = total
-    return weights - rule.lr * (grads / (total.sqrt() + rule.eps))
+    if rule.algorithm == "rowwise_adagrad":
+        return weights - grads.new_full((), rule.lr) / (_root(total) + rule.eps) * grads
+    return weights - rule.lr * (grads / (_root(total) + rule.eps))
+
+
+def _root(values: Tensor) -> Tensor:
+    """The correctly rounded square root, which torch's own is not on every machine."""
+    return values.double().sqrt().float()
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Mean over the last axis, [n, 1], summed in the order of the kernels: 16 lanes, then folded in halves."""
+    unit = values.shape[1]
+    padded = torch.nn.functional.pad(values, (0, -unit % _LANES))
+    lanes = torch.zeros_like(padded[:, :_LANES])
+    for start in range(0, padded.shape[1], _LANES):
+        lanes = lanes + padded[:, start : start + _LANES]
+    while lanes.shape[1] > 1:
+        half = lanes.shape[1] // 2
+        lanes = lanes[:, :half] + lanes[:, half:]
+    return lanes / unit
 
 
 @torch.no_grad()
@@ -72,12 +102,24 @@ def _reference(
     unit = grads.shape[1]
     if bool((addresses < 0).any()):
         raise IdError(f"address {int(addresses.min())} of an update is negative.")
-    for number, chosen, rows in in_regions(addresses, [region.numel() // unit for region in regions]):
+    for number, chosen, rows in in_regions(addresses, [_units(region, unit) for region in regions]):
         part = grads if chosen is None else grads.index_select(0, chosen)
-        weights = regions[number].view(-1, unit)
         own = state[number :: len(regions)]
         width = 1 if rule.algorithm == "rowwise_adagrad" else unit
-        weights[rows] = _step(rule, weights[rows], part, [tensor.view(-1, width) for tensor in own], rows)
+        region, own = regions[number], [tensor.view(-1, width) for tensor in own]
+        if region.dtype is torch.float32:
+            weights = region.view(-1, unit)
+            weights[rows] = _step(rule, weights[rows], part, own, rows)
+            continue
+        coded = region.dtype is torch.uint8
+        stored = region if coded else region.view(-1, unit)
+        weights = stored_rows(stored, Storage.INT8 if coded else Storage.FLOAT, rows, unit)
+        random = draws(addresses if chosen is None else addresses[chosen], unit, seed=rule.seed, step=rule.step)
+        stored[rows] = stored_stochastically(_step(rule, weights, part, own, rows), random, region.dtype)
+
+
+def _units(region: Tensor, unit: int) -> int:
+    return region.shape[0] if region.dtype is torch.uint8 else region.numel() // unit
 
 
 def _compiled(
@@ -87,7 +129,8 @@ def _compiled(
     require_cpu((*regions, *state, grads))
     kernels.update(
         [region.data_ptr() for region in regions],
-        [region.numel() // unit for region in regions],
+        [_units(region, unit) for region in regions],
+        [_CODES[region.dtype] for region in regions],
         [tensor.data_ptr() for tensor in state],
         unit,
         addresses.data_ptr(),
@@ -95,6 +138,7 @@ def _compiled(
         addresses.shape[0],
         ALGORITHMS.index(rule.algorithm),
         *rule[1:],
+        threads(),
     )
 
 
@@ -118,11 +162,17 @@ def _check(regions: Sequence[Tensor], state: Sequence[Tensor], addresses: Tensor
 
 
 def _check_region(number: int, region: Tensor, state: Sequence[Tensor], unit: int, algorithm: str) -> None:
-    if region.dtype is not torch.float32:
-        raise TypeError(f"region {number} must be float32 to be updated in place, its storage is {region.dtype}.")
-    if unit != 1 and (region.dim() != 2 or region.shape[1] != unit):
-        raise ValueError(f"region {number} must be [rows, {unit}] as the gradients are, got {list(region.shape)}.")
-    shape = [region.numel() // unit] if algorithm == "rowwise_adagrad" else list(region.shape)
+    if region.dtype not in _CODES:
+        raise TypeError(
+            f"region {number} must be float32, float16, bfloat16 or uint8 (rows of codes) to be updated in place, "
+            f"its storage is {region.dtype}."
+        )
+    coded = region.dtype is torch.uint8
+    width = unit + _SCALE_BYTES if coded else unit
+    if (unit != 1 or coded) and (region.dim() != 2 or region.shape[1] != width):
+        raise ValueError(f"region {number} must be [rows, {width}] as the gradients are, got {list(region.shape)}.")
+    full = [region.shape[0], unit] if coded else list(region.shape)
+    shape = [_units(region, unit)] if algorithm == "rowwise_adagrad" else full
     for tensor in state:
         if tensor.dtype is not torch.float32 or list(tensor.shape) != shape:
             raise ValueError(
@@ -156,7 +206,7 @@ def _fake(
 _OP: Final = define(
     "update",
     "(Tensor(a!)[] regions, Tensor(b!)[] state, Tensor addresses, Tensor grads, "
-    "str algorithm, float lr, float eps, float beta1, float beta2, float l2, int step) -> ()",
+    "str algorithm, float lr, float eps, float beta1, float beta2, float l2, int step, int seed) -> ()",
     _update,
     _fake,
 )
@@ -170,6 +220,7 @@ def update(
     optimizer: OptimizerSpec,
     *,
     step: int,
+    seed: int = 0,
 ) -> None:
     """Apply one optimizer step to the units (rows, or single weights) at `addresses`, in place.
 
@@ -177,13 +228,15 @@ def update(
     recorded for autograd, but their version counters rise.
 
     Args:
-        regions: float32 [rows, unit] each; with unit 1 of any shape, addressed as flat arrays. Contiguous.
-        state: sgd: none. rowwise_adagrad: float32 [units] per region. adagrad: float32 like each region. adam: all
-            first moments, then all second moments, like the regions. Contiguous.
+        regions: float32, float16 or bfloat16 [rows, unit] each, with unit 1 of any shape, addressed as flat arrays; or
+            rows of codes, uint8 [rows, unit + 8]. Contiguous.
+        state: sgd: none. rowwise_adagrad: float32 [units] per region. adagrad: float32 of each region's shape ([rows,
+            unit] for codes). adam: all first moments, then all second moments, as adagrad's. Contiguous.
         addresses: int64 [u], distinct, over the concatenation of the regions. Duplicates would lose gradients.
         grads: float32 [u, unit].
         optimizer: algorithm and rates.
-        step: number of this step, from 1; Adam's bias correction.
+        step: number of this step, from 1; Adam's bias correction, and part of the random numbers of rounding.
+        seed: of the rounding of regions that are not float32; any int64.
 
     Raises:
         IdError: an address outside the regions; nothing was changed.
@@ -201,4 +254,5 @@ def update(
         optimizer.beta2,
         optimizer.l2,
         step,
+        seed,
     )

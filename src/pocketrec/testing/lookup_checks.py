@@ -27,8 +27,8 @@ _FAR_IDS = (2**31 - 1, 2**31, 2**32 + 5, 2**53, 2**53 + 1, 2**62, 2**63 - 1)
 class LookupChecks(Cases):
     """Nothing is trained here."""
 
-    def test_lookups_equal_dense_tables(self, variant: Mapping[str, Any], space: IdSpace) -> None:
-        sizing = self.sized(variant, space)
+    def test_lookups_equal_dense_tables(self, variant: Mapping[str, Any], space: IdSpace, trained: str) -> None:
+        sizing = self.sized(variant, space, storage=trained)
         bank, batch = self.bank(sizing, steps=1), random_batch(sizing, 1)
         vectors = bank(batch.ids)
         assert vectors.shape == (*batch.ids.shape, sizing.groups[0].tables[0].table.dim)

@@ -8,6 +8,7 @@ from torch import Tensor
 from pocketrec.compress import Bank
 from pocketrec.compress.access import Combine
 from pocketrec.compress.group import Group
+from pocketrec.compress.in_float32 import float32_weights
 from pocketrec.testing.cases import pools
 
 __all__ = ["dense_tables"]
@@ -32,7 +33,7 @@ def _rows(group: Group, place: int, ids: Tensor) -> Tensor:
     """Whole rows, combined; address -1 reads the zero row that is put last."""
     program, access = group.program_of(place), group.access
     addresses = torch.ops.pocketrec.addresses(ids[:, None], None, program, group.maps(), access.parts)
-    rows = torch.cat([*group.regions(), torch.zeros(1, access.width)])
+    rows = torch.cat([*_regions(group), torch.zeros(1, access.width)])
     out = rows[addresses[:, 0]]
     for part in addresses.T[1:]:
         other = rows[part]
@@ -43,7 +44,7 @@ def _rows(group: Group, place: int, ids: Tensor) -> Tensor:
 
 def _blocks(group: Group, place: int, ids: Tensor) -> Tensor:
     """Weights of a shared array with their signs."""
-    (array,) = group.regions()
+    (array,) = _regions(group)
     indices = torch.arange(1, array.numel() + 1, dtype=torch.float32)
     assert array.numel() < 2**24, "float32 cannot tell the weights of this array apart"
     access = group.access
@@ -52,6 +53,12 @@ def _blocks(group: Group, place: int, ids: Tensor) -> Tensor:
         int(access.combine), 0, False,
     )[:, 0]  # fmt: skip
     return array[probed.abs().long() - 1] * probed.sign()
+
+
+def _regions(group: Group) -> list[Tensor]:
+    """float32: the parameters themselves where they are, so that gradients reach them."""
+    found = [(group.tensor(name), float32_weights(group, name)) for name in group.access.regions]
+    return [held if held.dtype is torch.float32 else decoded for held, decoded in found]
 
 
 def _wide(group: Group, place: int, low: Tensor) -> Tensor:

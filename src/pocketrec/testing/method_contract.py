@@ -38,13 +38,21 @@ class MethodContract(SizingChecks, LookupChecks, LearningChecks, ServingChecks):
         if "storage" in names:
             metafunc.parametrize("storage", STORAGES.names())
         if "one_of_a_kind" in names:  # storages that the native ops read in different ways
-            metafunc.parametrize("one_of_a_kind", sorted({STORAGES.get(s).code: s for s in STORAGES.names()}.values()))
+            converted = [s for s in STORAGES.names() if s not in _trained()] + ["float32"]
+            metafunc.parametrize("one_of_a_kind", sorted({STORAGES.get(s).code: s for s in converted}.values()))
+        if "trained" in names:
+            metafunc.parametrize("trained", _trained())
         if "ratio" in names:
             metafunc.parametrize("ratio", self.ratios, ids="{}x".format)
         if "space" in names:
             metafunc.parametrize("space", self.method.traits.ids)
         if "optimizer" in names:
             metafunc.parametrize("optimizer", ["sgd", "rowwise_adagrad", "adagrad", "adam"])
+
+
+def _trained() -> list[str]:
+    """The storages that are trained in their own type."""
+    return [name for name in STORAGES.names() if STORAGES.get(name).trained_as == name]
 
 
 def _label(variant: object) -> str:

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from pocketrec.artifact import Manifest, load_artifact, save_artifact
 from pocketrec.compress import METHODS, Bank, attach, build, freeze, join, size
+from pocketrec.compress.group import Group
+from pocketrec.compress.in_float32 import in_float32
 from pocketrec.compress.method import of
 from pocketrec.compress.storage import STORAGES
 from pocketrec.models import Model, ModelConfig
@@ -92,11 +94,12 @@ class ModelContract:
         bank = build(self.sized(method, storage=storage), seed=0)
         draw = torch.Generator().manual_seed(3)
         with torch.no_grad():
-            for group in bank.sizing.groups:
-                for spec in group.train:
-                    if spec.role == "weights":
-                        name = f"{bank.sizing.groups.index(group)}.{spec.name}"
-                        bank.tensors()[name].normal_(0, 0.3, generator=draw)
+            for group in bank.groups:
+                assert isinstance(group, Group)
+                with in_float32(group) as plain:
+                    for spec in plain.sizing.train:
+                        if spec.role == "weights":
+                            plain.tensor(spec.name).normal_(0, 0.3, generator=draw)
         return bank
 
     def logits(self, model: Model, features: str, count: int = 12) -> Tensor:

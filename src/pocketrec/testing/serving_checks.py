@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from torch import Tensor
 
 from pocketrec.compress import Bank, attach, build, freeze, layout, stages
 from pocketrec.compress.group import Group
-from pocketrec.compress.holdings import Array, Rows
+from pocketrec.compress.holdings import Array, Rows, train_tensors
+from pocketrec.compress.in_float32 import float32_weights
+from pocketrec.compress.method import of
 from pocketrec.compress.storage import STORAGES
 from pocketrec.spec.errors import ArtifactError
+from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.table import IdSpace
 from pocketrec.testing.cases import Cases, learn, random_batch, refusal
 
@@ -26,8 +30,8 @@ __all__ = ["ServingChecks"]
 class ServingChecks(Cases):
     """From the training form to the serving form, and through tensors back."""
 
-    def test_resume_is_exact(self, variant: Mapping[str, Any], space: IdSpace) -> None:
-        sizing = self.sized(variant, space)
+    def test_resume_is_exact(self, variant: Mapping[str, Any], space: IdSpace, trained: str) -> None:
+        sizing = self.sized(variant, space, storage=trained)
         through: Bank | None = None
         resumed: Bank | None = None
         for number, (_, stage) in enumerate(stages(sizing)):
@@ -56,19 +60,19 @@ class ServingChecks(Cases):
         bank = self.bank(sizing, steps=2)
         served, kept = freeze(bank), STORAGES.get(storage)
         group, frozen = _group(bank), _group(served)
-        decoded = {name: t.clone() for name, t in bank.tensors().items()}
+        held = bank.tensors()
         for holding in group.method.holdings(group.sizing.tables, group.sizing.settings):
             if not isinstance(holding, (Rows, Array)):
                 continue
-            exact, stored = group.tensor(holding.name).detach(), frozen.tensor(holding.name)
+            exact, stored = float32_weights(group, holding.name), frozen.tensor(holding.name)
             if isinstance(holding, Rows):
                 near, limit = kept.decode(stored, holding.width), kept.step_size(exact)
             else:
                 near, limit = kept.decode_array(stored, holding.weights), _array_limit(exact, storage)
             assert ((near - exact).abs() <= limit).all(), f"{holding.name} is further off than {storage} allows"
-            decoded[f"0.{holding.name}"] = near
+            held[f"0.{holding.name}"] = near
         ids = random_batch(sizing, 5).ids
-        reread = attach(sizing, decoded, form="train").eval()
+        reread = _trained_in_float32(sizing, held).eval()
         with torch.no_grad():
             torch.testing.assert_close(served(ids), reread(ids), rtol=1e-5, atol=1e-6)
             if storage == "float32":
@@ -119,6 +123,16 @@ class ServingChecks(Cases):
 
 def _group(bank: Bank) -> Group:
     return bank.group_of(bank.sizing.order[0])
+
+
+def _trained_in_float32(sizing: Sizing, tensors: Mapping[str, Tensor]) -> Bank:
+    """The training form over float32 weights, whatever the sizing's storage is trained as."""
+    groups = []
+    for group in sizing.groups:
+        held = of(group.method, group.options).holdings(group.tables, group.settings)
+        options, train = {**group.options, "storage": "float32"}, train_tensors(held, "float32")
+        groups.append(replace(group, options=options, train=train))
+    return attach(replace(sizing, groups=tuple(groups)), tensors, form="train")
 
 
 def _array_limit(weights: Tensor, storage: str) -> Tensor:

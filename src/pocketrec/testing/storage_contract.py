@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from pocketrec.compress.storage import STORAGES, Storage
-from pocketrec.native import Access, Kind, lookup, program_row
+from pocketrec.native import Access, Kind, lookup, program_row, update
+from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.sizing import DTYPE_BYTES
 
 if TYPE_CHECKING:
@@ -46,7 +47,23 @@ class StorageContract:
         assert STORAGES.get(self.storage.name) is self.storage
         for head in _CARD:
             assert any(line.startswith(head) for line in (module.__doc__ or "").splitlines()), head
-        assert STORAGES.get(self.storage.trained_as).code == 0, "trained in floats"
+        trained = STORAGES.get(self.storage.trained_as)
+        assert trained is self.storage or trained.code == 0, "trained in its own type, or in floats"
+        assert STORAGES.get(self.storage.array_trained_as or trained.name).code == 0, "arrays are trained in floats"
+
+    def test_what_is_trained_in_its_own_type_moves_in_place(self, rows: Tensor) -> None:
+        if self.storage.trained_as != self.storage.name:
+            return
+        width, spec = rows.shape[1], OptimizerSpec(name="sgd", lr=0.5)
+        stored = self.storage.encode(rows)
+        before, addresses = stored.clone(), torch.arange(0, len(rows), 2)
+        start = self.storage.decode(before, width)
+        update([stored], [], addresses, torch.ones(len(addresses), width) * start.std(), spec, step=1)
+        wanted = start.clone()
+        wanted[addresses] -= 0.5 * start.std()
+        limit = 2 * self.storage.step_size(wanted)  # rounded up or down, not to the nearest
+        assert ((self.storage.decode(stored, width) - wanted).abs() <= limit).all()
+        assert torch.equal(stored[1::2], before[1::2])
 
     def test_rows_are_as_large_as_they_say(self, rows: Tensor) -> None:
         stored = self.storage.encode(rows)

@@ -13,7 +13,9 @@ from pocketrec.spec.errors import UnknownName
 
 
 def test_the_storages() -> None:
-    assert STORAGES.names() == ["bfloat16", "float16", "float32", "int4", "int8"]
+    assert STORAGES.names() == [
+        "bfloat16", "bfloat16_trained", "float16", "float16_trained", "float32", "int4", "int8", "int8_trained",
+    ]  # fmt: skip
     with pytest.raises(UnknownName, match="Did you mean 'int8'"):
         STORAGES.get("int9")
 

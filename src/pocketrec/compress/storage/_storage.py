@@ -24,13 +24,15 @@ class Storage(ABC):
         code: what the native ops call it: 0 float (the dtype tells), 8 int8 rows, 4 int4 rows.
         dtype: of the stored tensor, a key of ``DTYPE_BYTES``.
         trained_as: dtype of the training form; equal to `dtype` when it is trained in its own type, else the weights
-            are kept in this type while training and converted when frozen.
+            are kept in this type while training and converted when frozen. A name of a storage.
+        array_trained_as: the same for shared arrays, where it differs.
     """
 
     name: ClassVar[str]
     code: ClassVar[int]
     dtype: ClassVar[str]
     trained_as: ClassVar[str] = "float32"
+    array_trained_as: ClassVar[str | None] = None
 
     @abstractmethod
     def rows_shape(self, rows: int, width: int) -> tuple[int, ...]:

@@ -6,14 +6,11 @@ Trained as float32, rounded to nearest when frozen.
 
 from __future__ import annotations
 
-from typing import final
-
 from pocketrec.compress.storage._storage import FloatStorage
 
 __all__ = ["STORAGE", "Float16"]
 
 
-@final
 class Float16(FloatStorage):
     """float16 rows and arrays."""
 

@@ -7,7 +7,7 @@ Trained as float32, rounded to nearest when frozen.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING
 
 from pocketrec.compress.storage._storage import ARRAY_BLOCK, Storage
 
@@ -20,7 +20,6 @@ _QPARAM_BYTES = 8
 _LEVELS = 255
 
 
-@final
 class Int8(Storage):
     """Asymmetric 8-bit codes per row."""
 

@@ -21,6 +21,7 @@ from pocketrec.compress.addressing._program import Addressing
 from pocketrec.compress.addressing.mapped import Mapped
 from pocketrec.compress.addressing.row import Row
 from pocketrec.compress.holdings import Fixed, Holding, Rows
+from pocketrec.compress.in_float32 import float32_weights
 from pocketrec.compress.method import Decision, Method, Traits
 from pocketrec.compress.parts.init import bound, stream, uniform_
 from pocketrec.compress.parts.row_tables import starts, total_rows, uniform_rows
@@ -100,7 +101,7 @@ class MaskedRows(Method):
         elif now:
             raise NotImplementedError("masked_rows cannot search again from pruned rows")
         else:
-            ids = _longest(previous.tensor("rows").data, int(group.sizing.settings["kept"]))
+            ids = _longest(float32_weights(previous, "rows"), int(group.sizing.settings["kept"]))
             _write_map(group, ids)
             for name in ("rows", *(s.name for s in group.sizing.state)):
                 group.tensor(name).data.copy_(previous.tensor(name).data[ids])
@@ -108,7 +109,7 @@ class MaskedRows(Method):
     def frozen(self, group: Group) -> tuple[GroupSizing, dict[str, Tensor]]:
         if not group.sizing.settings.get("search"):
             return super().frozen(group)
-        rows, settings = group.tensor("rows").data, dict(group.sizing.settings)
+        rows, settings = float32_weights(group, "rows"), dict(group.sizing.settings)
         settings.pop("search")
         ids = _longest(rows, int(settings["kept"]))
         held = {"rows": STORAGES.get(self.storage).encode(rows[ids]), "map": _map(ids, rows.shape[0])}

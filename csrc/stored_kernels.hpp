@@ -1,0 +1,157 @@
+// Units kept in fewer bits: to float32, and back with stochastic rounding. src/pocketrec/native/rounding.py is the
+// definition. Included once per SIMD level, like update_kernels.hpp, and under the same rules.
+//
+// The random numbers have 16 bits. In units of 2^-16 of the step between two storable neighbours, a value's distance to
+// the lower one is a whole number of 0 to 65535; it is rounded up when that and the random number reach 2^16.
+#pragma once
+
+#include "mix.hpp"
+#include "update.hpp"
+
+namespace pocketrec {
+namespace {
+
+constexpr int64_t kLanes = 16;
+
+inline uint32_t bits_of(float value) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+inline float of_bits(uint32_t bits) {
+    float value;
+    __builtin_memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+// draws[d], d < unit: four of each word of a splitmix64 stream that begins at the hash of the address. Room for three
+// more is needed.
+inline void draw(uint16_t* draws, int64_t unit, int64_t address, uint64_t key) {
+    const uint64_t start = mix(static_cast<uint64_t>(address), key);
+    for (int64_t word = 0; 4 * word < unit; ++word) {
+        const uint64_t bits = fin(start + 0x9E3779B97F4A7C15u * static_cast<uint64_t>(word + 1));
+        for (int64_t k = 0; k < 4; ++k) draws[4 * word + k] = static_cast<uint16_t>(bits >> (16 * k));
+    }
+}
+
+struct Bfloat16 {
+    static void read(const uint16_t* stored, int64_t unit, float* out) {
+        for (int64_t d = 0; d < unit; ++d) out[d] = of_bits(static_cast<uint32_t>(stored[d]) << 16);
+    }
+
+    static void write(const float* values, const uint16_t* draws, int64_t unit, uint16_t* stored) {
+        for (int64_t d = 0; d < unit; ++d) {
+            const uint32_t bits = bits_of(values[d]), size = bits & 0x7FFFFFFFu;
+            uint32_t found = (size + draws[d]) >> 16;
+            found = found < 0x7F7Fu ? found : 0x7F7Fu;     // the largest finite one
+            found = size > 0x7F800000u ? 0x7FC0u : found;  // NaN
+            stored[d] = static_cast<uint16_t>((bits >> 16 & 0x8000u) | found);
+        }
+    }
+};
+
+struct Float16 {
+    static void read(const uint16_t* stored, int64_t unit, float* out) {
+        for (int64_t d = 0; d < unit; ++d) {
+            const uint32_t bits = stored[d], size = bits & 0x7FFFu;
+            // The bias of the exponent grows from 15 to 127; 31 stands for infinity and NaN and becomes 255.
+            const uint32_t normal = (size << 13) + (size < 0x7C00u ? 112u << 23 : 224u << 23);
+            const uint32_t subnormal = bits_of(static_cast<float>(static_cast<int32_t>(size)) * 0x1p-24f);
+            out[d] = of_bits((bits & 0x8000u) << 16 | (size < 0x0400u ? subnormal : normal));
+        }
+    }
+
+    static void write(const float* values, const uint16_t* draws, int64_t unit, uint16_t* stored) {
+        for (int64_t d = 0; d < unit; ++d) {
+            const uint32_t bits = bits_of(values[d]), size = bits & 0x7FFFFFFFu, random = draws[d];
+            const uint32_t normal = ((size + (random >> 3)) >> 13) - (112u << 10);
+            // Below 2^-14 neighbours are 2^-24 apart.
+            const float small = of_bits(size < 0x38800000u ? size : 0x38800000u) * 0x1p40f;
+            const uint32_t subnormal = (static_cast<uint32_t>(static_cast<int32_t>(small)) + random) >> 16;
+            uint32_t found = size < 0x38800000u ? subnormal : normal;
+            found = found < 0x7BFFu ? found : 0x7BFFu;     // the largest finite one
+            found = size > 0x7F800000u ? 0x7E00u : found;  // NaN
+            stored[d] = static_cast<uint16_t>((bits >> 16 & 0x8000u) | found);
+        }
+    }
+};
+
+// Codes [unit], then scale and bias without alignment: value = code * scale + bias.
+struct Int8 {
+    static void read(const uint8_t* stored, int64_t unit, float* out) {
+        float scale, bias;
+        __builtin_memcpy(&scale, stored + unit, sizeof scale);
+        __builtin_memcpy(&bias, stored + unit + sizeof scale, sizeof bias);
+        for (int64_t d = 0; d < unit; ++d) out[d] = static_cast<float>(stored[d]) * scale + bias;
+    }
+
+    // Fits scale and bias to the values, which are changed: cut to 2^126, so that their range is finite.
+    static void write(float* values, const uint16_t* draws, int64_t unit, uint8_t* stored) {
+        float low, high;
+        const bool has_nan = find_range(values, unit, &low, &high);
+        float scale = has_nan ? of_bits(0x7FC00000u) : (high - low) / 255.0f;
+        const float divisor = scale > 0 ? scale : 1.0f;
+        for (int64_t d = 0; d < unit; ++d) {
+            const float steps = (values[d] - low) / divisor;
+            const float cut = steps < 255.0f ? steps : 255.0f;
+            const uint32_t code = (static_cast<uint32_t>(static_cast<int32_t>(cut * 65536.0f + 0.5f)) + draws[d]) >> 16;
+            stored[d] = static_cast<uint8_t>(code < 255u ? code : 255u);
+        }
+        const float bias = has_nan ? scale : low + 0.0f;  // no negative zero: which of two zeros is least has no meaning
+        __builtin_memcpy(stored + unit, &scale, sizeof scale);
+        __builtin_memcpy(stored + unit + sizeof scale, &bias, sizeof bias);
+    }
+
+    // Least and greatest; NaN counts as zero and is told of.
+    static bool find_range(float* values, int64_t unit, float* low, float* high) {
+        constexpr float kMost = 0x1p126f;
+        uint32_t nans = 0;
+        for (int64_t d = 0; d < unit; ++d) {
+            const float value = values[d];
+            nans |= value != value;
+            const float above = value > -kMost ? value : value != value ? 0.0f : -kMost;
+            values[d] = above < kMost ? above : kMost;
+        }
+        float lows[kLanes], highs[kLanes];
+        for (int64_t j = 0; j < kLanes; ++j) lows[j] = highs[j] = values[j < unit ? j : 0];
+        int64_t d = kLanes;
+        for (; d + kLanes <= unit; d += kLanes)
+            for (int64_t j = 0; j < kLanes; ++j) widen(values[d + j], &lows[j], &highs[j]);
+        for (; d < unit; ++d) widen(values[d], &lows[0], &highs[0]);
+        for (int64_t half = kLanes / 2; half; half /= 2)
+            for (int64_t j = 0; j < half; ++j) {
+                widen(lows[j + half], &lows[j], &highs[j]);
+                widen(highs[j + half], &lows[j], &highs[j]);
+            }
+        *low = lows[0];
+        *high = highs[0];
+        return nans != 0;
+    }
+
+    static void widen(float value, float* low, float* high) {
+        *low = value < *low ? value : *low;
+        *high = value > *high ? value : *high;
+    }
+};
+
+// Reads the unit at `stored` as float32.
+inline void read_unit(int64_t storage, const uint8_t* stored, int64_t unit, float* out) {
+    switch (storage) {
+        case PR_FLOAT16: return Float16::read(reinterpret_cast<const uint16_t*>(stored), unit, out);
+        case PR_BFLOAT16: return Bfloat16::read(reinterpret_cast<const uint16_t*>(stored), unit, out);
+        default: return Int8::read(stored, unit, out);
+    }
+}
+
+// Writes a unit back, rounded; `values` may be changed.
+inline void write_unit(int64_t storage, float* values, const uint16_t* draws, int64_t unit, uint8_t* stored) {
+    switch (storage) {
+        case PR_FLOAT16: return Float16::write(values, draws, unit, reinterpret_cast<uint16_t*>(stored));
+        case PR_BFLOAT16: return Bfloat16::write(values, draws, unit, reinterpret_cast<uint16_t*>(stored));
+        default: return Int8::write(values, draws, unit, stored);
+    }
+}
+
+}  // namespace
+}  // namespace pocketrec
