@@ -66,12 +66,12 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
     const uint64_t seed = static_cast<uint64_t>(field.seed);
     switch (field.kind) {
         case PR_ROW: {
-            const int64_t fold = field.a < 0 ? -1 : field.start + field.a;
+            const int64_t fold = field.a < 0 ? -1 : field.start + field.a, start = field.start, size = field.size;
             return each_single(field, parts, run, out, out_stride,
-                               [&](int64_t id) { return id < field.size ? field.start + id : fold; });
+                               [=](int64_t id) { return id < size ? start + id : fold; });
         }
         case PR_HASH:
-            return each_single(field, parts, run, out, out_stride, [&](int64_t id) {
+            return each_single(field, parts, run, out, out_stride, [=](int64_t id) {
                 if (id < field.a) return field.start + id;
                 return field.start + field.a + bucket(mix(static_cast<uint64_t>(id), seed), field.size);
             });
@@ -107,14 +107,20 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
     }
 }
 
-void find_signs(const Field& field, int64_t parts, Run run, uint64_t* out) {
-    const int64_t words = sign_words(field);
+void find_signs(const Field& field, int64_t dim, Run run, uint64_t* out) {
+    const int64_t words = (dim + 63) / 64;
     const uint64_t seed = static_cast<uint64_t>(field.seed);
-    for (int64_t i = 0; i < run.count; ++i) {
+    std::fill(out, out + run.count * words, uint64_t{0});
+    for (int64_t i = 0; i < run.count; ++i, out += words) {
         const uint64_t base = mix(static_cast<uint64_t>(run.ids[i * run.stride]), seed);
-        for (int64_t block = 0; block < parts; ++block) {
+        for (int64_t block = 0, d = 0; d < dim; ++block, d += field.a) {
             const uint64_t salted = mix(base, static_cast<uint64_t>(block)) ^ kSignSalt;
-            for (int64_t word = 0; word < words; ++word) *out++ = mix(salted, static_cast<uint64_t>(1 + word));
+            for (int64_t j = 0; j < field.a && d + j < dim; j += 64) {  // 64 bits at a time, to wherever they begin
+                const int64_t count = std::min({int64_t{64}, field.a - j, dim - d - j}), place = d + j;
+                const uint64_t bits = mix(salted, static_cast<uint64_t>(1 + j / 64)) & (~uint64_t{0} >> (64 - count));
+                out[place / 64] |= bits << (place % 64);
+                if (place % 64 + count > 64) out[place / 64 + 1] |= bits >> (64 - place % 64);
+            }
         }
     }
 }

@@ -35,14 +35,14 @@ struct Run {
 // Returns how many ids were done: less than run.count when the next one is negative and not padding.
 int64_t find_addresses(const Addressing& field, const pr_request& request, Run run, int64_t* out, int64_t out_stride);
 
-// 64-bit words of signs per block.
-inline int64_t sign_words(const Field& field) {
-    return (field.a + 63) / 64;
+// Whether weights are read with signs.
+inline bool has_signs(const Field& field) {
+    return field.kind == PR_BLOCK && (field.b & PR_SIGN);
 }
 
-// For fields with signs: writes sign_words(field) words for each of the `parts` blocks of each id, words of id i from
-// out[i * parts * sign_words]. Bit j % 64 of word j / 64 says that weight j of the block is read negated.
-void find_signs(const Field& field, int64_t parts, Run run, uint64_t* out);
+// Writes (dim + 63) / 64 words for each id of a field with signs: bit d % 64 of word d / 64 says that number d is
+// negated.
+void find_signs(const Field& field, int64_t dim, Run run, uint64_t* out);
 
 // Throws PR_ID_ERROR for the first id in the order of the output that is negative and not padding.
 [[noreturn]] void refuse_first_negative(const pr_request& request, const std::vector<Field>& fields);

@@ -16,17 +16,13 @@ class Chunks {
   public:
     explicit Chunks(int64_t most) : numbers_(static_cast<size_t>(most)), slots_(most, numbers_.data()) {}
 
-    // Adds `count` consecutive gradients at an address, negated where bits of the words `signs` are set.
-    void add(int64_t address, int64_t count, const float* grads, const uint64_t* signs, int64_t first_sign) {
+    // Adds `count` consecutive gradients at an address.
+    void add(int64_t address, int64_t count, const float* grads) {
         while (count > 0) {
             const int64_t first = address % kChunk, length = std::min(count, kChunk - first);
             float* sums = touch(address / kChunk, first, length) + first;
-            for (int64_t j = 0; j < length; ++j) {
-                const int64_t bit = first_sign + j;
-                const bool negative = signs && (signs[bit / 64] >> (bit % 64) & 1);
-                sums[j] += negative ? -grads[j] : grads[j];
-            }
-            address += length, count -= length, grads += length, first_sign += length;
+            for (int64_t j = 0; j < length; ++j) sums[j] += grads[j];
+            address += length, count -= length, grads += length;
         }
     }
 
@@ -96,24 +92,28 @@ class CompactBlocks {
     }
 
     void add_value(const Field& field, int64_t id, const int64_t* starts, const float* grad) {
-        const int64_t words = sign_words(field), end = field.start + field.size;
-        const bool has_signs = field.kind == PR_BLOCK && (field.b & PR_SIGN);
-        if (has_signs) {
-            signs_.resize(static_cast<size_t>(request_.parts * words));
-            find_signs(field, request_.parts, {&id, 1, 1}, signs_.data());
-        }
-        for (int64_t p = 0, d = 0; p < request_.parts && d < request_.dim; ++p, d += field.a) {
-            const int64_t length = std::min(field.a, request_.dim - d), first = std::min(length, end - starts[p]);
-            const uint64_t* signs = has_signs ? signs_.data() + p * words : nullptr;
-            add_run(starts[p], first, grad + d, signs, 0);
-            add_run(field.start, length - first, grad + d + first, signs, first);
+        const int64_t dim = request_.dim, end = field.start + field.size;
+        if (has_signs(field)) grad = signed_gradient(field, id, grad);
+        for (int64_t p = 0, d = 0; d < dim; ++p, d += field.a) {
+            const int64_t length = std::min(field.a, dim - d), first = std::min(length, end - starts[p]);
+            add_run(starts[p], first, grad + d);
+            add_run(field.start, length - first, grad + d + first);
         }
     }
 
-    void add_run(int64_t address, int64_t count, const float* grad, const uint64_t* signs, int64_t first_sign) {
+    const float* signed_gradient(const Field& field, int64_t id, const float* grad) {
+        signs_.resize(static_cast<size_t>((request_.dim + 63) / 64));
+        signed_.assign(grad, grad + request_.dim);
+        find_signs(field, request_.dim, {&id, 1, 1}, signs_.data());
+        for (size_t d = 0; d < signed_.size(); ++d)
+            if (signs_[d / 64] >> (d % 64) & 1) signed_[d] = -signed_[d];
+        return signed_.data();
+    }
+
+    void add_run(int64_t address, int64_t count, const float* grad) {
         const int64_t total = gradient_.regions().total();
         if (count > 0 && address + count > total) gradient_.regions().refuse(std::max(address, total));
-        chunks_.add(address, count, grad, signs, first_sign);
+        chunks_.add(address, count, grad);
     }
 
     const Gradient& gradient_;
@@ -122,6 +122,7 @@ class CompactBlocks {
     Chunks chunks_;
     std::vector<int64_t> starts_;
     std::vector<uint64_t> signs_;
+    std::vector<float> signed_;
 };
 
 }  // namespace

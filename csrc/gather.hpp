@@ -11,6 +11,14 @@ struct Format {
     int64_t dim;
 };
 
+// Where rows lie: the row at place p begins at base + p * scale; a negative place is the null row, which reads as zeros;
+// places from `end` on are refused. So addresses of one region are places as they are.
+struct Memory {
+    const uint8_t* base;
+    int64_t scale;
+    int64_t end;
+};
+
 // Bytes of a row.
 static inline int64_t row_bytes(Format format) {
     switch (format.storage) {
@@ -28,8 +36,7 @@ struct Blocks {
     int64_t storage;
     int64_t start, size, length;
     int64_t parts, dim;
-    const uint64_t* signs;  // NULL, or sign_words words per block
-    int64_t sign_words;
+    const uint64_t* signs;  // NULL, or (dim + 63) / 64 words per value: bit d says that number d is read negated
 };
 
 // Vectors that are added up by place. Places count up from `begin` in order of first occurrence; those outside
@@ -46,11 +53,12 @@ struct Additions {
 // All floats are written or added in ascending order of values, each operation rounded by itself: all levels give the
 // same bits.
 struct Gather {
-    // out[i] = row i, zeros where rows[i] is null.
-    void (*rows)(Format format, const uint8_t* const* rows, int64_t count, float* out, bool stream);
-    // out[i] = sum (or product) of the `parts` rows of value i; null rows are left out, the first as zeros.
-    void (*sums)(Format format, const uint8_t* const* rows, int64_t count, int64_t parts, float* out);
-    void (*products)(Format format, const uint8_t* const* rows, int64_t count, int64_t parts, float* out);
+    // out[i] = the row at places[i]. Returns how many were read: less than count when the next place is refused.
+    int64_t (*rows)(Format format, Memory memory, const int64_t* places, int64_t count, float* out, bool stream);
+    // out[i] = sum (or product) of the `parts` rows of value i; null rows are left out, a null first one is zeros.
+    // Returns how many places were read.
+    int64_t (*sums)(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out);
+    int64_t (*products)(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out);
     // out[i * out_stride ...] = the vector whose blocks begin at starts[i * parts ...]; zeros where starts are -1.
     void (*blocks)(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride);
     // sum += factor * vector

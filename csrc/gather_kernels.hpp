@@ -14,6 +14,7 @@ namespace {
 
 using pocketrec::Blocks;
 using pocketrec::Format;
+using pocketrec::Memory;
 
 // Rows that are asked for ahead of the one that is read, so that so many cache lines are under way.
 inline int64_t lookahead(int64_t bytes) {
@@ -24,7 +25,12 @@ inline int64_t lookahead(int64_t bytes) {
 
 inline void prefetch(const uint8_t* row, int64_t bytes) {
     for (int64_t place = 0; place < bytes; place += 64) __builtin_prefetch(row + place);
-    __builtin_prefetch(row + bytes - 1);  // a row that is not aligned ends in one line more
+}
+
+// Rows that need not begin at a cache line end in one more.
+inline int64_t reach(Memory memory, int64_t bytes) {
+    const bool whole_lines = bytes % 64 == 0 && memory.scale % 64 == 0 && bits_of<uint64_t>(memory.base) % 64 == 0;
+    return whole_lines ? bytes : bytes + 63;
 }
 
 template <bool stream>
@@ -34,25 +40,33 @@ inline void fill_zero(float* out, int64_t dim) {
     for (int64_t d = whole; d < dim; ++d) out[d] = 0.0f;
 }
 
+template <class Read, bool stream>
+inline void read_row(const uint8_t* row, int64_t dim, float* out) {
+    const Read read(row, dim);
+    const int64_t whole = dim / kLanes * kLanes;
+    for (int64_t d = 0; d < whole; d += kLanes) store<stream>(out + d, read.at(d));
+    for (int64_t d = whole; d < dim; ++d) out[d] = read.one(d);
+}
+
 // kDim 0 stands for any; the others let the compiler unroll.
 template <class Read, int kDim, bool stream>
-void read_rows(Format format, const uint8_t* const* rows, int64_t count, float* out) {
+int64_t read_rows(Format format, Memory memory, const int64_t* places, int64_t count, float* out) {
     const int64_t dim = kDim ? kDim : format.dim, bytes = pocketrec::row_bytes(Format{format.storage, dim});
-    const int64_t far = lookahead(bytes), last = count - 1;
-    for (int64_t i = 0; i < far && i <= last; ++i)
-        if (rows[i]) prefetch(rows[i], bytes);
+    const int64_t far = lookahead(bytes), reached = reach(memory, bytes);
+    for (int64_t i = 0; i < far && i < count; ++i)
+        if (places[i] >= 0 && places[i] < memory.end) prefetch(memory.base + places[i] * memory.scale, reached);
     for (int64_t i = 0; i < count; ++i, out += dim) {
-        if (i + far <= last) prefetch(rows[i + far], bytes);
-        if (!rows[i]) {
+        if (i + far < count) prefetch(memory.base + places[i + far] * memory.scale, reached);  // any address may be asked for
+        const int64_t place = places[i];
+        if (place < 0)
             fill_zero<stream>(out, dim);
-            continue;
-        }
-        const Read read(rows[i], dim);
-        const int64_t whole = dim / kLanes * kLanes;
-        for (int64_t d = 0; d < whole; d += kLanes) store<stream>(out + d, read.at(d));
-        for (int64_t d = whole; d < dim; ++d) out[d] = read.one(d);
+        else if (place < memory.end)
+            read_row<Read, stream>(memory.base + place * memory.scale, dim, out);
+        else
+            return i;
     }
     if (stream) finish_stream();
+    return count;
 }
 
 struct Plus {
@@ -70,46 +84,47 @@ struct Times {
 };
 
 template <class Read, class Combine, int kDim>
-void combine_rows(Format format, const uint8_t* const* rows, int64_t count, int64_t parts, float* out) {
+int64_t combine_rows(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
     const int64_t dim = kDim ? kDim : format.dim, bytes = pocketrec::row_bytes(Format{format.storage, dim});
-    const int64_t far = (lookahead(bytes) + parts - 1) / parts * parts, last = count * parts - 1;
-    for (int64_t i = 0; i < count * parts; i += parts, out += dim) {
-        for (int64_t p = i + far; p < i + far + parts && p <= last; ++p)
-            if (rows[p]) prefetch(rows[p], bytes);
-        if (!rows[i]) {
+    const int64_t far = (lookahead(bytes) + parts - 1) / parts * parts, all = count * parts, reached = reach(memory, bytes);
+    const auto row = [&](int64_t i) { return memory.base + places[i] * memory.scale; };
+    for (int64_t i = 0; i < all; i += parts, out += dim) {
+        for (int64_t p = i + far; p < i + far + parts && p < all; ++p) prefetch(row(p), reached);
+        for (int64_t p = i; p < i + parts; ++p)
+            if (places[p] >= memory.end) return p;
+        if (places[i] < 0) {
             fill_zero<false>(out, dim);
-        } else if (parts >= 2 && rows[i + 1]) {
-            const Read first(rows[i], dim), second(rows[i + 1], dim);
-            const int64_t whole = dim / kLanes * kLanes;
-            for (int64_t d = 0; d < whole; d += kLanes) store<false>(out + d, Combine::of(first.at(d), second.at(d)));
-            for (int64_t d = whole; d < dim; ++d) out[d] = Combine::of(first.one(d), second.one(d));
+        } else if (parts < 2 || places[i + 1] < 0) {
+            read_row<Read, false>(row(i), dim, out);
         } else {
-            const Read only(rows[i], dim);
+            const Read first(row(i), dim), second(row(i + 1), dim);
             const int64_t whole = dim / kLanes * kLanes;
-            for (int64_t d = 0; d < whole; d += kLanes) store<false>(out + d, only.at(d));
-            for (int64_t d = whole; d < dim; ++d) out[d] = only.one(d);
+            for (int64_t d = 0; d < whole; d += kLanes)
+                store<false>(out + d, Combine::of(first.at(d), second.at(d)));
+            for (int64_t d = whole; d < dim; ++d) out[d] = Combine::of(first.one(d), second.one(d));
         }
-        for (int64_t p = 2; p < parts; ++p) {
-            if (!rows[i + p]) continue;
-            const Read next(rows[i + p], dim);
+        for (int64_t p = i + 2; p < i + parts; ++p) {
+            if (places[p] < 0) continue;
+            const Read next(row(p), dim);
             const int64_t whole = dim / kLanes * kLanes;
             for (int64_t d = 0; d < whole; d += kLanes)
                 store<false>(out + d, Combine::of(load<Floats>(out + d), next.at(d)));
             for (int64_t d = whole; d < dim; ++d) out[d] = Combine::of(out[d], next.one(d));
         }
     }
+    return all;
 }
 
-// Calls `use` with the loop for a storage and a width; kDim 0 for widths that have no loop of their own.
+// Calls the loop for a storage and a width; 0 for widths that have none of their own.
 template <template <class, int> class Loop, class... Arguments>
-inline void choose(Format format, Arguments... arguments) {
-#define POCKETREC_WIDTHS(Read)                                            \
-    switch (format.dim) {                                                 \
-        case 16: return Loop<Read, 16>::run(format, arguments...);        \
-        case 32: return Loop<Read, 32>::run(format, arguments...);        \
-        case 64: return Loop<Read, 64>::run(format, arguments...);        \
-        case 128: return Loop<Read, 128>::run(format, arguments...);      \
-        default: return Loop<Read, 0>::run(format, arguments...);         \
+inline int64_t choose(Format format, Arguments... arguments) {
+#define POCKETREC_WIDTHS(Read)                                       \
+    switch (format.dim) {                                            \
+        case 16: return Loop<Read, 16>::run(format, arguments...);   \
+        case 32: return Loop<Read, 32>::run(format, arguments...);   \
+        case 64: return Loop<Read, 64>::run(format, arguments...);   \
+        case 128: return Loop<Read, 128>::run(format, arguments...); \
+        default: return Loop<Read, 0>::run(format, arguments...);    \
     }
     switch (format.storage) {
         case 0: POCKETREC_WIDTHS(ReadFloat32)
@@ -123,48 +138,47 @@ inline void choose(Format format, Arguments... arguments) {
 
 template <class Read, int kDim>
 struct Rows {
-    static void run(Format format, const uint8_t* const* rows, int64_t count, float* out, bool stream) {
-        if (stream) return read_rows<Read, kDim, true>(format, rows, count, out);
-        read_rows<Read, kDim, false>(format, rows, count, out);
+    static int64_t run(Format format, Memory memory, const int64_t* places, int64_t count, float* out, bool stream) {
+        return stream ? read_rows<Read, kDim, true>(format, memory, places, count, out)
+                      : read_rows<Read, kDim, false>(format, memory, places, count, out);
     }
 };
 
 template <class Read, int kDim>
 struct Sums {
-    static void run(Format format, const uint8_t* const* rows, int64_t count, int64_t parts, float* out) {
-        combine_rows<Read, Plus, kDim>(format, rows, count, parts, out);
+    static int64_t run(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
+        return combine_rows<Read, Plus, kDim>(format, memory, places, count, parts, out);
     }
 };
 
 template <class Read, int kDim>
 struct Products {
-    static void run(Format format, const uint8_t* const* rows, int64_t count, int64_t parts, float* out) {
-        combine_rows<Read, Times, kDim>(format, rows, count, parts, out);
+    static int64_t run(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
+        return combine_rows<Read, Times, kDim>(format, memory, places, count, parts, out);
     }
 };
 
-void rows(Format format, const uint8_t* const* rows, int64_t count, float* out, bool stream) {
-    choose<Rows>(format, rows, count, out, stream);
+int64_t rows(Format format, Memory memory, const int64_t* places, int64_t count, float* out, bool stream) {
+    return choose<Rows>(format, memory, places, count, out, stream);
 }
 
-void sums(Format format, const uint8_t* const* rows, int64_t count, int64_t parts, float* out) {
-    choose<Sums>(format, rows, count, parts, out);
+int64_t sums(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
+    return choose<Sums>(format, memory, places, count, parts, out);
 }
 
-void products(Format format, const uint8_t* const* rows, int64_t count, int64_t parts, float* out) {
-    choose<Products>(format, rows, count, parts, out);
+int64_t products(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
+    return choose<Products>(format, memory, places, count, parts, out);
 }
 
-// Consecutive weights of a shared array of floats.
+// Consecutive weights of a shared array of floats. kCount: a length that is known when compiling, or 0.
 template <class Read, int kBytes>
 struct FloatArray {
     static const uint8_t* place(const uint8_t* data, int64_t address) { return data + address * kBytes; }
 
-    static void copy(const uint8_t* data, int64_t address, int64_t count, float* out) {
-        const Read read(place(data, address), 0);
-        const int64_t whole = count / kLanes * kLanes;
-        for (int64_t d = 0; d < whole; d += kLanes) store<false>(out + d, read.at(d));
-        for (int64_t d = whole; d < count; ++d) out[d] = read.one(d);
+    template <int kCount>
+    static void copy(const uint8_t* data, int64_t address, int64_t length, float* out) {
+        const int64_t count = kCount ? kCount : length;
+        read_row<Read, false>(place(data, address), count, out);
     }
 };
 
@@ -173,55 +187,90 @@ template <class Read, int kBytes, int kStep>
 struct CodeArray {
     static const uint8_t* place(const uint8_t* data, int64_t address) { return data + address / 64 * kBytes; }
 
-    static void copy(const uint8_t* data, int64_t address, int64_t count, float* out) {
-        while (count > 0) {
-            const int64_t first = address % 64, length = count < 64 - first ? count : 64 - first;
+    template <int kCount>
+    static void copy(const uint8_t* data, int64_t address, int64_t length, float* out) {
+        for (int64_t count = kCount ? kCount : length; count > 0;) {
+            const int64_t first = address % 64, some = count < 64 - first ? count : 64 - first;
             const Read read(place(data, address), 64);
             int64_t d = 0;
-            for (; (first + d) % kStep; ++d) out[d] = read.one(first + d);
-            for (; d + kLanes <= length; d += kLanes) store<false>(out + d, read.at(first + d));
-            for (; d < length; ++d) out[d] = read.one(first + d);
-            address += length, count -= length, out += length;
+            for (; d < some && (first + d) % kStep; ++d) out[d] = read.one(first + d);
+            for (; d + kLanes <= some; d += kLanes) store<false>(out + d, read.at(first + d));
+            for (; d < some; ++d) out[d] = read.one(first + d);
+            address += some, count -= some, out += some;
         }
     }
 };
 
-// Negates out[j] where bit j is set.
-inline void apply_signs(const uint64_t* signs, int64_t count, float* out) {
-    for (int64_t j = 0; j < count; ++j) {
-        const uint32_t flip = static_cast<uint32_t>(signs[j / 64] >> (j % 64)) << 31;
-        out[j] = bits_of<float>(bits_of<uint32_t>(out[j]) ^ flip);
+// Negates out[d] where bit d is set.
+inline void apply_signs(const uint64_t* signs, int64_t dim, float* out) {
+#if defined(__AVX512F__)
+    const Words shifts = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif defined(__AVX2__)
+    const Words shifts = {0, 1, 2, 3, 4, 5, 6, 7};
+#else
+    const Words shifts = {0, 1, 2, 3};
+#endif
+    const int64_t whole = dim / kLanes * kLanes;
+    for (int64_t d = 0; d < whole; d += kLanes) {
+        const Words flips = (Words{} + static_cast<uint32_t>(signs[d / 64] >> (d % 64))) >> shifts << 31;
+        store<false>(out + d, bits_of<Floats>(load<Words>(out + d) ^ flips));
+    }
+    for (int64_t d = whole; d < dim; ++d)
+        out[d] = bits_of<float>(bits_of<uint32_t>(out[d]) ^ static_cast<uint32_t>(signs[d / 64] >> (d % 64)) << 31);
+}
+
+// kLength: weights per block, or 0 for lengths that have no loop of their own.
+template <class Array, int kLength>
+void copy_blocks(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride) {
+    const int64_t parts = blocks.parts, dim = blocks.dim, length = kLength ? kLength : blocks.length;
+    const int64_t last = blocks.start + blocks.size - length;  // the last address whose block does not run over the end
+    const int64_t far = parts < 16 ? 16 / parts * parts : parts, all = count * parts, words = (dim + 63) / 64;
+    for (int64_t i = 0; i < all; i += parts, out += out_stride) {
+        for (int64_t p = i + far; p < i + far + parts && p < all; ++p) {
+            const uint8_t* first = Array::place(blocks.data, starts[p]);
+            for (int64_t line = 0; line < length; line += 16) __builtin_prefetch(first + line * 4);
+        }
+        if (starts[i] < 0) {
+            fill_zero<false>(out, dim);
+            continue;
+        }
+        int64_t d = 0;
+        for (const int64_t* start = starts + i; d < dim; ++start, d += length) {
+            if (d + length <= dim && *start <= last) {
+                Array::template copy<kLength>(blocks.data, *start, length, out + d);
+                continue;
+            }
+            const int64_t needed = dim - d < length ? dim - d : length, before_end = last + length - *start;
+            const int64_t first = needed < before_end ? needed : before_end;
+            Array::template copy<0>(blocks.data, *start, first, out + d);
+            Array::template copy<0>(blocks.data, blocks.start, needed - first, out + d + first);
+        }
+        if (blocks.signs) apply_signs(blocks.signs + i / parts * words, dim, out);
     }
 }
 
 template <class Array>
-void copy_blocks(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride) {
-    const int64_t parts = blocks.parts, last = count * parts - 1, far = parts < 16 ? 16 / parts * parts : parts;
-    for (int64_t i = 0; i < count; ++i, starts += parts, out += out_stride) {
-        for (int64_t p = far; p < far + parts && i * parts + p <= last; ++p)
-            if (starts[p] >= 0) prefetch(Array::place(blocks.data, starts[p]), 4 * blocks.length);
-        if (starts[0] < 0) {
-            fill_zero<false>(out, blocks.dim);
-            continue;
-        }
-        for (int64_t p = 0, d = 0; p < parts && d < blocks.dim; ++p, d += blocks.length) {
-            const int64_t length = blocks.dim - d < blocks.length ? blocks.dim - d : blocks.length;
-            const int64_t before_end = blocks.start + blocks.size - starts[p];
-            const int64_t first = length < before_end ? length : before_end;
-            Array::copy(blocks.data, starts[p], first, out + d);
-            if (first < length) Array::copy(blocks.data, blocks.start, length - first, out + d + first);
-            if (blocks.signs) apply_signs(blocks.signs + (i * parts + p) * blocks.sign_words, length, out + d);
-        }
+void choose_blocks(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride) {
+    switch (blocks.length) {
+        case 1: return copy_blocks<Array, 1>(blocks, starts, count, out, out_stride);
+        case 2: return copy_blocks<Array, 2>(blocks, starts, count, out, out_stride);
+        case 4: return copy_blocks<Array, 4>(blocks, starts, count, out, out_stride);
+        case 8: return copy_blocks<Array, 8>(blocks, starts, count, out, out_stride);
+        case 16: return copy_blocks<Array, 16>(blocks, starts, count, out, out_stride);
+        case 32: return copy_blocks<Array, 32>(blocks, starts, count, out, out_stride);
+        case 64: return copy_blocks<Array, 64>(blocks, starts, count, out, out_stride);
+        case 128: return copy_blocks<Array, 128>(blocks, starts, count, out, out_stride);
+        default: return copy_blocks<Array, 0>(blocks, starts, count, out, out_stride);
     }
 }
 
 void blocks(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride) {
     switch (blocks.storage) {
-        case 0: return copy_blocks<FloatArray<ReadFloat32, 4>>(blocks, starts, count, out, out_stride);
-        case 1: return copy_blocks<FloatArray<ReadFloat16, 2>>(blocks, starts, count, out, out_stride);
-        case 2: return copy_blocks<FloatArray<ReadBfloat16, 2>>(blocks, starts, count, out, out_stride);
-        case 4: return copy_blocks<CodeArray<ReadInt4, 36, 2>>(blocks, starts, count, out, out_stride);
-        default: return copy_blocks<CodeArray<ReadInt8, 72, 1>>(blocks, starts, count, out, out_stride);
+        case 0: return choose_blocks<FloatArray<ReadFloat32, 4>>(blocks, starts, count, out, out_stride);
+        case 1: return choose_blocks<FloatArray<ReadFloat16, 2>>(blocks, starts, count, out, out_stride);
+        case 2: return choose_blocks<FloatArray<ReadBfloat16, 2>>(blocks, starts, count, out, out_stride);
+        case 4: return choose_blocks<CodeArray<ReadInt4, 36, 2>>(blocks, starts, count, out, out_stride);
+        default: return choose_blocks<CodeArray<ReadInt8, 72, 1>>(blocks, starts, count, out, out_stride);
     }
 }
 

@@ -32,8 +32,26 @@ inline To bits_of(From from) {
     return to;
 }
 
-inline Floats all(float number) {
-    return Floats{} + number;
+// kLanes bytes, or halves of words, as whole words. GCC 12 makes scalar code of
+// the vector extension's conversion, and warns of AVX-512 forms without a mask.
+inline Ints wide_bytes(const void* from) {
+#if defined(__AVX512F__)
+    return bits_of<Ints>(_mm512_maskz_cvtepu8_epi32(0xFFFF, _mm_loadu_si128(static_cast<const __m128i*>(from))));
+#elif defined(__AVX2__)
+    return bits_of<Ints>(_mm256_cvtepu8_epi32(_mm_loadl_epi64(static_cast<const __m128i*>(from))));
+#else
+    return __builtin_convertvector(load<Bytes>(from), Ints);
+#endif
+}
+
+inline Words wide_halves(const void* from) {
+#if defined(__AVX512F__)
+    return bits_of<Words>(_mm512_maskz_cvtepu16_epi32(0xFFFF, _mm256_loadu_si256(static_cast<const __m256i*>(from))));
+#elif defined(__AVX2__)
+    return bits_of<Words>(_mm256_cvtepu16_epi32(_mm_loadu_si128(static_cast<const __m128i*>(from))));
+#else
+    return __builtin_convertvector(load<Halves>(from), Words);
+#endif
 }
 
 // Stores; with `stream`, `to` must be aligned to a vector and is not wanted in the caches.
@@ -55,13 +73,13 @@ inline void finish_stream() {
 
 // float16 to float32, exactly: the bits of the magnitude are moved to their place in a float, whose exponent is then
 // too small by 112; a multiplication by 2^112 mends that, and makes subnormals right as well.
-inline Floats float_of_halves(Halves halves) {
+inline Floats float_of_halves(const void* from) {
 #if defined(__AVX512F__)
-    return _mm512_maskz_cvtph_ps(0xFFFF, bits_of<__m256i>(halves));  // the form without a mask warns in GCC 12
+    return _mm512_maskz_cvtph_ps(0xFFFF, _mm256_loadu_si256(static_cast<const __m256i*>(from)));
 #elif defined(__F16C__)
-    return _mm256_cvtph_ps(bits_of<__m128i>(halves));
+    return _mm256_cvtph_ps(_mm_loadu_si128(static_cast<const __m128i*>(from)));
 #else
-    const Words wide = __builtin_convertvector(halves, Words);
+    const Words wide = wide_halves(from);
     const Floats magnitude = bits_of<Floats>((wide & 0x7FFF) << 13) * 5.192296858534828e33f;
     const Words special = (Words)((wide & 0x7C00) == 0x7C00) & 0x7F800000;  // infinity and NaN keep all exponent bits
     return bits_of<Floats>(bits_of<Words>(magnitude) | special | (wide & 0x8000) << 16);
@@ -69,7 +87,11 @@ inline Floats float_of_halves(Halves halves) {
 }
 
 inline float float_of_half(uint16_t half) {
+#if defined(__F16C__)
+    return _cvtsh_ss(half);
+#else
     const uint32_t special = (half & 0x7C00u) == 0x7C00u ? 0x7F800000u : 0u;
     const float magnitude = bits_of<float>((half & 0x7FFFu) << 13) * 5.192296858534828e33f;
     return bits_of<float>(bits_of<uint32_t>(magnitude) | special | (half & 0x8000u) << 16);
+#endif
 }

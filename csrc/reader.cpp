@@ -7,30 +7,37 @@ namespace pocketrec {
 Reader::Reader(const pr_request& request, const Regions& regions)
     : request_(request), regions_(regions), gather_(gather()) {}
 
-void Reader::find_rows(const int64_t* addresses, int64_t count) {
-    if (static_cast<int64_t>(pointers_.size()) < count) pointers_.resize(static_cast<size_t>(count));
-    regions_.find_rows(addresses, count, pointers_.data());
+const int64_t* Reader::places(const int64_t* addresses, int64_t count) {
+    if (regions_.is_one()) return addresses;
+    if (static_cast<int64_t>(places_.size()) < count) places_.resize(static_cast<size_t>(count));
+    regions_.find_places(addresses, count, places_.data());
+    return places_.data();
 }
 
 void Reader::rows(const int64_t* addresses, int64_t count, float* out, bool stream) {
-    const int64_t parts = request_.parts;
+    const int64_t parts = request_.parts, all = count * parts;
     if (parts == 1) return single(addresses, count, out, stream);
-    find_rows(addresses, count * parts);
+    if (regions_.storage() < 0) return mixed_parts(addresses, count, out);
+    const auto combine = request_.combining == PR_SUM ? gather_.sums : gather_.products;
     const Format format{regions_.storage(), request_.dim};
-    if (format.storage < 0) return mixed_parts(addresses, count, out);
-    (request_.combining == PR_SUM ? gather_.sums : gather_.products)(format, pointers_.data(), count, parts, out);
+    const int64_t done = combine(format, memory(), places(addresses, all), count, parts, out);
+    if (done < all) regions_.refuse(addresses[done]);
 }
 
 void Reader::single(const int64_t* addresses, int64_t count, float* out, bool stream) {
-    find_rows(addresses, count);
     const int64_t dim = request_.dim;
-    if (regions_.storage() >= 0) return gather_.rows({regions_.storage(), dim}, pointers_.data(), count, out, stream);
+    const int64_t* found = places(addresses, count);
+    if (regions_.storage() >= 0) {
+        const int64_t done = gather_.rows({regions_.storage(), dim}, memory(), found, count, out, stream);
+        if (done < count) regions_.refuse(addresses[done]);
+        return;
+    }
     // Regions of several storages, for example hot rows in int8 before cold ones in int4: runs of one are read together.
     for (int64_t i = 0; i < count;) {
         const int64_t storage = addresses[i] < 0 ? int64_t{PR_FLOAT32} : regions_.storage_of(addresses[i]);
         int64_t end = i + 1;
         while (end < count && (addresses[end] < 0 || regions_.storage_of(addresses[end]) == storage)) ++end;
-        gather_.rows({storage, dim}, pointers_.data() + i, end - i, out + i * dim, false);
+        gather_.rows({storage, dim}, memory(), found + i, end - i, out + i * dim, false);
         i = end;
     }
 }
@@ -63,11 +70,10 @@ void Reader::check_blocks_end(const Field& field, const int64_t* starts, int64_t
 void Reader::blocks(const Field& field, Run run, const int64_t* starts, float* out, int64_t out_stride) {
     check_blocks_end(field, starts, run.count);
     Blocks blocks{regions_.array(), regions_.storage(), field.start, field.size, field.a, request_.parts,
-                  request_.dim,     nullptr,            0};
-    if (field.kind == PR_BLOCK && (field.b & PR_SIGN)) {
-        blocks.sign_words = sign_words(field);
-        signs_.resize(static_cast<size_t>(run.count * request_.parts * blocks.sign_words));
-        find_signs(field, request_.parts, run, signs_.data());
+                  request_.dim,     nullptr};
+    if (has_signs(field)) {
+        signs_.resize(static_cast<size_t>(run.count * ((request_.dim + 63) / 64)));
+        find_signs(field, request_.dim, run, signs_.data());
         blocks.signs = signs_.data();
     }
     gather_.blocks(blocks, starts, run.count, out, out_stride);

@@ -28,14 +28,15 @@ class Reader {
     void vectors(const Field& field, Run run, const int64_t* addresses, float* out);
 
   private:
-    void find_rows(const int64_t* addresses, int64_t count);
+    const int64_t* places(const int64_t* addresses, int64_t count);
+    Memory memory() const { return regions_.is_one() ? regions_.memory() : Regions::anywhere(); }
     void mixed_parts(const int64_t* addresses, int64_t count, float* out);
     void check_blocks_end(const Field& field, const int64_t* starts, int64_t count) const;
 
     const pr_request& request_;
     const Regions& regions_;
     const Gather& gather_;
-    std::vector<const uint8_t*> pointers_;
+    std::vector<int64_t> places_;
     std::vector<uint64_t> signs_;
     std::vector<float> parts_;
 };

@@ -32,23 +32,15 @@ int64_t Regions::storage_of(int64_t address) const {
     return storages_[number_of(address)];
 }
 
-void Regions::find_rows(const int64_t* addresses, int64_t count, const uint8_t** rows) const {
-    if (bases_.size() == 1) {  // nearly always
-        const uint8_t* base = bases_[0];
-        const int64_t bytes = bytes_[0];
-        for (int64_t i = 0; i < count; ++i) {
-            if (addresses[i] >= total_) refuse(addresses[i]);
-            rows[i] = addresses[i] < 0 ? nullptr : base + addresses[i] * bytes;
-        }
-        return;
-    }
+void Regions::find_places(const int64_t* addresses, int64_t count, int64_t* places) const {
     for (int64_t i = 0; i < count; ++i) {
         const int64_t address = addresses[i];
         if (address >= total_) refuse(address);
-        rows[i] = nullptr;
+        places[i] = -1;
         if (address < 0) continue;
         const size_t number = number_of(address);
-        rows[i] = bases_[number] + (address - (number ? ends_[number - 1] : 0)) * bytes_[number];
+        const uint8_t* row = bases_[number] + (address - (number ? ends_[number - 1] : 0)) * bytes_[number];
+        places[i] = static_cast<int64_t>(reinterpret_cast<uintptr_t>(row));
     }
 }
 

@@ -19,8 +19,16 @@ class Regions {
     // The storage of all regions, or -1 when they differ.
     int64_t storage() const { return storage_; }
 
-    // rows[i] = where the row at addresses[i] lies, null for the null address. Throws PR_ID_ERROR beyond the regions.
-    void find_rows(const int64_t* addresses, int64_t count, const uint8_t** rows) const;
+    // Where the rows of one region lie, whose addresses are places.
+    Memory memory() const { return {bases_[0], bytes_[0], total_}; }
+
+    bool is_one() const { return bases_.size() == 1; }
+
+    // For several regions: places[i] = where the row at addresses[i] begins, as a place of `anywhere`; -1 for the null
+    // address. Throws PR_ID_ERROR beyond the regions.
+    void find_places(const int64_t* addresses, int64_t count, int64_t* places) const;
+
+    static Memory anywhere() { return {nullptr, 1, INT64_MAX}; }
 
     // The storage of the row at an address within the regions.
     int64_t storage_of(int64_t address) const;

@@ -11,14 +11,14 @@ struct ReadFloat32 {
 struct ReadFloat16 {
     const uint8_t* row;
     ReadFloat16(const uint8_t* row, int64_t) : row(row) {}
-    Floats at(int64_t d) const { return float_of_halves(load<Halves>(row + d * 2)); }
+    Floats at(int64_t d) const { return float_of_halves(row + d * 2); }
     float one(int64_t d) const { return float_of_half(load<uint16_t>(row + d * 2)); }
 };
 
 struct ReadBfloat16 {
     const uint8_t* row;
     ReadBfloat16(const uint8_t* row, int64_t) : row(row) {}
-    Floats at(int64_t d) const { return bits_of<Floats>(__builtin_convertvector(load<Halves>(row + d * 2), Words) << 16); }
+    Floats at(int64_t d) const { return bits_of<Floats>(wide_halves(row + d * 2) << 16); }
     float one(int64_t d) const { return bits_of<float>(static_cast<uint32_t>(load<uint16_t>(row + d * 2)) << 16); }
 };
 
@@ -27,8 +27,7 @@ struct ReadInt8 {
     float scale, bias;
     ReadInt8(const uint8_t* row, int64_t dim) : row(row), scale(load<float>(row + dim)), bias(load<float>(row + dim + 4)) {}
     Floats at(int64_t d) const {
-        const Ints codes = __builtin_convertvector(load<Bytes>(row + d), Ints);
-        return __builtin_convertvector(codes, Floats) * scale + bias;
+        return __builtin_convertvector(wide_bytes(row + d), Floats) * scale + bias;
     }
     float one(int64_t d) const { return static_cast<float>(row[d]) * scale + bias; }
 };

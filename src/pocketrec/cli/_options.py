@@ -25,8 +25,11 @@ BadRows = Annotated[
 ]  # fmt: skip
 Storage = Annotated[
     str | None,
-    typer.Option("--storage", help="float32, float16, bfloat16, int8 or int4; float16, bfloat16 and int8 also with "
-                 "_trained at the end: kept so while training, too.", show_default="float32", autocompletion=_complete.storages),
+    typer.Option(
+        "--storage", show_default="float32", autocompletion=_complete.storages,
+        help="float32, float16, bfloat16, int8 or int4; float16, bfloat16 and int8 also with _trained at the end: "
+        "kept so while training, too.",
+    ),
 ]  # fmt: skip
 Option = Annotated[
     list[str] | None, typer.Option("--option", "-o", help="An option of the method, key=value (such as block=8).")

@@ -48,8 +48,8 @@ class Column(IntEnum):
       weights in the array. mapped: entries of the table's map, ids >= size fold.
     * ``SEED``: any int64, already distinct per table; linear_block: r1.
     * ``A``: row and mapped: the id that takes those beyond the size, or -1 for the null address. hash and hashes:
-      number of leading ids with a row of their own. quotient_remainder: first address of the remainder rows. blocks: block
-      length Z.
+      number of leading ids with a row of their own. quotient_remainder: first address of the remainder rows. blocks:
+      block length Z.
     * ``B``: block: a `BlockFlag`. mapped: first index of the table in `maps`.
     * ``N``: hashes: how many, at most `parts`. quotient_remainder: ids of the table, modulus of the permutation; ids
       >= n fold to id 0.
