@@ -70,7 +70,7 @@ def test_update_is_a_proper_op(backend: str, name: str) -> None:
         "sgd": [], "rowwise_adagrad": [torch.ones(4), torch.ones(5)], "adagrad": [torch.ones(4, 3), torch.ones(5, 3)],
         "adam": [torch.ones(4, 3), torch.ones(5, 3), torch.ones(4, 3), torch.ones(5, 3)],
     }[name]  # fmt: skip
-    arguments = (regions, state, torch.tensor([1, 7]), torch.ones(2, 3), name, 0.1, 1e-8, 0.9, 0.99, 0.01, 2)
+    arguments = (regions, state, torch.tensor([1, 7]), torch.ones(2, 3), name, 0.1, 1e-8, 0.9, 0.99, 0.01, 2, 7)
     torch.library.opcheck(OPS.update.default, arguments)
 
 
