@@ -16,7 +16,15 @@ def test_it_says_what_is_in_use(pocketrec: Callable[..., Any]) -> None:
     found = pocketrec("info", "--json").json()
     assert found["torch"] == torch.__version__
     assert found["methods"] == METHODS.names()
-    assert found["storages"] == ["bfloat16", "float16", "float32", "int8"]
+    assert found["storages"] == [
+        "bfloat16",
+        "bfloat16_trained",
+        "float16",
+        "float16_trained",
+        "float32",
+        "int8",
+        "int8_trained",
+    ]
     assert found["models"] == ["dcn_v2", "deepfm", "dlrm", "wide_deep"]
     assert found["kernels"] in ("compiled", "reference")
     said = pocketrec("info").out
