@@ -11,8 +11,6 @@
 namespace pocketrec {
 namespace {
 
-constexpr int64_t kLanes = 16;
-
 inline uint32_t bits_of(float value) {
     uint32_t bits;
     __builtin_memcpy(&bits, &value, sizeof bits);
@@ -25,13 +23,16 @@ inline float of_bits(uint32_t bits) {
     return value;
 }
 
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "random words are taken apart by their place in memory");
+
 // draws[d], d < unit: four of each word of a splitmix64 stream that begins at the hash of the address. Room for three
 // more is needed.
 inline void draw(uint16_t* draws, int64_t unit, int64_t address, uint64_t key) {
     const uint64_t start = mix(static_cast<uint64_t>(address), key);
-    for (int64_t word = 0; 4 * word < unit; ++word) {
+    const int64_t words = (unit + 3) / 4;
+    for (int64_t word = 0; word < words; ++word) {
         const uint64_t bits = fin(start + 0x9E3779B97F4A7C15u * static_cast<uint64_t>(word + 1));
-        for (int64_t k = 0; k < 4; ++k) draws[4 * word + k] = static_cast<uint16_t>(bits >> (16 * k));
+        __builtin_memcpy(draws + 4 * word, &bits, sizeof bits);
     }
 }
 
@@ -67,9 +68,10 @@ struct Float16 {
             const uint32_t bits = bits_of(values[d]), size = bits & 0x7FFFFFFFu, random = draws[d];
             const uint32_t normal = ((size + (random >> 3)) >> 13) - (112u << 10);
             // Below 2^-14 neighbours are 2^-24 apart.
-            const float small = of_bits(size < 0x38800000u ? size : 0x38800000u) * 0x1p40f;
+            const float magnitude = __builtin_fabsf(values[d]);
+            const float small = (magnitude < 0x1p-14f ? magnitude : 0x1p-14f) * 0x1p40f;
             const uint32_t subnormal = (static_cast<uint32_t>(static_cast<int32_t>(small)) + random) >> 16;
-            uint32_t found = size < 0x38800000u ? subnormal : normal;
+            uint32_t found = magnitude < 0x1p-14f ? subnormal : normal;
             found = found < 0x7BFFu ? found : 0x7BFFu;     // the largest finite one
             found = size > 0x7F800000u ? 0x7E00u : found;  // NaN
             stored[d] = static_cast<uint16_t>((bits >> 16 & 0x8000u) | found);
@@ -103,35 +105,25 @@ struct Int8 {
         __builtin_memcpy(stored + unit + sizeof scale, &bias, sizeof bias);
     }
 
-    // Least and greatest; NaN counts as zero and is told of.
+    // Least and greatest; NaN counts as zero and is told of. Compared as integers of the same order, whose least and
+    // greatest the compiler may look for in any order, so that it vectorises the loop.
     static bool find_range(float* values, int64_t unit, float* low, float* high) {
         constexpr float kMost = 0x1p126f;
         uint32_t nans = 0;
+        int32_t least = INT32_MAX, greatest = INT32_MIN;
         for (int64_t d = 0; d < unit; ++d) {
             const float value = values[d];
             nans |= value != value;
             const float above = value > -kMost ? value : value != value ? 0.0f : -kMost;
-            values[d] = above < kMost ? above : kMost;
+            const float cut = above < kMost ? above : kMost;
+            const int32_t bits = static_cast<int32_t>(bits_of(cut)), ordered = bits ^ (bits >> 31 & INT32_MAX);
+            least = ordered < least ? ordered : least;
+            greatest = ordered > greatest ? ordered : greatest;
+            values[d] = cut;
         }
-        float lows[kLanes], highs[kLanes];
-        for (int64_t j = 0; j < kLanes; ++j) lows[j] = highs[j] = values[j < unit ? j : 0];
-        int64_t d = kLanes;
-        for (; d + kLanes <= unit; d += kLanes)
-            for (int64_t j = 0; j < kLanes; ++j) widen(values[d + j], &lows[j], &highs[j]);
-        for (; d < unit; ++d) widen(values[d], &lows[0], &highs[0]);
-        for (int64_t half = kLanes / 2; half; half /= 2)
-            for (int64_t j = 0; j < half; ++j) {
-                widen(lows[j + half], &lows[j], &highs[j]);
-                widen(highs[j + half], &lows[j], &highs[j]);
-            }
-        *low = lows[0];
-        *high = highs[0];
+        *low = of_bits(static_cast<uint32_t>(least ^ (least >> 31 & INT32_MAX)));
+        *high = of_bits(static_cast<uint32_t>(greatest ^ (greatest >> 31 & INT32_MAX)));
         return nans != 0;
-    }
-
-    static void widen(float value, float* low, float* high) {
-        *low = value < *low ? value : *low;
-        *high = value > *high ? value : *high;
     }
 };
 

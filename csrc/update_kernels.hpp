@@ -53,6 +53,7 @@ struct Kernel {
             const float g = gradient(*grad, *weight, rates);
             return g * g;
         }
+        constexpr int64_t kLanes = 16;
         float lanes[kLanes] = {};
         int64_t d = 0;
         for (; d + kLanes <= unit; d += kLanes)

@@ -47,13 +47,13 @@ void update(const pr_request& request, std::vector<float>& rows, int64_t values)
     std::vector<float> grad(static_cast<size_t>(values * dim), 0.01f), grads(grad.size());
     std::vector<float> state(static_cast<size_t>(kFields * kRows), 1.0f);
     std::vector<int64_t> addresses(static_cast<size_t>(values));
-    const pr_rule rule{PR_ROWWISE_ADAGRAD, 0.01, 1e-8, 0.0, 0.0, 0.0, 1};
-    float *region = rows.data(), *sums = state.data();
-    const int64_t units = kFields * kRows;
+    const pr_rule rule{PR_ROWWISE_ADAGRAD, 0.01, 1e-8, 0.0, 0.0, 0.0, 1, 0};
+    const pr_rows region{rows.data(), kFields * kRows, PR_FLOAT32};
+    float* sums = state.data();
     pr_error error;
     int64_t count = 0;
     require(pr_compact(&request, grad.data(), values, addresses.data(), grads.data(), &count, &error), error);
-    require(pr_update(&region, &units, 1, &sums, dim, addresses.data(), grads.data(), count, &rule, &error), error);
+    require(pr_update(&region, 1, &sums, dim, addresses.data(), grads.data(), count, &rule, 1, &error), error);
 }
 
 }  // namespace
@@ -83,6 +83,7 @@ int main(int count, char** words) {
     request.parts = blocks ? dim / kBlock : 1;
     request.combining = blocks ? PR_CONCAT : PR_COPY;
     request.pooling = PR_POOL_NONE;
+    request.threads = 1;
     if (kernel == "update") {
         update(request, rows, values);
         return 0;

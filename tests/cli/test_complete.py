@@ -41,7 +41,7 @@ def asked(shell: str, line: str, cwd: Path | None = None) -> list[str]:
 @pytest.mark.parametrize("shell", ["bash", "fish"])
 def test_values_of_options(shell: str) -> None:
     assert asked(shell, "pocketrec train x --method ") == METHODS.names()
-    assert asked(shell, "pocketrec train x --storage f") == ["float16", "float32"]
+    assert asked(shell, "pocketrec train x --storage f") == ["float16", "float16_trained", "float32"]
 
 
 def test_zsh_gets_its_own_form() -> None:
