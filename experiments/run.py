@@ -73,7 +73,13 @@ def _run(config: RunConfig, cell: dict[str, Any], cache: Path, identity: dict[st
             **identity, model=config.model.name, method=config.method, budget=str(config.budget),
             budget_bytes=refusal.budget_bytes, seed=config.seed, skipped=str(refusal),
         )  # fmt: skip
-    return replace(found, options={**found.options, "cell": _text(cell)})
+    return replace(found, progressive=_short(found.progressive), options={**found.options, "cell": _text(cell)})
+
+
+def _short(progressive: dict[str, Any]) -> dict[str, Any]:
+    """The curve with five digits: it is only drawn, and would be most of a study's file."""
+    curve = [[rows, float(f"{loss:.5g}")] for rows, loss in progressive.get("curve", ())]
+    return {**progressive, "curve": curve} if curve else progressive
 
 
 def _text(cell: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ Bytes: rows that the budget holds x stored row, + 8 for the seed. Rows are share
 Use when: there is no vocabulary, or new ids never stop coming.
 Did not help when: `exempt_small` is off: hashing tables of ten ids costs more than most methods gain. With counts at
     hand min_count beats it on the Criteo sample at 10x, 100x and 1000x (by .003, .009 and .006, docs/results.md),
-    and on KuaiRand by .004 at 10x and .002 at 100x.
+    and on KuaiRand by .004 at 10x and .002 at 100x. On Frappe robe beats it by .079 at 10x and .127 at 20x.
 """
 
 from __future__ import annotations

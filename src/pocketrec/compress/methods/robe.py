@@ -5,7 +5,8 @@ Paper: Desai et al., Random Offset Block Embedding Array (ROBE), MLSys 2022, arX
     `hash="linear"`, for comparison only).
 Bytes: the budget, to within one weight (4 in float32), + 8 for the seed.
 Use when: the budget is 1000 times below the tables: there it led on the Criteo sample (.7469 against .7436 of
-    min_count, docs/results.md), without any vocabulary; on KuaiRand at 100x (.6962 against .6857). Or where rare ids
+    min_count, docs/results.md), without any vocabulary; on KuaiRand at 100x (.6962 against .6857), on Frappe at
+    10x (.950; quotient_remainder .949, narrow .941, hash_rows .871, min_count .843). Or where rare ids
     matter one by one, and narrow does not fit. Block length 1 is HashedNet.
 Did not help when: bytes are plenty: min_count is ahead at 10x (.7604 against .7581) and at 100x (.7563 against .7551).
     Longer blocks are faster to read and a little worse (about .002 AUC for 16 against 1 in a synthetic test of others).
