@@ -97,3 +97,14 @@ def test_the_group_says_what_it_holds(pocketrec: Say) -> None:
     assert said.code == 0
     assert " check " in said.out
     assert "See the head of this file" not in said.out
+
+
+def test_where_nothing_can_be_read_the_code_is_2(pocketrec: Say, tmp_path: Path) -> None:
+    (tmp_path / "words.svm").write_text("x y\nz w\n")
+    said = pocketrec("data", "check", "words.svm", "--schema", "frappe_libfm")
+    assert said.code == 2
+    assert said.out.rstrip().endswith("Not one row can be read.")
+    (tmp_path / "header.csv").write_text("shop,click\n")
+    said = pocketrec("data", "check", "header.csv")
+    assert said.code == 2
+    assert "not one row can be read as 2 columns and a header. Give rows" in said.err

@@ -60,7 +60,7 @@ def check(
         out.write_text(proposal.yaml(), encoding="utf-8")
         complain(f"Next: {shlex.join(['pocketrec', 'train', *data, '--schema', str(out)])}")
     if not found.good:
-        raise typer.Exit(1)
+        raise typer.Exit(1 if found.rows else 2)
 
 
 def _read(data: list[str], schema: Schema, rows: int | None, dim: int, *, quiet: bool) -> Check:

@@ -104,7 +104,7 @@ def propose(file: str | Path) -> Proposal:
 def _sparse(guessed: tuple[Guess, ...], notes: list[str]) -> Proposal:
     schema = Schema(format="libsvm", fields=tuple(g.field for g in guessed if g.field is not None))
     why = f"a label, then pairs of index and value (or triples with a field), {len(guessed) - 1} fields"
-    return Proposal(schema=schema, known=None, why=why, guesses=guessed, notes=tuple(notes))
+    return Proposal(schema=schema, known=None, why=why, guesses=guessed, notes=(*notes, *_nothing_to_fit(schema)))
 
 
 def _built_in(file: Path, name: str, why: str) -> tuple[Schema, str]:
@@ -202,7 +202,13 @@ def _notes(schema: Schema, form: Form) -> list[str]:
     unnamed = sorted({name for name in form.names if form.names.count(name) > 1})
     if unnamed:
         notes.append(f"Two columns have the same name, so they are left alone: {', '.join(map(repr, unnamed))}.")
-    return notes
+    return [*notes, *_nothing_to_fit(schema)]
+
+
+def _nothing_to_fit(schema: Schema) -> list[str]:
+    if schema.categorical:
+        return []
+    return ["No column holds tokens, so there are no tables to train: make one of them kind: categorical."]
 
 
 def _flow(value: Mapping[str, Any] | str) -> str:
