@@ -44,11 +44,14 @@ class Guess:
         name: of the column.
         field: what it probably is; None: leave it out.
         reason: why, a phrase.
+        gaps: whether words stand in the column where numbers are missing: rows with them are bad until that is mended,
+            and that is no reason against the field.
     """
 
     name: str
     field: Field | None
     reason: str
+    gaps: bool = False
 
 
 def guesses(profiles: Sequence[ColumnProfile], *, must_name_all: bool) -> tuple[Guess, ...]:
@@ -165,10 +168,13 @@ def _number_or_token(p: ColumnProfile, *, invented: bool) -> Guess:
     transform = DenseTransform(log1p=p.heavy_tailed, standardise=True, missing_flag=p.missing_fraction > 0)
     tail = "; log1p for the long tail" if p.heavy_tailed else ""
     gaps = f"; a flag for the {p.missing_fraction:.0%} missing" if p.missing_fraction else ""
-    field = Field(name=p.name, kind="dense", transform=transform)
+    absent = ""
+    if p.absent is not None:
+        absent = f"; {p.absent!r} is not read as missing, rows with it are bad: leave these values empty (null)"
     return Guess(
-        name=p.name, field=field, reason=f"numbers from {p.numbers.min():g} to {p.numbers.max():g}{tail}{gaps}"
-    )
+        name=p.name, field=Field(name=p.name, kind="dense", transform=transform), gaps=p.absent is not None,
+        reason=f"numbers from {p.numbers.min():g} to {p.numbers.max():g}{tail}{gaps}{absent}",
+    )  # fmt: skip
 
 
 def _kept(guess: Guess) -> Guess:

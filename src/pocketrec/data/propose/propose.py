@@ -157,9 +157,10 @@ def _mended(guessed: tuple[Guess, ...], found: Check, form: Form) -> tuple[Guess
     leaks = {f.column: f.text for f in found.findings if f.kind == "leak"}
     result = []
     for guess in guessed:
-        if guess.field is not None and guess.name in bad and guess.field.kind not in ("categorical", "label"):
+        kind = None if guess.field is None else guess.field.kind
+        if guess.name in bad and not guess.gaps and kind not in (None, "categorical", "label"):
             field = Field(name=guess.name, kind="categorical")
-            guess = Guess(name=guess.name, field=field, reason=f"not every value is a {guess.field.kind} value")
+            guess = Guess(name=guess.name, field=field, reason=f"not every value is a {kind} value")
         elif guess.name in leaks and guess.field is not None and form.header:
             guess = Guess(name=guess.name, field=None, reason=leaks[guess.name].rstrip("."))
         result.append(guess)
