@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, final
 
 from pocketrec.spec.errors import OptionError
+from pocketrec.spec.writing import writing
 
 __all__ = ["Silent", "TensorBoard", "Watcher", "Watchers"]
 
@@ -65,7 +66,8 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as missing:
             raise OptionError("TensorBoard is not installed. Run: pip install 'pocketrec[tensorboard]'") from missing
-        self._writer = SummaryWriter(str(folder))
+        with writing(folder):
+            self._writer = SummaryWriter(str(folder))
         self._every = every
         self._resumed = False
         self._batches, self._batch_size = 0, 1
