@@ -25,9 +25,9 @@ from pocketrec.models.parts.mlp import mlp
 
 __all__ = ["MODEL", "DeepFm", "pair_sum"]
 
-# Validation AUC on the Criteo sample (50,000 rows train, 9,000 judge, min_count at 10x, the better of two epochs, mean of
-# three seeds), dense vectors at .01, .03, .1 with tables within .01: .7350, .7374, .7274, the same order in every seed. Of
-# the tables, with dense vectors at .01: within .01 .7350, within .03 .7351, DLRM's start .7279. Before: .6976.
+# Validation AUC on the Criteo sample (50,000 rows train, 9,000 judge, min_count at 10x, the better of two epochs, mean
+# of three seeds), dense vectors at .01, .03, .1 with tables within .01: .7350, .7374, .7274, the same order in every
+# seed. Of the tables, with dense vectors at .01: within .01 .7350, within .03 .7351, DLRM's start .7279. Before: .6976.
 _DENSE_DEVIATION = 0.03
 
 
