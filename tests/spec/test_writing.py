@@ -49,10 +49,6 @@ def test_places_are_judged_before_they_are_written(tmp_path: Path, monkeypatch: 
     check_folder(tmp_path)
     places = (("none/x", "there is no folder none"), ("file/x", "file is no folder"), (".", "it is a folder"))
     for path, reason in places:
-        ("none/x", "there is no folder none"),
-        ("file/x", "file is no folder"),
-        (".", "it is a folder"),
-    ):
         with pytest.raises(CannotWrite, match=rf"^Cannot write {re.escape(path)}: {reason}"):
             check_file(Path(path))
     with pytest.raises(CannotWrite, match=r"^Cannot write file/a/b: file is no folder"):
