@@ -23,6 +23,7 @@ from pocketrec.pipeline.config import RunConfig, overridden
 from pocketrec.pipeline.data import default_cache
 from pocketrec.pipeline.train import run
 from pocketrec.spec.errors import BudgetTooSmall
+from pocketrec.spec.metrics import Progressive
 from pocketrec.spec.result import Result, append_result, read_results
 
 
@@ -76,10 +77,11 @@ def _run(config: RunConfig, cell: dict[str, Any], cache: Path, identity: dict[st
     return replace(found, progressive=_short(found.progressive), options={**found.options, "cell": _text(cell)})
 
 
-def _short(progressive: dict[str, Any]) -> dict[str, Any]:
-    """The curve with five digits: it is only drawn, and would be most of a study's file."""
-    curve = [[rows, float(f"{loss:.5g}")] for rows, loss in progressive.get("curve", ())]
-    return {**progressive, "curve": curve} if curve else progressive
+def _short(progressive: Progressive | None) -> Progressive | None:
+    """The same with five digits in its curve, which is only drawn and would be most of a study's file."""
+    if progressive is None:
+        return None
+    return replace(progressive, curve=tuple((rows, float(f"{loss:.5g}")) for rows, loss in progressive.curve))
 
 
 def _text(cell: dict[str, Any]) -> str:

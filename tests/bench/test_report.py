@@ -221,3 +221,10 @@ def test_an_older_page_stays_when_the_new_one_fails(make_run, tmp_path: Path, mo
 def test_templates_lie_inside_the_package() -> None:
     package = Path(report.__file__).parent
     assert {p.name for p in (package / "templates").iterdir()} == {"report.css", "report.html"}
+
+
+def test_runs_of_one_epoch_get_a_sentence_and_no_dot(make_run) -> None:
+    page = render_report([make_run(epochs=1, curve=({"epoch": 1, "validation_auc": 0.7},))], "one")
+    assert "These runs had one epoch, so there is no curve over epochs" in page
+    assert 'aria-label="Learning curves"' not in page
+    assert "had one epoch" not in render_report([make_run()], "three")

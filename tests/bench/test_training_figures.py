@@ -7,7 +7,7 @@ from matplotlib.colors import same_color
 
 from pocketrec.bench.grouping import scenes
 from pocketrec.bench.svg import svg_of
-from pocketrec.bench.training_figures import learning_curves, loss_curves, progressive_curves
+from pocketrec.bench.training_figures import learning_curves, loss_curves, one_epoch, progressive_curves
 from pocketrec.spec.metrics import Progressive
 
 
@@ -61,6 +61,20 @@ def test_one_run_alone_can_be_drawn(make_run) -> None:
 def test_nothing_to_draw_is_no_figure(make_run) -> None:
     (scene,) = scenes([make_run(auc=None, curve=())])
     assert learning_curves(scene) is loss_curves(scene) is progressive_curves(scene) is None
+
+
+def test_one_epoch_is_no_curve(make_run) -> None:
+    point = {"epoch": 1, "train_loss": 0.5, "validation_logloss": 0.6, "validation_auc": 0.7}
+    (scene,) = scenes([make_run(epochs=1, curve=(point,)), make_run(epochs=1, seed=1, curve=(point,))])
+    assert learning_curves(scene) is loss_curves(scene) is None
+    assert one_epoch(scene)
+    more = make_run(method="full", curve=(point, point | {"epoch": 2}))
+    (longer,) = scenes([make_run(epochs=1, curve=(point,)), more])
+    assert not one_epoch(longer)
+    axes = learning_curves(longer).axes[0]
+    (dot,) = [line for line in axes.lines if line.get_label() == "robe"]
+    assert (dot.get_marker(), dot.get_xdata().tolist()) == ("o", [1])
+    assert not one_epoch(scenes([make_run(auc=None, curve=())])[0])
 
 
 def test_training_loss_is_dotted_beside_validation_log_loss(make_run) -> None:

@@ -218,3 +218,30 @@ def test_help_and_size_need_no_torch() -> None:
     assert torch == "False"
     assert float(seconds) < 1.0, "sizing a terabyte takes well under a second"
     assert "882,774,585 rows" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("train", "LOG", "--out", "file/run"), "Cannot write file/run: file is no folder"),
+        (("train", "LOG", "--results", "none/r.jsonl"), "Cannot write none/r.jsonl: there is no folder none"),
+        (("train", "LOG", "--cache", "file/cache"), "Cannot write file/cache: Not a directory"),
+        (("synth", "file/x.tsv", "--rows", "10"), "Cannot write file/x.tsv: "),
+        (("demo", "--out", "file/demo", "--rows", "10"), "Cannot write file/demo: Not a directory"),
+        (("report", "RUN/result.jsonl", "--out", "file/page.html"), "Cannot write file/page.html: file is no folder"),
+        (("report", "RUN/result.jsonl", "--out", "none/page.html"), "Cannot write none/page.html: there is no folder"),
+        (("predict", "RUN", "LOG", "--out", "none/s.txt"), "Cannot write none/s.txt: there is no folder none"),
+        (("export", "RUN", "none/m.pt2"), "Cannot write none/m.pt2: "),
+    ],
+)
+def test_a_place_that_cannot_be_written_to_is_named_as_it_was_given(
+    pocketrec: Callable[..., Any], run_folder: Path, log: Path, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    (tmp_path / "file").touch()
+    words = [word.replace("RUN", str(run_folder)).replace("LOG", str(log)) for word in arguments]
+    found = pocketrec(*words)
+    assert (found.code, found.err.count("\n")) == (2, 1)
+    assert found.err.startswith(said)
+    assert found.err.endswith(". Choose another folder.\n")
+    assert ".tmp" not in found.err
+    assert sorted(p.name for p in tmp_path.iterdir() if p.name != "xdg") == ["file"]

@@ -97,3 +97,47 @@ def test_the_group_says_what_it_holds(pocketrec: Say) -> None:
     assert said.code == 0
     assert " check " in said.out
     assert "See the head of this file" not in said.out
+
+
+def test_where_nothing_can_be_read_the_code_is_2(pocketrec: Say, tmp_path: Path) -> None:
+    (tmp_path / "words.svm").write_text("x y\nz w\n")
+    said = pocketrec("data", "check", "words.svm", "--schema", "frappe_libfm")
+    assert said.code == 2
+    assert said.out.rstrip().endswith("Not one row can be read.")
+    (tmp_path / "header.csv").write_text("shop,click\n")
+    said = pocketrec("data", "check", "header.csv")
+    assert said.code == 2
+    assert "not one row can be read as 2 columns and a header. Give rows" in said.err
+
+
+@pytest.mark.parametrize("word", ["nan", "NULL"])
+def test_one_word_for_a_missing_number_makes_no_tokens_of_the_others(pocketrec: Say, tmp_path: Path, word: str) -> None:
+    path = shop(tmp_path / "shop.csv")
+    path.write_text(path.read_text().replace(";3.5;", f";{word};", 1))
+    said = pocketrec("data", "check", "shop.csv", "--out", "shop.yaml")
+    assert said.code == 1, "one row is bad, and said to be"
+    assert next(f.kind for f in Schema.load(tmp_path / "shop.yaml").fields if f.name == "price") == "dense"
+    assert f"{word!r} is not read as missing, rows with it are bad: leave these values empty" in said.out
+    assert "1 bad row" in said.out
+    assert "next: mend the value (a missing one is empty, in Parquet null)" in said.out
+
+
+def test_without_out_it_says_how_to_keep_the_schema(pocketrec: Say, tmp_path: Path, log: Path) -> None:
+    shop(tmp_path / "shop.csv")
+    said = pocketrec("data", "check", "shop.csv")
+    assert (
+        said.err
+        == "Next: pocketrec data check shop.csv --out schema.yaml writes this schema to a file, to train with.\n"
+    )
+    assert pocketrec("data", "check", "shop.csv", "--json").err == "", "for programs"
+    assert pocketrec("data", "check", log).err == "", "a known log needs no file"
+    assert pocketrec("data", "check", log, "--schema", "criteo").err == ""
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_the_log_is_read(pocketrec: Say, tmp_path: Path) -> None:
+    shop(tmp_path / "shop.csv")
+    for out, reason in (("nowhere/s.yaml", "there is no folder nowhere"), ("shop.csv/s.yaml", "shop.csv is no folder"),
+                        (".", "it is a folder")):  # fmt: skip
+        said = pocketrec("data", "check", "shop.csv", "--out", out)
+        assert (said.code, said.out) == (2, "")
+        assert said.err == f"Cannot write {out}: {reason}. Choose another {'name' if out == '.' else 'folder'}.\n"

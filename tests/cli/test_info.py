@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pocketrec.compress import METHODS
+from pocketrec.compress.storage import STORAGES
 from pocketrec.native import use_backend, use_threads
 
 LEVELS = {"compiled": ("generic", "avx2", "avx512"), "reference": (None,)}

@@ -11,6 +11,7 @@ from pocketrec.data.columns import Columns, read_columns
 from pocketrec.native.hash63 import hash_tokens
 from pocketrec.spec.errors import BadRow, SchemaError
 from pocketrec.spec.schema import Field, Schema
+from pocketrec.spec.schemas import SCHEMAS
 
 SCHEMA = Schema(
     fields=(
@@ -112,7 +113,7 @@ def test_broken_utf8_is_a_bad_row() -> None:
 
 
 def test_a_column_that_is_absent_or_double_is_an_error_of_the_schema() -> None:
-    with pytest.raises(SchemaError, match=r"log: there must be one column 'd', there are 0. Columns: y, w"):
+    with pytest.raises(SchemaError, match=r"log: there must be one column 'd', there are 0\. Columns: y, w.*Add it"):
         read(table({}).drop_columns("d"))
     with pytest.raises(SchemaError, match="there are 2"):
         read(table({}).append_column("d", pa.array(["1"])))
@@ -209,3 +210,35 @@ def test_a_threshold_needs_numbers(text: str, said: str) -> None:
     schema = Schema(fields=(Field(name="y", kind="label", threshold=3.5), Field(name="d", kind="dense")))
     with pytest.raises(BadRow, match=f"row 102, column y: {said}"):
         read(pa.table({"y": ["4", text], "d": ["1", "1"]}), schema=schema)
+
+
+@pytest.mark.parametrize(
+    ("known", "name", "said"),
+    [
+        ("avazu", "hour_of_day", r"In files the reader 'avazu' makes it: the last two digits of hour \(YYMMDDHH\)"),
+        ("avazu", "weekday", "the date in hour"),
+        ("avazu", "site_id", "Add it, with nulls"),
+        ("kuairand", "hour", r"In files the reader 'kuairand' makes it: hourmin \(HHMM\), 0 to 23"),
+        ("kuairand", "freshness_days", "the days from upload_dt to date"),
+        (
+            "kuairand",
+            "user_active_degree",
+            "the column of user_features.*csv or video_features_basic.*csv beside the log",
+        ),
+        ("kuairand", "tab", r"Columns: none\. Add it, with nulls"),
+        ("movielens_users", "gender", "the column of users.dat or u.user, by user_id"),
+    ],
+)
+def test_a_column_that_a_reader_makes_is_told_with_its_origin(known: str, name: str, said: str) -> None:
+    schema = Schema(
+        format=SCHEMAS.get(known).format, fields=tuple(f for f in SCHEMAS.get(known).fields if f.name == name)
+    )
+    with pytest.raises(SchemaError, match=said) as told:
+        read_columns(pa.table({"none": [1]}), schema, file="the frame", rows=np.ones(1, np.int64), bad=BadRows("fail"))
+    assert ("pocketrec predict RUN FILE" in str(told.value)) == ("makes it" in str(told.value))
+
+
+def test_a_format_whose_reader_is_not_installed_is_no_other_error() -> None:
+    schema = Schema(format="elsewhere", fields=(Field(name="d", kind="dense"),))
+    with pytest.raises(SchemaError, match="there must be one column 'd'"):
+        read_columns(pa.table({"e": [1]}), schema, file="the frame", rows=np.ones(1, np.int64), bad=BadRows("fail"))

@@ -133,3 +133,9 @@ def test_files_fall_into_parts_whole() -> None:
         Split(by="files").part_of_file(0, 2)
     with pytest.raises(OptionError, match=r"wants 2 \+ 1 \+ 1 files, there are 3"):
         Split(by="files", file_counts=(2, 1, 1)).part_of_file(0, 3)
+
+
+def test_shares_that_do_not_add_up_are_told_as_shares() -> None:
+    with pytest.raises(OptionError, match=r"got train 2, validation 1/10, test 1/10\. Give all three") as told:
+        Split(train=2)
+    assert "Split(" not in str(told.value)

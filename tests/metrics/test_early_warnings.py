@@ -71,6 +71,21 @@ def test_a_good_run_warns_of_nothing() -> None:
     assert early_warnings(result) == ()
 
 
+def test_worse_than_the_mean_rate() -> None:
+    bad = metrics(logloss=0.6, normalised_entropy=1.0667)
+    (warning,) = early_warnings(run(test=bad, validation=metrics()))
+    assert warning.kind == "worse_than_rate"
+    assert warning.text.startswith(
+        "Worse than no model: log-loss 0.6000 on test rows, and saying their mean rate for every row has 0.5625 "
+        "(normalised entropy 1.0667, above 1)."
+    )
+    assert "smaller nets" in warning.text
+    assert "on validation rows" in only(run(validation=bad))
+    assert early_warnings(run(test=metrics(normalised_entropy=1.0))) == ()
+    assert early_warnings(run(test=metrics(normalised_entropy=None))) == ()
+    assert early_warnings(run(test=metrics(), validation=bad)) == (), "test rows are the last word"
+
+
 # -- epochs ----------------------------------------------------------------------------------------------------------
 
 

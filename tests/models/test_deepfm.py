@@ -78,5 +78,17 @@ def test_one_vector_per_dense_field_and_no_more() -> None:
     assert {name.split(".")[0] for name in model(0).nets()} == {"deep"}
 
 
+def test_it_starts_near_a_logit_of_nothing() -> None:
+    """Criteo's shape: 26 fields and 13 logarithms of counts. The pairs alone must not predict anything yet."""
+    tables = [TableSpec(name=f"t{i}", rows=30, dim=MODEL.vector_dim(16)) for i in range(26)]
+    bank = build(size(tables, "1x", init=MODEL.table_init), seed=0)
+    made = MODEL(bank, dense_features=13, config=SMALL, seed=0)
+    draw = torch.Generator().manual_seed(2)
+    dense, ids = 3 * torch.rand(500, 13, generator=draw), torch.randint(30, (500, 26), generator=draw)
+    assert made.vectors is not None
+    vectors = torch.cat([made.bank(ids)[:, :, :-1], dense[:, :, None] * made.vectors], dim=1)
+    assert pair_sum(vectors).abs().mean() < 0.2
+
+
 class TestTheContractOfDeepFm(ModelContract):
     model = MODEL

@@ -33,6 +33,10 @@ def test_a_schema_is_built_in_a_file_or_plain_values(tmp_path: Path, logs: dict[
     (tmp_path / "s.yaml").write_text(schema.to_yaml())
     assert schema_of("criteo") == criteo()
     assert schema_of(str(tmp_path / "s.yaml")) == schema == schema_of(schema.to_json())
+    with pytest.raises(
+        SchemaError, match=r"no such schema file, and no built-in .* 'avazu'\? Built in: avazu, criteo, "
+    ):
+        schema_of("avasu")
     with pytest.raises(SchemaError, match="no such schema file"):
         schema_of(str(tmp_path / "nowhere.yaml"))
 

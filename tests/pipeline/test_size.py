@@ -11,6 +11,7 @@ from pocketrec.pipeline import RunConfig
 from pocketrec.pipeline.data import open_data
 from pocketrec.pipeline.size import check_schema, row_dim, size_run, told_apart, with_columns
 from pocketrec.spec.errors import BudgetTextError, BudgetTooSmall, OptionError
+from pocketrec.spec.schema import Field, Schema
 
 
 def config_of(log: Any, **settings: Any) -> RunConfig:
@@ -61,6 +62,32 @@ def test_first_order_weights_are_rows_of_the_tables_and_count(logs: dict[str, An
     assert {t.table.dim for g in first_order.groups for t in g.tables} == {9}
     assert first_order.budget_bytes * 8 == plain.budget_bytes * 9
     assert first_order.serve_bytes == first_order.budget_bytes
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "init"),
+    [
+        ("deepfm", {}, 0.01),
+        ("deepfm", {"init": 0.5}, 0.5),
+        ("deepfm", {"init": None}, None),  # said, so it counts: the method's own
+        ("dlrm", {}, None),
+        ("dcn_v2", {}, None),
+        ("wide_deep", {}, None),
+    ],
+)
+def test_tables_start_as_the_model_asks_unless_told(
+    logs: dict[str, Any], cache: Path, model: str, options: dict[str, Any], init: float | None
+) -> None:
+    config = config_of(logs["ranks"], method="full", budget="1x", model={"name": model}, options=options)
+    sizing = size_run(config, open_data(config, cache))
+    assert [group.options["init"] for group in sizing.groups] == [init]
+    assert dict(config.options) == options, "what was asked for stays as it was"
+
+
+def test_no_categorical_field_says_what_to_do(logs: dict[str, Any]) -> None:
+    schema = Schema(fields=(Field(name="y", kind="label"), Field(name="d", kind="dense")))
+    with pytest.raises(OptionError, match=r"no categorical field.*Make one kind: categorical.*pocketrec data check"):
+        check_schema(config_of(logs["ranks"]), schema)
 
 
 def test_columns_may_be_named_again(logs: dict[str, Any], cache: Path) -> None:

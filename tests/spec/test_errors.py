@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pocketrec.spec import errors
-from pocketrec.spec.errors import BadFile, BadRow, BudgetTooSmall, PocketrecError, UnknownName
+from pocketrec.spec.errors import BadFile, BadRow, BudgetTooSmall, CannotWrite, PocketrecError, UnknownName
 
 CAUGHT_AS = {
     "ArtifactCorrupt": ValueError,
@@ -19,6 +19,7 @@ CAUGHT_AS = {
     "BudgetError": ValueError,
     "BudgetTextError": ValueError,
     "BudgetTooSmall": ValueError,
+    "CannotWrite": OSError,
     "DataError": ValueError,
     "IdError": IndexError,
     "NativeError": RuntimeError,
@@ -85,6 +86,7 @@ EXAMPLES: dict[str, PocketrecError] = {
     "UnknownName": UnknownName("method", "rob", ["robe", "full"]),
     "BadRow": BadRow("day_0", 17, "C3", "'xyz' is not hexadecimal", skippable=False),
     "BadFile": BadFile("day_0.gz", "ends in the middle"),
+    "CannotWrite": CannotWrite("out", "it is a folder", "Choose another name"),
 }
 COPIES: dict[str, Callable[[Any], Any]] = {
     "copy": copy.copy,

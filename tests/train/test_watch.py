@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from pocketrec.spec.errors import OptionError
 from pocketrec.train.watch import Silent, TensorBoard, Watchers
 
 BEGIN = {"stage": "train", "epochs": 2, "batches": 4, "batch_size": 8}
@@ -99,7 +100,7 @@ def test_one_board_watches_two_runs(tmp_path: Path) -> None:
 
 def test_without_tensorboard_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(ImportError, match=r"pip install 'pocketrec\[tensorboard\]'"):
+    with pytest.raises(OptionError, match=r"pip install 'pocketrec\[tensorboard\]'"):
         TensorBoard(tmp_path)
 
 

@@ -120,7 +120,7 @@ def save_program(program: ExportedProgram, path: Path, about: Mapping[str, Any])
     try:
         files.write_by(path, partial(torch.export.save, program, extra_files={ABOUT_NAME: said}))
     except OSError as wrong:
-        raise ArtifactError(f"Cannot write {path}: {wrong.strerror or wrong}.") from wrong
+        raise ArtifactError(f"Cannot write {path}: {wrong.strerror or wrong}. Choose another folder.") from wrong
     return path.stat().st_size
 
 

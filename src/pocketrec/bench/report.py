@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -26,9 +25,10 @@ from pocketrec.bench.tables import (
     skipped_table,
     warnings_table,
 )
-from pocketrec.bench.training_figures import learning_curves, loss_curves, progressive_curves
+from pocketrec.bench.training_figures import learning_curves, loss_curves, one_epoch, progressive_curves
 from pocketrec.spec.errors import DataError
 from pocketrec.spec.result import Result
+from pocketrec.spec.writing import check_file, writing, written_whole
 
 __all__ = ["render_report", "write_report"]
 
@@ -43,6 +43,7 @@ class _Section:
     auc_figure: Markup | None
     curve_figure: Markup | None
     loss_figure: Markup | None
+    one_epoch: bool
     progressive_figure: Markup | None
     bytes_figure: Markup | None
     quality: Table
@@ -63,16 +64,13 @@ def write_report(results: Sequence[Result], path: str | Path, title: str = "Byte
         The path.
 
     Raises:
-        DataError: there are no results.
+        DataError: there are no results. CannotWrite: the file cannot be made there.
     """
     path = Path(path)
+    check_file(path)
     page = render_report(results, title)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with written_whole(path) as unfinished, writing(path):
         unfinished.write_text(page, encoding="utf-8")
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 
@@ -108,6 +106,7 @@ def _section(scene: Scene, number: int) -> _Section:
         auc_figure=drawn(bytes_against_auc(scene), "auc"),
         curve_figure=drawn(learning_curves(scene), "curve"),
         loss_figure=drawn(loss_curves(scene), "loss"),
+        one_epoch=one_epoch(scene),
         progressive_figure=drawn(progressive_curves(scene), "progressive"),
         bytes_figure=drawn(where_bytes_went(scene), "bytes"),
         quality=quality_table(scene),

@@ -15,17 +15,19 @@ from pocketrec.bench.panels import Look, panels
 from pocketrec.bench.svg import short
 from pocketrec.spec.metrics import Progressive
 
-__all__ = ["learning_curves", "loss_curves", "progressive_curves"]
+__all__ = ["learning_curves", "loss_curves", "one_epoch", "progressive_curves"]
 
 # Windows of the progressive curve are few rows each and jump: the line is the mean over a tenth of them.
 _SMOOTHED = 10
 
 
 def learning_curves(scene: Scene) -> Figure | None:
-    """Validation AUC by epoch, a panel per budget: mean and range over seeds. None when no run has a curve.
+    """Validation AUC by epoch, a panel per budget: mean and range over seeds. None when no run has a second epoch.
 
     A ring marks the epoch chosen.
     """
+    if not _has_curve(scene, "validation_auc"):
+        return None
     return panels(
         scene, "AUC on validation rows", has=lambda group: bool(_curve(group, "validation_auc")),
         draw=lambda axes, group, look: _draw_curve(axes, group, look, "validation_auc"), finish=_epoch_axis,
@@ -33,10 +35,12 @@ def learning_curves(scene: Scene) -> Figure | None:
 
 
 def loss_curves(scene: Scene) -> Figure | None:
-    """Training loss (dotted) against validation log-loss (line) by epoch, means over seeds; None without epochs.
+    """Training loss (dotted) against validation log-loss (line) by epoch, means over seeds. None for one epoch.
 
     A ring marks the epoch chosen. Where the line turns up while the dots go on falling, rows are learned by heart.
     """
+    if not _has_curve(scene, "validation_logloss"):
+        return None
 
     def draw(axes: Axes, group: Group, look: Look) -> None:
         curve = _curve(group, "train_loss")
@@ -76,6 +80,17 @@ def progressive_curves(scene: Scene) -> Figure | None:
     )
 
 
+def one_epoch(scene: Scene) -> bool:
+    """Whether there are validation rows but no run has a second epoch, so that there is no curve to draw."""
+    names = ("validation_auc", "validation_logloss")
+    judged = any(_curve(group, name) for group in scene.groups for name in names)
+    return judged and not any(_has_curve(scene, name) for name in names)
+
+
+def _has_curve(scene: Scene, name: str) -> bool:
+    return any(len(_curve(group, name)) > 1 for group in scene.groups)
+
+
 def _epoch_axis(axes: Axes) -> None:
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -98,7 +113,7 @@ def _epoch(point: Mapping[str, float | None], place: int) -> float:
 def _draw_curve(axes: Axes, group: Group, look: Look, name: str) -> None:
     curve = _curve(group, name)
     epochs = [epoch for epoch, _ in curve]
-    plain = look | {"marker": None}
+    plain = look | {"marker": None if len(epochs) > 1 else "o"}  # beside longer ones, a run of one epoch is a dot
     axes.plot(epochs, [s.mean for _, s in curve], label=short(group.series.label), **plain)
     axes.fill_between(
         epochs, [s.low for _, s in curve], [s.high for _, s in curve], color=look["color"], alpha=0.13, linewidth=0

@@ -12,6 +12,7 @@ from pocketrec.cli._complete import schemas
 from pocketrec.cli._options import Json, Quiet
 from pocketrec.cli._output import complain, say, say_json
 from pocketrec.spec.errors import OptionError
+from pocketrec.spec.writing import check_file, writing
 
 if TYPE_CHECKING:
     from pocketrec.data.check.check import Check
@@ -50,17 +51,29 @@ def check(
 
     if schema is not None and out is not None:
         raise OptionError("--out takes a proposed schema, so it does not go with --schema. Leave one of them out.")
+    if out is not None:
+        check_file(out)  # the log may be long
     proposal = propose(data[0]) if schema is None else None
     found = _read(data, schema_of(schema or "") if proposal is None else proposal.schema, rows, dim, quiet=quiet)
     if json:
         say_json(found.to_json() | ({} if proposal is None else {"proposal": proposal.to_json()}))
     else:
         _tell(found, proposal)
-    if proposal is not None and out is not None:
-        out.write_text(proposal.yaml(), encoding="utf-8")
-        complain(f"Next: {shlex.join(['pocketrec', 'train', *data, '--schema', str(out)])}")
+    if proposal is not None:
+        _keep(proposal, out, data, json=json)
     if not found.good:
-        raise typer.Exit(1)
+        raise typer.Exit(1 if found.rows else 2)
+
+
+def _keep(proposal: Proposal, out: Path | None, data: list[str], *, json: bool) -> None:
+    """Write the proposed schema, or say how to, and the next command."""
+    if out is not None:
+        with writing(out):
+            out.write_text(proposal.yaml(), encoding="utf-8")
+        complain(f"Next: {shlex.join(['pocketrec', 'train', *data, '--schema', str(out)])}")
+    elif proposal.known is None and not json:
+        again = shlex.join(["pocketrec", "data", "check", *data, "--out", "schema.yaml"])
+        complain(f"Next: {again} writes this schema to a file, to train with.")
 
 
 def _read(data: list[str], schema: Schema, rows: int | None, dim: int, *, quiet: bool) -> Check:

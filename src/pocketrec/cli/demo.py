@@ -14,6 +14,7 @@ import typer
 
 from pocketrec.cli._options import Quiet
 from pocketrec.cli._output import complain, say, table
+from pocketrec.spec.writing import writing
 
 if TYPE_CHECKING:
     from pocketrec.spec.result import Result
@@ -37,7 +38,8 @@ def command(
     from pocketrec.cli._run import describe
     from pocketrec.spec.result import append_result
 
-    out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     lines, page = out / "results.jsonl", out / "report.html"
     log, oracle_auc = _log(out, rows, seed)
     lines.unlink(missing_ok=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from pocketrec.spec.writing import check_file, writing, written_whole
 
 __all__ = ["command"]
 
@@ -26,14 +27,13 @@ def command(
     from pocketrec.pipeline import load
     from pocketrec.pipeline.predict import predict_files, write_scores
 
+    if out is not None:
+        check_file(out)
     scores = predict_files(load(artifact, verify="lazy"), data)
     if out is None:
         write_scores(scores, sys.stdout)
         return
-    part = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    try:
-        with part.open("w", encoding="ascii") as file:
-            write_scores(scores, file)
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
+    with written_whole(out) as part, part.open("w", encoding="ascii") as file:
+        for portion in scores:  # what cannot be read is not what cannot be written
+            with writing(out):
+                write_scores([portion], file)

@@ -14,6 +14,7 @@ import typer
 from pocketrec.cli import _complete
 from pocketrec.cli._options import BadRows, Cache, Json, Option, Quiet, Storage, method_options, pairs
 from pocketrec.cli._output import complain, say
+from pocketrec.spec.writing import check_file
 
 if TYPE_CHECKING:
     from pocketrec.pipeline.carry_on import Start
@@ -73,6 +74,8 @@ def command(
         **{f"options.{key}": value for key, value in method_options(option, storage).items()},
         **pairs(set_, "--set"),
     }
+    if results is not None:
+        check_file(results)  # not after the training
     start = None if from_ is None else start_from(from_)
     trained = _train(_config(config, overrides, start), start, out, cache, tensorboard, quiet=quiet)
     _tell(trained, out, results, json=json)

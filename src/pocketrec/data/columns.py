@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pocketrec.data import values
 from pocketrec.data.bad_rows import BadRows
 from pocketrec.data.jagged import rows_of_values
+from pocketrec.data.readers import origin_of
 from pocketrec.native.hash63 import hash_tokens
 from pocketrec.spec.errors import SchemaError
 from pocketrec.spec.schema import Field, Schema
@@ -127,7 +128,7 @@ def read_columns(table: pa.Table, schema: Schema, *, file: str, rows: np.ndarray
         BadRow: naming file, row and column, where `bad` does not skip.
         SchemaError: for a column that is not there.
     """
-    raw = {f.name: _whole(table, f, file) for f in schema.fields}
+    raw = {f.name: _whole(table, f, schema, file) for f in schema.fields}
     faults = _Faults(len(table))
     tokens, lengths = {}, {}
     numbers: dict[str, dict[str, np.ndarray]] = {"dense": {}, "categorical": {}, "label": {}, "weight": {}, "time": {}}
@@ -159,11 +160,14 @@ def read_columns(table: pa.Table, schema: Schema, *, file: str, rows: np.ndarray
     return read_columns(table.filter(pa.array(good)), schema, file=file, rows=rows[good], bad=bad)
 
 
-def _whole(table: pa.Table, field: Field, file: str) -> pa.Array:
+def _whole(table: pa.Table, field: Field, schema: Schema, file: str) -> pa.Array:
     at = table.schema.get_all_field_indices(field.name)
     if len(at) != 1:
         have = ", ".join(table.column_names)
-        raise SchemaError(f"{file}: there must be one column {field.name!r}, there are {len(at)}. Columns: {have}.")
+        raise SchemaError(
+            f"{file}: there must be one column {field.name!r}, there are {len(at)}. Columns: {have}. "
+            + ("Leave one of them." if len(at) else _how_to_give(field, schema))
+        )
     column = table.column(at[0]).combine_chunks()
     # Without rows, combine_chunks gives a ChunkedArray of no chunks in some versions of pyarrow.
     return (
@@ -172,6 +176,17 @@ def _whole(table: pa.Table, field: Field, file: str) -> pa.Array:
         else pa.concat_arrays(column.chunks)
         if column.num_chunks
         else pa.array([], column.type)
+    )
+
+
+def _how_to_give(field: Field, schema: Schema) -> str:
+    made = origin_of(field.name, schema)
+    if made is None:
+        may_lack = field.kind == "dense" or (field.kind == "categorical" and field.ids != "plain")
+        return f"Add it{', with nulls where it is missing' if may_lack else ''}."
+    return (
+        f"In files the reader {schema.format!r} makes it: {made}. Derive it so, or score files by "
+        "`pocketrec predict RUN FILE`, which does."
     )
 
 

@@ -26,6 +26,7 @@ from pocketrec.data.split import Split
 from pocketrec.data.write_pass import WritePass
 from pocketrec.spec.errors import BadFile, OptionError
 from pocketrec.spec.schema import Schema
+from pocketrec.spec.writing import writing
 
 __all__ = ["prepare"]
 
@@ -75,7 +76,8 @@ def prepare(
         raise OptionError("The encoder was made with another schema than the one given.")
     job = _Job(files=files, schema=schema, split=split, bad_rows=bad_rows, encoder=encoder, progress=progress)
     folder = Path(cache)
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     final = folder / _key(job)
     if not final.is_dir():
         with _own(final.with_suffix(".work")) as work:

@@ -62,7 +62,11 @@ class Split:
         for part in PARTS:
             object.__setattr__(self, part, _fraction(getattr(self, part), part))
         if any(share < 0 for share in self.shares) or sum(self.shares) > 1:
-            raise OptionError(f"The shares of a split must not be negative nor add up to more than 1: {self}.")
+            said = ", ".join(f"{part} {share}" for part, share in zip(PARTS, self.shares, strict=True))
+            raise OptionError(
+                f"The shares of a split must not be negative nor add up to more than 1, got {said}. "
+                "Give all three, such as train=8/10 validation=1/10 test=1/10."
+            )
         if self.by != "hash" and (self.key is not None or self.seed):
             raise OptionError("key and seed belong to a split by hash.")
         if self.row_counts is not None and (self.by != "time" or min(self.row_counts) < 0):

@@ -19,6 +19,7 @@ from pocketrec.metrics.evaluate import StreamingMetrics
 from pocketrec.spec.cardinalities import scaled_cardinalities
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.schema import Schema, criteo
+from pocketrec.spec.writing import writing
 
 __all__ = ["SyntheticReport", "SyntheticSpec", "write_synthetic"]
 
@@ -151,15 +152,16 @@ def write_synthetic(path: str | Path, spec: SyntheticSpec) -> SyntheticReport:
 
 
 def _files(path: Path, days: int) -> list[Path]:
+    with writing(path):
+        (path.parent if days == 1 else path).mkdir(parents=True, exist_ok=True)
     if days == 1:
-        path.parent.mkdir(parents=True, exist_ok=True)
         return [path]
-    path.mkdir(parents=True, exist_ok=True)
     return [path / f"day_{day}{'.gz' if path.suffix == '.gz' else ''}" for day in range(days)]
 
 
 def _opened(file: Path, stack: ExitStack) -> IO[bytes]:
-    raw = stack.enter_context(file.open("wb"))
+    with writing(file):
+        raw = stack.enter_context(file.open("wb"))
     if file.suffix != ".gz":
         return raw
     # Without name and time, so that the same log is the same bytes.

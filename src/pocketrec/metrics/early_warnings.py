@@ -47,7 +47,7 @@ class EarlyWarning:
     """One warning.
 
     Attributes:
-        kind: overfitting, underfitting, drift, calibration, rare_ids, users or validation_rows.
+        kind: worse_than_rate, overfitting, underfitting, drift, calibration, rare_ids, users or validation_rows.
         text: the numbers, what they mean, and what to do next; a few sentences.
     """
 
@@ -66,8 +66,8 @@ class _Epoch(NamedTuple):
 def early_warnings(result: Result) -> tuple[EarlyWarning, ...]:
     """All warnings of a run, the gravest for training first; () for a run that was skipped."""
     checks: tuple[tuple[str, Callable[[Result], Iterator[str]]], ...] = (
-        ("overfitting", _overfitting), ("underfitting", _underfitting), ("drift", _drift),
-        ("calibration", _calibration), ("rare_ids", _rare_ids), ("users", _users),
+        ("worse_than_rate", _worse_than_rate), ("overfitting", _overfitting), ("underfitting", _underfitting),
+        ("drift", _drift), ("calibration", _calibration), ("rare_ids", _rare_ids), ("users", _users),
         ("validation_rows", _validation_rows),
     )  # fmt: skip
     return tuple(EarlyWarning(kind=kind, text=text) for kind, check in checks for text in check(result))
@@ -193,6 +193,20 @@ def _entropy(rate: float) -> float:
 
 
 # -- test rows -------------------------------------------------------------------------------------------------------
+
+
+def _worse_than_rate(result: Result) -> Iterator[str]:
+    """Without a standard error: that the mean rate predicts better is a fact about these rows, not an estimate."""
+    judged = result.test or result.validation
+    if judged is None or judged.normalised_entropy is None or not judged.normalised_entropy > 1:
+        return
+    yield (
+        f"Worse than no model: log-loss {judged.logloss:.4f} on {_where(result)} rows, and saying their mean rate for "
+        f"every row has {judged.logloss / judged.normalised_entropy:.4f} (normalised entropy "
+        f"{judged.normalised_entropy:.4f}, above 1). If the training loss is low, rows were learned by heart: take "
+        "more rows, smaller nets, or fewer epochs. If it is high too, train longer, lower the learning rates, or let "
+        "tables start smaller (option init)."
+    )
 
 
 def _calibration(result: Result) -> Iterator[str]:

@@ -31,12 +31,16 @@ class Model(nn.Module, ABC):
         seed: of the nets' starting values, and of what dropout leaves out.
 
     Attributes:
+        table_init: the bound within which looked-up numbers of the tables should start, the default of the methods'
+            option ``init`` in runs of the pipeline; None leaves it to the method. Who builds the bank by hand passes
+            it on: ``size(tables, budget, method, init=DeepFm.table_init)``.
         columns: columns of ids, that is vectors per row.
         table_dim: numbers of each vector that the bank gives.
         plain: whether operations of torch alone compute, slower, as a program needs that runs where pocketrec is not.
     """
 
     name: ClassVar[str]
+    table_init: ClassVar[float | None] = None
     bank: Bank
     plain: bool = False
 

@@ -2,11 +2,14 @@
 
 Paper: Guo et al., DeepFM: A Factorization-Machine based Neural Network for CTR Prediction, 2017, arXiv:1703.04247:
 equation (1) is the sum, (2) the factorisation machine, (3) and (4) the deep net.
+
+Vectors start small. The sum over n (n - 1) / 2 pairs goes into the logit as it is, with no net to scale it: with 39
+fields on the Criteo sample and DLRM's starting values, it sets out far from any rate of clicks, and training spends its
+epochs on the way back. So tables start within .01 (:attr:`DeepFm.table_init`) and dense vectors with deviation .03.
 """
 
 from __future__ import annotations
 
-import math
 from typing import final
 
 import torch
@@ -22,12 +25,18 @@ from pocketrec.models.parts.mlp import mlp
 
 __all__ = ["MODEL", "DeepFm", "pair_sum"]
 
+# Validation AUC on the Criteo sample (50,000 rows train, 9,000 judge, min_count at 10x, the better of two epochs, mean
+# of three seeds), dense vectors at .01, .03, .1 with tables within .01: .7350, .7374, .7274, the same order in every
+# seed. Of the tables, with dense vectors at .01: within .01 .7350, within .03 .7351, DLRM's start .7279. Before: .6976.
+_DENSE_DEVIATION = 0.03
+
 
 @final
 class DeepFm(Model):
     """The published model. A dense number x of field i counts as x V_i, with one vector V_i per dense field."""
 
     name = "deepfm"
+    table_init = 0.01
 
     def __init__(self, bank: Bank, *, dense_features: int, config: ModelConfig, seed: int) -> None:
         super().__init__(bank, dense_features=dense_features, config=config, seed=seed)
@@ -35,8 +44,7 @@ class DeepFm(Model):
         self.first_order, self.vectors = None, None
         if dense_features:
             self.first_order = linear(dense_features, 1, generator=draw, bias=False)
-            vectors = normal(dense_features, dim, deviation=math.sqrt(1 / (dense_features + dim)), generator=draw)
-            self.vectors = nn.Parameter(vectors)
+            self.vectors = nn.Parameter(normal(dense_features, dim, deviation=_DENSE_DEVIATION, generator=draw))
         inputs = (self.columns + dense_features) * dim
         self.deep = mlp((inputs, *config.top, 1), last_relu=False, generator=draw)
 

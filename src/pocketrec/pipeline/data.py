@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pocketrec.data.read_pass import Progress, silent
 from pocketrec.data.sources import source_files
 from pocketrec.data.split import Part
 from pocketrec.pipeline.config import RunConfig
+from pocketrec.spec.errors import SchemaError
 from pocketrec.spec.schema import Schema
 from pocketrec.spec.schemas import SCHEMAS
 from pocketrec.spec.table import IdSpace
@@ -30,9 +32,18 @@ def default_cache() -> Path:
 
 def schema_of(named: str | Mapping[str, Any]) -> Schema:
     """A built-in schema by its name (``criteo``), the schema in a file, or the one that these plain values say."""
-    if isinstance(named, str):
-        return SCHEMAS.get(named) if named in SCHEMAS.names() else Schema.load(named)
-    return Schema.from_json(named)
+    if not isinstance(named, str):
+        return Schema.from_json(named)
+    known = SCHEMAS.names()
+    if named in known:
+        return SCHEMAS.get(named)
+    if not Path(named).exists():
+        near = difflib.get_close_matches(named, known, n=1)
+        raise SchemaError(
+            f"{named}: there is no such schema file, and no built-in schema of that name. "
+            f"{f'Did you mean {near[0]!r}? ' if near else ''}Built in: {', '.join(known)}."
+        )
+    return Schema.load(named)
 
 
 def open_data(

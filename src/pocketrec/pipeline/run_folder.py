@@ -18,6 +18,7 @@ from typing import Any
 from pocketrec.data.journal import write_durably
 from pocketrec.spec.errors import ArtifactError
 from pocketrec.spec.result import Result, read_results
+from pocketrec.spec.writing import writing
 
 __all__ = ["RunFolder"]
 
@@ -45,8 +46,9 @@ class RunFolder:
 
     def claim(self) -> None:
         """Make the folder and write down whose it is."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_durably(self.path / "run.json", json.dumps(self._asked, indent=1).encode() + b"\n")
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_durably(self.path / "run.json", json.dumps(self._asked, indent=1).encode() + b"\n")
 
     @property
     def checkpoints(self) -> Path:
@@ -76,7 +78,8 @@ class RunFolder:
 
     def finish(self, result: Result) -> None:
         """Write the result: from now on the run is finished."""
-        write_durably(self.path / "result.jsonl", result.to_json_line().encode() + b"\n")
+        with writing(self.path / "result.jsonl"):
+            write_durably(self.path / "result.jsonl", result.to_json_line().encode() + b"\n")
 
     def _about(self) -> dict[str, Any] | None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from pocketrec.compress import of
 from pocketrec.data.dataset import Dataset
@@ -15,12 +16,18 @@ from pocketrec.spec.schema import Schema
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.table import TableSpec
 
-__all__ = ["check_schema", "row_dim", "size_run", "told_apart", "with_columns"]
+__all__ = ["check_schema", "method_options", "row_dim", "size_run", "told_apart", "with_columns"]
 
 
 def row_dim(config: RunConfig) -> int:
     """Numbers per row of the tables: those of a vector, and the first-order weight if the model has one."""
     return MODELS.get(config.model.name).vector_dim(config.dim)
+
+
+def method_options(config: RunConfig) -> dict[str, Any]:
+    """The method's options as they were set; without ``init``, tables start as the model asks (`Model.table_init`)."""
+    init = MODELS.get(config.model.name).table_init
+    return {**({} if init is None else {"init": init}), **config.options}
 
 
 def check_schema(config: RunConfig, schema: Schema) -> None:
@@ -33,7 +40,10 @@ def check_schema(config: RunConfig, schema: Schema) -> None:
     if schema.label is None:
         raise OptionError("The schema has no field of kind label, and training learns from labels.")
     if not schema.tables:
-        raise OptionError("The schema has no categorical field, so there are no tables to store.")
+        raise OptionError(
+            "The schema has no categorical field, so there are no tables to store. Make one kind: categorical: ids, "
+            "names, codes, or numbers of which there are few; `pocketrec data check FILE` says which columns there are."
+        )
     if config.train.choose_by == "gauc" and schema.user is None:
         raise OptionError(
             "train.choose_by is gauc, and the schema does not say which field is the user. Name it: user."
@@ -61,7 +71,7 @@ def size_run(config: RunConfig, dataset: Dataset, through: Through = "train") ->
         BudgetTooSmall: names the floor.
     """
     budget = Budget.parse(config.budget, train=config.train_budget)
-    sizing = of(config.method, config.options).size(
+    sizing = of(config.method, method_options(config)).size(
         dataset.table_specs(row_dim(config), through), budget, stats=dataset.table_stats(through),
         optimizer=config.optimizer,
     )  # fmt: skip

@@ -27,6 +27,7 @@ from pocketrec.pipeline.summary import result_of
 from pocketrec.spec.result import Result
 from pocketrec.spec.schema import Schema
 from pocketrec.spec.sizing import Sizing
+from pocketrec.spec.writing import check_folder
 from pocketrec.train import Outcome, TrainConfig, Trainer
 from pocketrec.train.optim import optimizer_tensors
 from pocketrec.train.watch import Watcher
@@ -110,6 +111,8 @@ def run(
     began = time.perf_counter()
     if start is not None:
         check_onward(start, config)
+    if out is not None:
+        check_folder(out)  # reading may take long
     check_schema(config, schema_of(config.schema) if start is None else start.encoder.schema)
     dataset = open_data(config, cache, encoder=None if start is None else start.encoder, progress=progress)
     folder = None if out is None else RunFolder(out, _about(config, dataset, start))

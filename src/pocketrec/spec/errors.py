@@ -18,7 +18,8 @@
     |   `-- ArtifactVersion         written by a newer pocketrec
     |-- TrainingError (RuntimeError)
     |   `-- NotFinite               a loss or gradient is NaN or infinite: nothing was changed
-    `-- NativeError (RuntimeError)  the compiled part does not fit this package
+    |-- NativeError (RuntimeError)  the compiled part does not fit this package
+    `-- CannotWrite (OSError)       a place that cannot be written to
 
 Each inherits the builtin that a stranger would catch, and carries numbers and the next step in its text.
 """
@@ -38,6 +39,7 @@ __all__ = [
     "BudgetError",
     "BudgetTextError",
     "BudgetTooSmall",
+    "CannotWrite",
     "DataError",
     "IdError",
     "NativeError",
@@ -172,3 +174,21 @@ class NotFinite(TrainingError):
 
 class NativeError(PocketrecError, RuntimeError):
     """The compiled part is there but does not fit this package."""
+
+
+class CannotWrite(PocketrecError, OSError):
+    """A file or folder that cannot be written.
+
+    Args:
+        place: as the user named it.
+        reason: what is in the way, a phrase.
+        next_step: what to do, a phrase.
+    """
+
+    def __init__(self, place: str, reason: str, next_step: str = "Choose another folder") -> None:
+        self.place, self.reason, self.next_step = place, reason, next_step
+        super().__init__(f"Cannot write {place}: {reason}. {next_step}.")
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+        # An OSError keeps no arguments that its constructor was not given.
+        return type(self), (self.place, self.reason, self.next_step), self.__dict__

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pocketrec.spec.errors import BadFile, DataError, OptionError
 from pocketrec.spec.metrics import GroupMetrics, Metrics, Progressive
+from pocketrec.spec.writing import writing
 
 if TYPE_CHECKING:
     from pydantic import ConfigDict, TypeAdapter
@@ -128,11 +129,15 @@ class Result:
 def append_result(path: str | Path, result: Result) -> None:
     """Add one line to a file of results, whole or not at all, also when several processes do so at once.
 
-    The folder must exist; the file is made when it does not. A last line that a killed process left half written
-    is closed first, so that it spoils no line but itself.
+    The folder must exist; the file is made when it does not. A last line that a killed process left half written is
+    closed first, so that it spoils no line but itself.
+
+    Raises:
+        CannotWrite: the file cannot be made there.
     """
     line = result.to_json_line().encode() + b"\n"
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    with writing(path):
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)  # closing the file unlocks it
         size = os.fstat(file).st_size

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, final
 
+from pocketrec.spec.errors import OptionError
+from pocketrec.spec.writing import writing
+
 __all__ = ["Silent", "TensorBoard", "Watcher", "Watchers"]
 
 
@@ -53,14 +56,18 @@ class TensorBoard:
     Args:
         folder: where the event files go.
         every: steps between two points of the training loss.
+
+    Raises:
+        OptionError: where TensorBoard is not installed.
     """
 
     def __init__(self, folder: Path, *, every: int = 50) -> None:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as missing:
-            raise ImportError("TensorBoard is not installed. Run: pip install 'pocketrec[tensorboard]'") from missing
-        self._writer = SummaryWriter(str(folder))
+            raise OptionError("TensorBoard is not installed. Run: pip install 'pocketrec[tensorboard]'") from missing
+        with writing(folder):
+            self._writer = SummaryWriter(str(folder))
         self._every = every
         self._resumed = False
         self._batches, self._batch_size = 0, 1

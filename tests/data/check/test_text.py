@@ -52,3 +52,4 @@ def test_no_rows(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("c\n")
     text = check_text(check(tmp_path / "a.csv", Schema(fields=(Field(name="c", kind="categorical"),))))
     assert "empty file" in text
+    assert text.endswith("Not one row can be read.")

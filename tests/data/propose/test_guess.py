@@ -136,3 +136,12 @@ def test_without_a_header_nothing_is_left_out() -> None:
     found = guessed(columns, must_name_all=True)
     assert [kind(g) for g in found.values()] == ["label", "categorical", "categorical", "categorical"]
     assert "without a header" in found["c3"].reason
+
+
+def test_invented_names_say_nothing() -> None:
+    amounts = (RNG.pareto(0.7, N) * 3).astype(int)
+    columns = {"c1": BINARY, "c2": amounts, "c3": RNG.integers(0, 9, N), "c4": TEXT}
+    assert [kind(g) for g in guessed(columns).values()] == ["label", "categorical", "categorical", "categorical"]
+    found = guessed(columns, must_name_all=True)
+    assert [kind(g) for g in found.values()] == ["label", "dense", "categorical", "categorical"]
+    assert "by name" not in found["c3"].reason

@@ -22,7 +22,7 @@ def of(values: object, kind: pa.DataType | None = None) -> ColumnProfile:
         ([1, 2, None], "whole", 2),
         ([1.0, 2.0, 2.0], "whole", 2),
         ([b"1.5", b"2", b""], "number", 2),
-        ([b"1e3", b"nan"], "text", 2),
+        ([b"1e3", b"inf"], "text", 2),
         ([b"007", b"008"], "text", 2),
         ([b"12345678901234567890", b"1"], "text", 2),
         ([b"a", b"b", None, b"a"], "text", 2),
@@ -54,8 +54,24 @@ def test_amounts_without_fractions_are_numbers_unless_there_are_few() -> None:
 
 
 def test_words_among_numbers() -> None:
-    assert of(["1", "2.5", "NULL", "3", "", "4", "5"]).stray == "NULL"
+    assert of(["1", "2.5", "low", "3", "", "4", "5"]).stray == "low"
     assert of(["1", "a", "b", "3"]).stray is None
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "NA", "N/A", "null", "NULL", "None", "\\N"])
+def test_words_for_missing_numbers_are_no_tokens(word: str) -> None:
+    found = of([b"1.5", word.encode(), b"", b"2.5", b"3"])
+    assert (found.look, found.absent, found.stray, found.missing_fraction) == ("number", word, None, 0.4)
+    assert found.numbers.tolist() == [1.5, 2.5, 3]
+    assert of(["7", word, "9"]).look == "whole"
+    assert of([word, word]).look == "text", "no number beside them: tokens such as the country NA"
+    assert of(["7", word, "low"]).absent is None
+
+
+def test_nan_of_a_typed_column_is_a_missing_number() -> None:
+    found = of([1.5, float("nan"), None, 2.5])
+    assert (found.look, found.absent, found.missing_fraction) == ("number", "nan", 0.5)
+    assert of([1.5, float("inf")]).look != "number"
 
 
 def test_elements_and_separators() -> None:

@@ -92,15 +92,15 @@ def test_parquet_with_lists(tmp_path: Path) -> None:
 def test_words_among_numbers(tmp_path: Path) -> None:
     """Seen in the first rows they make the column tokens, with advice; seen later they are bad rows of the check."""
     lines = [f"{i % 2},{i * 0.37:.3f},s{i % 7}" for i in range(25_000)]
-    lines[24_999] = "1,none,s1"
-    (tmp_path / "log.csv").write_text("y,price,shop\n" + "\n".join(lines[:300]) + "\n1,none,s1\n")
+    lines[24_999] = "1,low,s1"
+    (tmp_path / "log.csv").write_text("y,price,shop\n" + "\n".join(lines[:300]) + "\n1,low,s1\n")
     early = propose(tmp_path / "log.csv")
     assert {f.name: f.kind for f in early.schema.fields} == {
         "y": "label",
         "price": "categorical",
         "shop": "categorical",
     }
-    assert "but for words such as 'none'" in early.yaml()
+    assert "but for words such as 'low'" in early.yaml()
     (tmp_path / "log.csv").write_text("y,price,shop\n" + "\n".join(lines) + "\n")
     late = propose(tmp_path / "log.csv").schema
     assert {f.name: f.kind for f in late.fields}["price"] == "dense"

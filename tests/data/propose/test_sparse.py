@@ -56,3 +56,23 @@ def test_bags_and_thresholds() -> None:
 )  # fmt: skip
 def test_other_lines_are_not_of_these_forms(lines: list[str]) -> None:
     assert sparse_guesses(lines) is None
+
+
+def test_tokens_beside_numbers_are_a_bag_of_which_a_table_is_made(tmp_path: Path) -> None:
+    lines = ["1 3:1 200:0.5", "0 7:1 200:1", "1 3:1 9:1 200:0.25"]
+    (tmp_path / "log.svm").write_text("\n".join(lines * 20) + "\n")
+    proposal = propose(tmp_path / "log.svm")
+    assert [(f.name, f.kind, f.many) for f in proposal.schema.fields] == [
+        ("label", "label", False), ("features", "categorical", True), ("200", "dense", False),
+    ]  # fmt: skip
+    assert proposal.notes == ()
+    read = check(tmp_path / "log.svm", proposal.schema)
+    assert read.good
+    assert read.rows == 60
+
+
+def test_numbers_alone_make_no_tables(tmp_path: Path) -> None:
+    (tmp_path / "log.svm").write_text("1 1:0.5 2:3\n0 1:0.7 2:4\n" * 20)
+    (tmp_path / "log.csv").write_text("y,price\n" + "".join(f"{i % 2},{i * i / 8 + 0.5}\n" for i in range(60)))
+    for name in ("log.svm", "log.csv"):
+        assert "no tables to train" in propose(tmp_path / name).text(), name

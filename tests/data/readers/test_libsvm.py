@@ -136,6 +136,21 @@ def test_a_schema_that_the_form_cannot_serve_is_refused(tmp_path: Path, text: st
         read(tmp_path, text, wanted)
 
 
+@pytest.mark.parametrize(
+    ("text", "row", "said"),
+    [
+        ("1 5:1\r\n6:1\n1 5:1 6:1\n1 5:1 6:1\n", 1, "a line break CR LF, where most are LF, may stand inside the row"),
+        ("1 5:1 6:1\n1 5:1\r6:1\n1 5:1 6:1\n", 2, "a line break CR, where most are LF"),
+        ("1 5:1 6:1\r\n1 5:1\n6:1\r\n1 5:1 6:1\r\n", 2, "a line break LF, where most are CR LF"),
+        ("1 5:1 6:1\r\n1 5:1 6:1\r\n6:1\r\n", 3, "one per categorical field[.]"),  # all alike: of no interest
+        ("1 5:1 6:1\r\n1 5:1 6:1\r\n6:1", 3, "one per categorical field[.]"),
+    ],
+)
+def test_a_line_break_inside_a_row_is_named(tmp_path: Path, text: str, row: int, said: str) -> None:
+    with pytest.raises(BadRow, match=f"row {row}: .*{said}"):
+        read(tmp_path, text, POSITIONS)
+
+
 def test_minus_one_is_no_click_unless_labels_have_a_threshold(tmp_path: Path) -> None:
     text = "-1 5:1\n+1 5:1\n0 5:1\n-1.0 5:1\n3 5:1\n"
     assert [row["y"] for row in read(tmp_path, text, BAG)[0]] == ["0", "+1", "0", "0", "3"]

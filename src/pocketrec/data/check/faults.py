@@ -15,8 +15,12 @@ _SHOWN = 60
 
 # What to change when a reason (the pattern) is met; the first that fits. Every row can also be skipped.
 _NEXT = (
+    (r"may stand inside the row", "take that line break out of the row, or write all of one kind"),
     (r"label not 0 or 1", "give the label a threshold (1 stands for numbers at or above it)"),
-    (r"not an? (finite )?number$", "mend the value, or, if these are tokens, make it kind: categorical"),
+    (
+        r"not an? (finite )?number$",
+        "mend the value (a missing one is empty, in Parquet null), or, if these are tokens, make it kind: categorical",
+    ),
     (r"beyond the range of float32", "mend the value, or leave the column out"),
     (r"not a hexadecimal token", "make it tokens: text"),
     (r"not a whole number|not an id from|plain ids cannot be", "raise rows, or make it ids: rank"),

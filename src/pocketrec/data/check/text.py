@@ -87,6 +87,8 @@ def _findings(found: Check) -> Iterator[str]:
 
 
 def _verdict(found: Check) -> str:
+    if not found.good and not found.rows:
+        return "Not one row can be read."
     if not found.good:
         return f"{found.bad_rows:,} bad {'row' if found.bad_rows == 1 else 'rows'}; the others can be read."
     return "Every row can be read." if found.rows else "There are no rows."

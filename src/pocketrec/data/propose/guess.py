@@ -44,11 +44,14 @@ class Guess:
         name: of the column.
         field: what it probably is; None: leave it out.
         reason: why, a phrase.
+        gaps: whether words stand in the column where numbers are missing: rows with them are bad until that is mended,
+            and that is no reason against the field.
     """
 
     name: str
     field: Field | None
     reason: str
+    gaps: bool = False
 
 
 def guesses(profiles: Sequence[ColumnProfile], *, must_name_all: bool) -> tuple[Guess, ...]:
@@ -57,7 +60,7 @@ def guesses(profiles: Sequence[ColumnProfile], *, must_name_all: bool) -> tuple[
     Args:
         profiles: the columns.
         must_name_all: whether the schema must name every column, as in a file without a header. What would be left out
-            becomes a categorical field then.
+            becomes a categorical field then, and names, which we invented, say nothing.
     """
     found: dict[str, Guess] = {}
     _add(found, _label(profiles))
@@ -68,7 +71,7 @@ def guesses(profiles: Sequence[ColumnProfile], *, must_name_all: bool) -> tuple[
     _add(found, _time([p for p in profiles if p.name not in found]))
     for p in profiles:
         if p.name not in found:
-            _add(found, _input(p))
+            _add(found, _input(p, invented=must_name_all))
     if must_name_all:
         found = {name: guess if guess.field else _kept(guess) for name, guess in found.items()}
     found = _sharing(found, {p.name: p for p in profiles})
@@ -129,7 +132,7 @@ def _is_moment(numbers: np.ndarray) -> bool:
     )
 
 
-def _input(p: ColumnProfile) -> Guess:
+def _input(p: ColumnProfile, *, invented: bool) -> Guess:
     if p.look in ("nothing", "other"):
         what = "no value in the first rows" if p.look == "nothing" else "values of a kind that is not read"
         return Guess(name=p.name, field=None, reason=what)
@@ -148,15 +151,15 @@ def _input(p: ColumnProfile) -> Guess:
         return Guess(name=p.name, field=bag, reason=what)
     if p.look == "number" and _WEIGHT.fullmatch(p.name) and p.missing_fraction == 0 and p.numbers.min() >= 0:
         return Guess(name=p.name, field=Field(name=p.name, kind="weight"), reason="by its name")
-    return _number_or_token(p)
+    return _number_or_token(p, invented=invented)
 
 
-def _number_or_token(p: ColumnProfile) -> Guess:
+def _number_or_token(p: ColumnProfile, *, invented: bool) -> Guess:
     token = Field(name=p.name, kind="categorical")
     if p.look == "text":
         rare = "; mostly new ones: ids: hash63 would need no vocabulary" if p.distinct > 0.5 * p.rows >= 500 else ""
         return Guess(name=p.name, field=token, reason=f"text, {p.distinct:,} distinct tokens{rare}")
-    if p.look == "whole" and (_ID.fullmatch(p.name) or _USER.fullmatch(p.name)):
+    if not invented and p.look == "whole" and (_ID.fullmatch(p.name) or _USER.fullmatch(p.name)):
         return Guess(name=p.name, field=token, reason=f"ids by name, {p.distinct:,} distinct")
     if p.look == "whole" and p.distinct <= _FEW and not _AMOUNT.fullmatch(p.name):
         return Guess(name=p.name, field=token, reason=f"only {p.distinct} different numbers")
@@ -165,10 +168,13 @@ def _number_or_token(p: ColumnProfile) -> Guess:
     transform = DenseTransform(log1p=p.heavy_tailed, standardise=True, missing_flag=p.missing_fraction > 0)
     tail = "; log1p for the long tail" if p.heavy_tailed else ""
     gaps = f"; a flag for the {p.missing_fraction:.0%} missing" if p.missing_fraction else ""
-    field = Field(name=p.name, kind="dense", transform=transform)
+    absent = ""
+    if p.absent is not None:
+        absent = f"; {p.absent!r} is not read as missing, rows with it are bad: leave these values empty (null)"
     return Guess(
-        name=p.name, field=field, reason=f"numbers from {p.numbers.min():g} to {p.numbers.max():g}{tail}{gaps}"
-    )
+        name=p.name, field=Field(name=p.name, kind="dense", transform=transform), gaps=p.absent is not None,
+        reason=f"numbers from {p.numbers.min():g} to {p.numbers.max():g}{tail}{gaps}{absent}",
+    )  # fmt: skip
 
 
 def _kept(guess: Guess) -> Guess:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +24,8 @@ _LONG = re.compile(r"\d{17,}")  # more digits than a float64 tells apart: a name
 _PROBED = 200
 _FEW = 20
 _STRAY = 0.2
+# What other programs write where a number is missing. Files are read with the empty text (in Parquet: null) alone.
+_ABSENT = {"nan", "na", "n/a", "#n/a", "null", "none", "nil", "<na>", "\\n"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -40,7 +42,9 @@ class ColumnProfile:
         distinct: different values that are there.
         numbers: float64, those that are there, in order; empty for other looks.
         separator: of lists in text.
-        stray: of text that is numbers but for a few words (such as NULL), one of them.
+        stray: of text that is numbers but for a few words, one of them.
+        absent: of numbers among which stand words for missing ones (such as NaN or NULL), one of them. They are counted
+            as missing here, but rows that hold them cannot be read as numbers.
     """
 
     name: str
@@ -52,6 +56,7 @@ class ColumnProfile:
     numbers: np.ndarray
     separator: str | None = None
     stray: str | None = None
+    absent: str | None = None
 
     @property
     def is_binary(self) -> bool:
@@ -93,6 +98,11 @@ def profile(name: str, column: pa.ChunkedArray) -> ColumnProfile:
 
 def _of_values(name: str, raw: pa.Array) -> ColumnProfile:
     got = values.numbers(raw)
+    odd = got.wrong | (~got.missing & ~np.isfinite(got.values))
+    words = list(dict.fromkeys(_word(raw[int(at)].as_py()) for at in np.flatnonzero(odd)))
+    if words and {word.lower() for word in words} <= _ABSENT and not (odd | got.missing).all():
+        there = raw.take(pa.array(np.arange(len(raw)), mask=odd))
+        return replace(_of_values(name, there), absent=words[0])
     if not got.wrong.any() and np.isfinite(got.values[~got.missing]).all():
         present = got.values[~got.missing]
         texts = frozenset(text for text in values.tokens(raw)[0].dictionary.to_pylist() if text)
@@ -109,15 +119,19 @@ def _of_values(name: str, raw: pa.Array) -> ColumnProfile:
         return _made(name, "other", missing, len(raw), frozenset(), 0)
     if all(_TIME.fullmatch(text) for text in list(texts)[:_PROBED]) and not values.moments_in_time(raw).wrong.any():
         return _of_times(name, raw)
-    words = np.flatnonzero(got.wrong)
-    if 0 < len(words) <= _STRAY * (len(raw) - missing):
-        stray = str(tokens[int(words[0])].as_py())
+    strays = np.flatnonzero(got.wrong)
+    if 0 < len(strays) <= _STRAY * (len(raw) - missing):
+        stray = str(tokens[int(strays[0])].as_py())
         return _made(name, "text", missing, len(raw), texts, len(texts), stray=stray)
     separator = separator_of(list(texts)[: 10 * _PROBED])
     if separator is None:
         return _made(name, "text", missing, len(raw), texts, len(texts))
     elements = frozenset(element for text in texts for element in text.split(separator) if element)
     return _made(name, "list", missing, len(raw), elements, len(texts), separator=separator)
+
+
+def _word(value: object) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _are_whole(present: np.ndarray, texts: frozenset[str]) -> bool:

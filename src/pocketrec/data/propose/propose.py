@@ -104,7 +104,7 @@ def propose(file: str | Path) -> Proposal:
 def _sparse(guessed: tuple[Guess, ...], notes: list[str]) -> Proposal:
     schema = Schema(format="libsvm", fields=tuple(g.field for g in guessed if g.field is not None))
     why = f"a label, then pairs of index and value (or triples with a field), {len(guessed) - 1} fields"
-    return Proposal(schema=schema, known=None, why=why, guesses=guessed, notes=tuple(notes))
+    return Proposal(schema=schema, known=None, why=why, guesses=guessed, notes=(*notes, *_nothing_to_fit(schema)))
 
 
 def _built_in(file: Path, name: str, why: str) -> tuple[Schema, str]:
@@ -157,9 +157,10 @@ def _mended(guessed: tuple[Guess, ...], found: Check, form: Form) -> tuple[Guess
     leaks = {f.column: f.text for f in found.findings if f.kind == "leak"}
     result = []
     for guess in guessed:
-        if guess.field is not None and guess.name in bad and guess.field.kind not in ("categorical", "label"):
+        kind = None if guess.field is None else guess.field.kind
+        if guess.name in bad and not guess.gaps and kind not in (None, "categorical", "label"):
             field = Field(name=guess.name, kind="categorical")
-            guess = Guess(name=guess.name, field=field, reason=f"not every value is a {guess.field.kind} value")
+            guess = Guess(name=guess.name, field=field, reason=f"not every value is a {kind} value")
         elif guess.name in leaks and guess.field is not None and form.header:
             guess = Guess(name=guess.name, field=None, reason=leaks[guess.name].rstrip("."))
         result.append(guess)
@@ -202,7 +203,13 @@ def _notes(schema: Schema, form: Form) -> list[str]:
     unnamed = sorted({name for name in form.names if form.names.count(name) > 1})
     if unnamed:
         notes.append(f"Two columns have the same name, so they are left alone: {', '.join(map(repr, unnamed))}.")
-    return notes
+    return [*notes, *_nothing_to_fit(schema)]
+
+
+def _nothing_to_fit(schema: Schema) -> list[str]:
+    if schema.categorical:
+        return []
+    return ["No column holds tokens, so there are no tables to train: make one of them kind: categorical."]
 
 
 def _flow(value: Mapping[str, Any] | str) -> str:

@@ -104,7 +104,10 @@ def sample_rows(file: Path, form: Form, most: int) -> pa.Table:
     for block in READERS.get(form.format).blocks(file, schema, BadRows("skip"), Place()):
         if len(block.table):
             return block.table.slice(0, most)
-    raise BadFile(str(file), "not one row can be read.")
+    form_of = f"{len(names)} columns{' and a header' if form.header else ''}"
+    raise BadFile(
+        str(file), f"not one row can be read as {form_of}. Give rows, or say with --schema how the file is written."
+    )
 
 
 def _split(lines: list[str]) -> tuple[str, list[list[str]]]:

@@ -52,10 +52,15 @@ def _pairs(items: Sequence[Sequence[Sequence[str]]]) -> tuple[Guess, ...] | None
             )
         reason = f"every line has {min(lengths)} pairs of value 1"
         return tuple(_token(f"f{place + 1}", f"pair {place + 1}; {reason}") for place in range(min(lengths)))
-    indices = sorted({int(pair[0]) for row in items for pair in row})
-    if len(indices) > _MOST_NUMBERS:
+    tokens = {int(pair[0]) for row in items for pair in row if float(pair[1]) == 1}
+    numbers = sorted({int(pair[0]) for row in items for pair in row if float(pair[1]) != 1})
+    if len(numbers) > _MOST_NUMBERS:
         return None
-    return tuple(_number(str(index), f"the values of index {index}") for index in indices)
+    found = [_number(str(index), f"the values of index {index}") for index in numbers]
+    if tokens - set(numbers):
+        bag = Field(name="features", kind="categorical", many=True)
+        found.insert(0, Guess(name=bag.name, field=bag, reason="all indices of a line, of which most say 1"))
+    return tuple(found)
 
 
 def _triples(items: Sequence[Sequence[Sequence[str]]]) -> tuple[Guess, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ from pocketrec.data.bad_rows import BadRows
 from pocketrec.spec.registry import Folder
 from pocketrec.spec.schema import Schema
 
-__all__ = ["READERS", "Block", "Place", "Reader"]
+__all__ = ["READERS", "Block", "Deriving", "Place", "Reader", "origin_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,4 +90,19 @@ class Reader(Protocol):
         ...
 
 
+@runtime_checkable
+class Deriving(Protocol):
+    """What a reader may say besides: where columns come from that its files themselves may lack."""
+
+    def origin(self, name: str) -> str | None:
+        """From what the reader makes this column, a phrase; None for one that stands in the file."""
+        ...
+
+
 READERS: Folder[Reader] = Folder("pocketrec.data.readers", "reader", "READER")
+
+
+def origin_of(name: str, schema: Schema) -> str | None:
+    """From what the schema's reader makes this column, a phrase; None where it does not, or is not installed."""
+    reader: object = READERS.get(schema.format) if schema.format in READERS.names() else None
+    return reader.origin(name) if isinstance(reader, Deriving) else None

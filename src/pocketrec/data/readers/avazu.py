@@ -33,7 +33,10 @@ _COLUMNS = (
     "app_category", "device_id", "device_ip", "device_model", "device_type", "device_conn_type",
     *(f"C{number}" for number in range(14, 22)),
 )  # fmt: skip
-_DERIVED = ("hour_of_day", "weekday")
+_DERIVED = {
+    "hour_of_day": "the last two digits of hour (YYMMDDHH), 0 to 23",
+    "weekday": "the date in hour (YYMMDDHH), 0 for Monday to 6",
+}
 
 
 @final
@@ -71,6 +74,9 @@ class AvazuReader:
 
     def companions(self, file: Path, schema: Schema) -> tuple[Path, ...]:
         return ()
+
+    def origin(self, name: str) -> str | None:
+        return _DERIVED.get(name)
 
 
 def _columns(file: Path) -> tuple[tuple[str, ...], int]:

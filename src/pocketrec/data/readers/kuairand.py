@@ -42,6 +42,8 @@ _SIDES = {
     "user_id": ("user_features*.csv", r"user_features[\w.-]*\.csv" + PACKED),
     "video_id": ("video_features_basic*.csv", r"video_features_basic[\w.-]*\.csv" + PACKED),
 }
+# Columns of every log; outcomes, which are no inputs, not among them.
+_OF_LOGS = ("user_id", "video_id", "date", "hourmin", "time_ms", "tab", "is_click")
 _DERIVED = {"hour": ("hourmin",), "freshness_days": ("date", "upload_dt")}
 
 
@@ -113,6 +115,11 @@ class KuaiRandReader:
         wanted = {f.name for f in schema.fields} - set(layout.own)
         wanted |= {needed for name in wanted for needed in _DERIVED.get(name, ())} - set(layout.own)
         return tuple(beside for beside, columns in layout.sides.values() if wanted & set(columns))
+
+    def origin(self, name: str) -> str | None:
+        derived = {"hour": "hourmin (HHMM), 0 to 23", "freshness_days": "the days from upload_dt to date"}
+        beside = " or ".join(glob for glob, _ in _SIDES.values())
+        return derived.get(name) or (None if name in _OF_LOGS else f"the column of {beside} beside the log")
 
 
 def _is_parquet(file: Path) -> bool:

@@ -102,7 +102,25 @@ def _parse(text: bytes, *, schema: Schema, parts: int) -> Parsed:
     if faults.found:
         table = table.filter(pa.array(faults.good))
     wrong = sorted([*lines.wrong, *faults.found], key=lambda fault: fault[0])
+    if wrong and b"\r" in text:
+        wrong = _naming_breaks(wrong, text)
     return Parsed(table=table, good=lines.good[faults.good], wrong=wrong)
+
+
+_BREAKS = {b"\n": "LF", b"\r\n": "CR LF", b"\r": "CR"}
+
+
+def _naming_breaks(wrong: list[tuple[int, str, str | None]], text: bytes) -> list[tuple[int, str, str | None]]:
+    """The faults of lines that begin or end with a line break of another kind than most lines: it may cut a row."""
+    ends = [line[len(line.rstrip(b"\r\n")) :] for line in text.splitlines(keepends=True)]
+    usual = max(_BREAKS, key=ends.count)
+    found = []
+    for at, why, shown in wrong:
+        odd = next((end for end in ends[max(at - 1, 0) : at + 1] if end not in (usual, b"")), None)
+        if odd is not None:
+            why += f"; a line break {_BREAKS[odd]}, where most are {_BREAKS[usual]}, may stand inside the row"
+        found.append((at, why, shown))
+    return found
 
 
 class _Faults:

@@ -111,6 +111,10 @@ class MovieLensReader:
         found = [side.beside(file) for side in _SIDES if wanted & set(side.columns)]
         return tuple(beside for beside in found if beside is not None)
 
+    def origin(self, name: str) -> str | None:
+        side = next((side for side in _SIDES if name in side.columns), None)
+        return None if side is None else f"the column of {' or '.join(side.files)}, by {side.key}"
+
 
 def _form(file: Path) -> tuple[Form, int]:
     """How the ratings are written, and the offset of the first of them."""
