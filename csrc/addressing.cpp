@@ -107,21 +107,30 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
     }
 }
 
+namespace {
+
+// The signs of one block, from number d of the vector on: 64 bits at a time, to wherever they begin.
+void add_signs(uint64_t block_hash, int64_t length, int64_t dim, int64_t d, uint64_t* out) {
+    const uint64_t salted = block_hash ^ kSignSalt;
+    for (int64_t j = 0; j < length && d + j < dim; j += 64) {
+        const int64_t left = length - j < dim - d - j ? length - j : dim - d - j, place = d + j;
+        const uint64_t mask = left < 64 ? (uint64_t{1} << left) - 1 : ~uint64_t{0};
+        const uint64_t bits = mix(salted, static_cast<uint64_t>(1 + j / 64)) & mask;
+        out[place / 64] |= bits << (place % 64);
+        if (place % 64 && place % 64 + std::min(left, int64_t{64}) > 64) out[place / 64 + 1] |= bits >> (64 - place % 64);
+    }
+}
+
+}  // namespace
+
 void find_signs(const Field& field, int64_t dim, Run run, uint64_t* out) {
     const int64_t words = (dim + 63) / 64;
     const uint64_t seed = static_cast<uint64_t>(field.seed);
     std::fill(out, out + run.count * words, uint64_t{0});
     for (int64_t i = 0; i < run.count; ++i, out += words) {
         const uint64_t base = mix(static_cast<uint64_t>(run.ids[i * run.stride]), seed);
-        for (int64_t block = 0, d = 0; d < dim; ++block, d += field.a) {
-            const uint64_t salted = mix(base, static_cast<uint64_t>(block)) ^ kSignSalt;
-            for (int64_t j = 0; j < field.a && d + j < dim; j += 64) {  // 64 bits at a time, to wherever they begin
-                const int64_t count = std::min({int64_t{64}, field.a - j, dim - d - j}), place = d + j;
-                const uint64_t bits = mix(salted, static_cast<uint64_t>(1 + j / 64)) & (~uint64_t{0} >> (64 - count));
-                out[place / 64] |= bits << (place % 64);
-                if (place % 64 + count > 64) out[place / 64 + 1] |= bits >> (64 - place % 64);
-            }
-        }
+        for (int64_t block = 0, d = 0; d < dim; ++block, d += field.a)
+            add_signs(mix(base, static_cast<uint64_t>(block)), field.a, dim, d, out);
     }
 }
 
