@@ -127,11 +127,10 @@ def into(bank: Bank, batches: Sequence[Tensor], out: Tensor) -> Step:
     compiled, access = kernels(), group.access
     if compiled is None:
         raise Missing("the compiled kernels were not built")
-    storages = [group._storage_code] * len(access.regions)
     packed = []
     for ids in batches:
         request = Request(
-            group.regions(), ids, None, None, group.program, group.maps(), storages, access.width, access.parts,
+            group.regions(), ids, None, None, group.program, group.maps(), group.storages, access.width, access.parts,
             int(access.combine), 0,
         )  # fmt: skip
         packed.append(pack(contiguous(request)))

@@ -37,6 +37,11 @@ class Group(nn.Module):
         columns: the columns of the bank's ids that are of this group's tables, rising.
         places: for each of these columns, which table of the group it is of; columns may share a table.
         padding: for each of these columns, the padding id or -1.
+
+    Attributes:
+        access: how ids are looked up.
+        storages: for each region, what the native ops call its storage.
+        program: int64 [columns, 12], how the ids of each column become addresses.
     """
 
     def __init__(
@@ -56,7 +61,7 @@ class Group(nn.Module):
         for spec in self.specs():
             self._hold(spec, tensors)
         self.access: Access
-        self._storages: list[int]
+        self.storages: list[int]
         self.padding = padding
         self.program: Tensor
         program = torch.zeros(len(columns), len(PROGRAM_COLUMNS), dtype=torch.int64)
@@ -68,7 +73,7 @@ class Group(nn.Module):
         """Read the seeds that live in tensors: where ids are found depends on them. Call it when they were written."""
         self.access = self.method.access(self.sizing, self.tensors())
         codes = self._codes()
-        self._storages = [codes[name] for name in self.access.regions]
+        self.storages = [codes[name] for name in self.access.regions]
         rows = [
             self.access.addressing[place].program(column=column, padding=pad)
             for column, place, pad in zip(self.columns, self.places, self.padding, strict=True)
@@ -161,7 +166,7 @@ class Group(nn.Module):
             raise OptionError(f'{self.sizing.method} widens vectors after pooling, so bags cannot be pooled by "max".')
         # without a gradient to come, torch's autograd layer (15 to 30 microseconds a call) is left out
         learns = self.form == "train" and torch.is_grad_enabled()
-        if learns and any(self._storages):
+        if learns and any(self.storages):
             raise OptionError(
                 f"Rows of storage {self.method.storage} are codes, which have no gradient that a torch optimizer could "
                 'use. Leave bank.gradient at "pairs" and call bank.step(), or train in float32 or bfloat16_trained.'
@@ -169,7 +174,7 @@ class Group(nn.Module):
         operation = torch.ops.pocketrec.lookup if learns else torch.ops.pocketrec.lookup_frozen
         found: Tensor = operation(
             self.regions(), ids, offsets, weights, self.program if program is None else program, self.maps(),
-            self._storages, self.access.width, self.access.parts,
+            self.storages, self.access.width, self.access.parts,
             int(self.access.combine), POOLING["none" if offsets is None else pool], sparse,
         )  # fmt: skip
         return found
@@ -194,7 +199,7 @@ class Group(nn.Module):
         """Distinct addresses and summed gradients of one lookup, given the gradient of its result."""
         addresses, grads = torch.ops.pocketrec.compact(
             grad, [r.detach() for r in self.regions()], ids, offsets, weights, self.program, self.maps(),
-            self._storages, self.access.width, self.access.parts,
+            self.storages, self.access.width, self.access.parts,
             int(self.access.combine), POOLING["none" if offsets is None else pool],
         )  # fmt: skip
         return Pairs(addresses, grads)
