@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "gather.hpp"
 #include "values.hpp"
 
 namespace pocketrec {
@@ -22,29 +23,122 @@ int64_t each(const Field& field, int64_t parts, Run run, int64_t* out, int64_t o
     return run.count;
 }
 
-// The same for a rule that gives one address of several parts.
+// The same for a rule that gives one address. Most calls have one part: their loop is kept short.
 template <class Rule>
 int64_t each_single(const Field& field, int64_t parts, Run run, int64_t* out, int64_t out_stride, Rule rule) {
-    if (parts == 1)
-        return each(field, parts, run, out, out_stride, [&](int64_t id, int64_t* own) { own[0] = rule(id); });
-    return each(field, parts, run, out, out_stride, [&](int64_t id, int64_t* own) {
-        own[0] = rule(id);
-        std::fill(own + 1, own + parts, int64_t{-1});
-    });
+    if (parts > 1)
+        return each(field, parts, run, out, out_stride, [&](int64_t id, int64_t* own) {
+            own[0] = rule(id);
+            std::fill(own + 1, own + parts, int64_t{-1});
+        });
+    const int64_t* ids = run.ids;
+    const int64_t padding = field.padding, count = run.count, stride = run.stride;
+    for (int64_t i = 0; i < count; ++i, ids += stride, out += out_stride) {
+        const int64_t id = *ids;
+        if (id >= 0 && id != padding)
+            *out = rule(id);
+        else if (field.is_padding(id))
+            *out = -1;
+        else
+            return i;
+    }
+    return count;
 }
 
-int64_t blocks(const Field& field, int64_t parts, Run run, int64_t* out, int64_t out_stride) {
+// Sets the signs of one block, from number d of the vector on: 64 bits at a time, to wherever they begin.
+inline void set_signs(uint64_t block_hash, int64_t length, int64_t dim, int64_t d, uint64_t* out) {
+    const uint64_t salted = block_hash ^ kSignSalt;
+    for (int64_t j = 0; j < length && d + j < dim; j += 64) {
+        const int64_t count = length - j < dim - d - j ? length - j : dim - d - j, place = d + j, shift = place % 64;
+        const uint64_t mask = count < 64 ? (uint64_t{1} << count) - 1 : ~uint64_t{0};
+        const uint64_t bits = mix(salted, static_cast<uint64_t>(1 + j / 64)) & mask;
+        out[place / 64] |= bits << shift;
+        if (shift && shift + count > 64) out[place / 64 + 1] |= bits >> (64 - shift);
+    }
+}
+
+constexpr int64_t kFewBuckets = int64_t{1} << 32;
+
+// Runs `wide` on many ids at once where this level can, and `one_by_one` on what it leaves; both return how many they did.
+template <class Wide, class OneByOne>
+int64_t in_turns(Run run, Wide wide, OneByOne one_by_one) {
+    constexpr int64_t kMostAtOnce = 8;
+    int64_t done = 0;
+    while (done < run.count) {
+        done += wide(done, run.count - done);
+        const int64_t next = std::min(kMostAtOnce, run.count - done), did = one_by_one(done, next);
+        done += did;
+        if (did < next) break;
+    }
+    return done;
+}
+
+// Starts of the blocks of a field, and their signs where `signs` is not NULL.
+int64_t blocks_one_by_one(const Field& field, int64_t parts, Run run, Targets out) {
     const uint64_t seed = static_cast<uint64_t>(field.seed);
     const bool aligned = field.b & PR_ALIGNED;
     const int64_t choices = aligned                 ? field.size / field.a
                             : field.b & PR_NO_WRAP ? field.size - field.a + 1
                                                     : field.size;
-    const int64_t step = aligned ? field.a : 1;
-    return each(field, parts, run, out, out_stride, [&](int64_t id, int64_t* own) {
+    const int64_t step = aligned ? field.a : 1, start = field.start, length = field.a;
+    const int64_t words = (out.dim + 63) / 64;
+    uint64_t* signs = out.signs;
+    return each(field, parts, run, out.addresses, out.stride, [&](int64_t id, int64_t* own) {
         const uint64_t base = mix(static_cast<uint64_t>(id), seed);
-        for (int64_t block = 0; block < parts; ++block)
-            own[block] = field.start + bucket(mix(base, static_cast<uint64_t>(block)), choices) * step;
+        if (out.signs) {  // of padding they stay what they were
+            signs = out.signs + (own - out.addresses) / out.stride * out.signs_stride;
+            std::fill(signs, signs + words, uint64_t{0});
+        }
+        for (int64_t block = 0; block < parts; ++block) {
+            const uint64_t hash = mix(base, static_cast<uint64_t>(block));
+            own[block] = start + bucket(hash, choices) * step;
+            if (out.signs) set_signs(hash, length, out.dim, block * length, signs);
+        }
     });
+}
+
+int64_t blocks(const Field& field, int64_t parts, Run run, Targets out) {
+    const bool aligned = field.b & PR_ALIGNED;
+    const int64_t choices = aligned                 ? field.size / field.a
+                            : field.b & PR_NO_WRAP ? field.size - field.a + 1
+                                                    : field.size;
+    const auto cut = [&](int64_t from) {
+        Targets rest = out;
+        rest.addresses += from * out.stride;
+        if (out.signs) rest.signs += from * out.signs_stride;
+        return rest;
+    };
+    if (!gather().hash_ids || choices >= kFewBuckets || (out.signs && 64 % field.a))
+        return blocks_one_by_one(field, parts, run, out);
+    const HashRule rule{static_cast<uint64_t>(field.seed), static_cast<uint64_t>(choices), field.start,
+                        aligned ? field.a : 1, 0, parts, true, field.padding, field.a, out.dim};
+    const auto wide = [&](int64_t from, int64_t count) {
+        const Targets to = cut(from);
+        return gather().hash_ids(rule, run.ids + from * run.stride, run.stride, count, to.addresses, to.stride, to.signs,
+                                 to.signs_stride);
+    };
+    return in_turns(run, wide, [&](int64_t from, int64_t count) {
+        return blocks_one_by_one(field, parts, {run.ids + from * run.stride, run.stride, count}, cut(from));
+    });
+}
+
+int64_t hashed(const Field& field, int64_t parts, Run run, int64_t* out, int64_t out_stride) {
+    const uint64_t seed = static_cast<uint64_t>(field.seed);
+    const auto one_by_one = [&](int64_t from, int64_t count) {
+        const Run rest{run.ids + from * run.stride, run.stride, count};
+        return each_single(field, parts, rest, out + from * out_stride, out_stride, [=](int64_t id) {
+            if (id < field.a) return field.start + id;
+            return field.start + field.a + bucket(mix(static_cast<uint64_t>(id), seed), field.size);
+        });
+    };
+    if (!gather().hash_ids || field.size >= kFewBuckets || parts > 1) return one_by_one(0, run.count);
+    const HashRule rule{seed, static_cast<uint64_t>(field.size), field.start + field.a, 1, field.a, 1, false,
+                        field.padding, 64, 0};
+    const auto wide = [&](int64_t from, int64_t count) {
+        return gather().hash_ids(rule, run.ids + from * run.stride, run.stride, count, out + from * out_stride, out_stride,
+                                 nullptr, 0);
+    };
+    return in_turns(run, wide, one_by_one);
 }
 
 }  // namespace
@@ -59,6 +153,11 @@ std::vector<Addressing> prepare(const std::vector<Field>& fields) {
     return {fields.begin(), fields.end()};
 }
 
+int64_t find_blocks(const Addressing& prepared, const pr_request& request, Run run, Targets out) {
+    if (has_signs(prepared.field)) return blocks(prepared.field, request.parts, run, out);
+    return find_addresses(prepared, request, run, out.addresses, out.stride);
+}
+
 int64_t find_addresses(const Addressing& prepared, const pr_request& request, Run run, int64_t* out,
                        int64_t out_stride) {
     const Field& field = prepared.field;
@@ -71,10 +170,7 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
                                [=](int64_t id) { return id < size ? start + id : fold; });
         }
         case PR_HASH:
-            return each_single(field, parts, run, out, out_stride, [=](int64_t id) {
-                if (id < field.a) return field.start + id;
-                return field.start + field.a + bucket(mix(static_cast<uint64_t>(id), seed), field.size);
-            });
+            return hashed(field, parts, run, out, out_stride);
         case PR_QUOTIENT_REMAINDER:
             return each(field, parts, run, out, out_stride, [&](int64_t id, int64_t* own) {
                 const int64_t known = id < field.n ? id : 0;
@@ -95,7 +191,7 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
                     own[part] = field.start + field.a + bucket(mix(base, static_cast<uint64_t>(part)), field.size);
             });
         case PR_BLOCK:
-            return blocks(field, parts, run, out, out_stride);
+            return blocks(field, parts, run, {out, out_stride, nullptr, 0, 0});
         case PR_LINEAR_BLOCK:
             return each(field, parts, run, out, out_stride, [&](int64_t id, int64_t* own) {
                 for (int64_t block = 0; block < parts; ++block)
@@ -104,33 +200,6 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
         default:
             return each_single(field, parts, run, out, out_stride,
                                [&](int64_t id) { return mapped_address(field, id, request); });
-    }
-}
-
-namespace {
-
-// The signs of one block, from number d of the vector on: 64 bits at a time, to wherever they begin.
-void add_signs(uint64_t block_hash, int64_t length, int64_t dim, int64_t d, uint64_t* out) {
-    const uint64_t salted = block_hash ^ kSignSalt;
-    for (int64_t j = 0; j < length && d + j < dim; j += 64) {
-        const int64_t left = length - j < dim - d - j ? length - j : dim - d - j, place = d + j;
-        const uint64_t mask = left < 64 ? (uint64_t{1} << left) - 1 : ~uint64_t{0};
-        const uint64_t bits = mix(salted, static_cast<uint64_t>(1 + j / 64)) & mask;
-        out[place / 64] |= bits << (place % 64);
-        if (place % 64 && place % 64 + std::min(left, int64_t{64}) > 64) out[place / 64 + 1] |= bits >> (64 - place % 64);
-    }
-}
-
-}  // namespace
-
-void find_signs(const Field& field, int64_t dim, Run run, uint64_t* out) {
-    const int64_t words = (dim + 63) / 64;
-    const uint64_t seed = static_cast<uint64_t>(field.seed);
-    std::fill(out, out + run.count * words, uint64_t{0});
-    for (int64_t i = 0; i < run.count; ++i, out += words) {
-        const uint64_t base = mix(static_cast<uint64_t>(run.ids[i * run.stride]), seed);
-        for (int64_t block = 0, d = 0; d < dim; ++block, d += field.a)
-            add_signs(mix(base, static_cast<uint64_t>(block)), field.a, dim, d, out);
     }
 }
 

@@ -40,9 +40,18 @@ inline bool has_signs(const Field& field) {
     return field.kind == PR_BLOCK && (field.b & PR_SIGN);
 }
 
-// Writes (dim + 63) / 64 words for each id of a field with signs: bit d % 64 of word d / 64 says that number d is
-// negated.
-void find_signs(const Field& field, int64_t dim, Run run, uint64_t* out);
+// Where the blocks of some ids go: starts of id i at addresses[i * stride], and its signs, (dim + 63) / 64 words, at
+// signs[i * signs_stride]: bit d % 64 of word d / 64 says that number d is negated.
+struct Targets {
+    int64_t* addresses;
+    int64_t stride;
+    uint64_t* signs;
+    int64_t signs_stride;
+    int64_t dim;
+};
+
+// find_addresses for fields of blocks, with their signs where the field has_signs. Signs of padding are left alone.
+int64_t find_blocks(const Addressing& field, const pr_request& request, Run run, Targets out);
 
 // Throws PR_ID_ERROR for the first id in the order of the output that is negative and not padding.
 [[noreturn]] void refuse_first_negative(const pr_request& request, const std::vector<Field>& fields);

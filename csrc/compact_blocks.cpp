@@ -73,27 +73,22 @@ class CompactBlocks {
     }
 
     void add(const Tile& tile) {
-        const int64_t parts = request_.parts;
+        const int64_t parts = request_.parts, words = (request_.dim + 63) / 64;
         starts_.resize(static_cast<size_t>(tile.count * parts));
-        gradient_.find_addresses_of(tile, starts_.data());
+        signs_.resize(static_cast<size_t>(tile.count * words));
+        gradient_.find_blocks_of(tile, starts_.data(), signs_.data());
         const float* const* vectors = spread_.vectors(tile);
         for (int64_t i = 0; i < tile.count; ++i) {
             const int64_t* starts = starts_.data() + i * parts;
             if (starts[0] < 0) continue;
             const int64_t number = tile.window ? tile.window->number : i % request_.fields;
             const Field& field = gradient_.fields()[static_cast<size_t>(number)].field;
-            add_value(field, id_of(tile, field, i), starts, vectors[i]);
+            add_value(field, starts, has_signs(field) ? negated(vectors[i], signs_.data() + i * words) : vectors[i]);
         }
     }
 
-    int64_t id_of(const Tile& tile, const Field& field, int64_t i) const {
-        if (tile.window) return request_.ids[tile.window->first + i];
-        return request_.ids[(tile.row + i / request_.fields) * request_.columns + field.column];
-    }
-
-    void add_value(const Field& field, int64_t id, const int64_t* starts, const float* grad) {
+    void add_value(const Field& field, const int64_t* starts, const float* grad) {
         const int64_t dim = request_.dim, end = field.start + field.size;
-        if (has_signs(field)) grad = signed_gradient(field, id, grad);
         for (int64_t p = 0, d = 0; d < dim; ++p, d += field.a) {
             const int64_t length = std::min(field.a, dim - d), first = std::min(length, end - starts[p]);
             add_run(starts[p], first, grad + d);
@@ -101,12 +96,10 @@ class CompactBlocks {
         }
     }
 
-    const float* signed_gradient(const Field& field, int64_t id, const float* grad) {
-        signs_.resize(static_cast<size_t>((request_.dim + 63) / 64));
-        signed_.assign(grad, grad + request_.dim);
-        find_signs(field, request_.dim, {&id, 1, 1}, signs_.data());
+    const float* negated(const float* grad, const uint64_t* signs) {
+        signed_.resize(static_cast<size_t>(request_.dim));
         for (size_t d = 0; d < signed_.size(); ++d)
-            if (signs_[d / 64] >> (d % 64) & 1) signed_[d] = -signed_[d];
+            signed_[d] = signs[d / 64] >> (d % 64) & 1 ? -grad[d] : grad[d];
         return signed_.data();
     }
 

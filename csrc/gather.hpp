@@ -50,6 +50,17 @@ struct Additions {
     float* sums;
 };
 
+// Ids to hashed addresses: start + bucket * step, of hashes of the id (and the part, where by_part); ids below `exact`,
+// which are given only with parts = 1, have addresses of their own that end at `start`.
+struct HashRule {
+    uint64_t seed, buckets;  // fewer than 2^32 buckets
+    int64_t start, step, exact;
+    int64_t parts;
+    bool by_part;
+    int64_t padding;
+    int64_t length, dim;  // with signs: numbers per block, a divisor of 64, and per vector
+};
+
 // All floats are written or added in ascending order of values, each operation rounded by itself: all levels give the
 // same bits.
 struct Gather {
@@ -65,6 +76,11 @@ struct Gather {
     void (*add_scaled)(const float* vector, float factor, int64_t dim, float* sum);
     // For i below count: sums[places[i]] = vectors[i / parts] when the place is *next, which then rises, else +=.
     void (*add_rows)(const Additions& additions, int64_t count, int32_t* next);
+    // NULL, or: the `parts` addresses of id i to out[i * out_stride ...], its signs to signs[i * signs_stride ...] unless
+    // that is NULL. Returns how many ids were done; the next ones, fewer than a register holds or with a negative or
+    // padding id among them, are the caller's.
+    int64_t (*hash_ids)(const HashRule& rule, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out,
+                        int64_t out_stride, uint64_t* signs, int64_t signs_stride);
 };
 
 const Gather& gather();

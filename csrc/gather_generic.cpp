@@ -1,4 +1,4 @@
 // gather.hpp for level generic.
 #include "gather_kernels.hpp"
 
-const pocketrec::Gather pocketrec::kGatherGeneric = {rows, sums, products, blocks, add_scaled, add_rows};
+const pocketrec::Gather pocketrec::kGatherGeneric = {rows, sums, products, blocks, add_scaled, add_rows, nullptr};

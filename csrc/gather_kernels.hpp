@@ -10,6 +10,7 @@
 namespace {
 
 #include "lanes.hpp"
+#include "hash_kernels.hpp"
 #include "storages.hpp"
 
 using pocketrec::Blocks;

@@ -28,21 +28,25 @@ Gradient::Gradient(const pr_request& request, const float* grad)
     values_ = count_all(request);
 }
 
-void Gradient::find_addresses_of(const Tile& tile, int64_t* out) const {
-    const auto find = [&](const Addressing& field, Run run, int64_t* to, int64_t stride) {
-        if (find_addresses(field, request_, run, to, stride) < run.count) refuse_first_negative(request_, fields_);
+void Gradient::find_targets_of(const Tile& tile, Targets out) const {
+    const auto find = [&](const Addressing& field, Run run, Targets to) {
+        const int64_t found = to.signs ? find_blocks(field, request_, run, to)
+                                       : find_addresses(field, request_, run, to.addresses, to.stride);
+        if (found < run.count) refuse_first_negative(request_, fields_);
     };
-    if (tile.window) return find(*tile.window->addressing, tile.window->run(request_), out, request_.parts);
-    const int64_t fields = request_.fields, parts = request_.parts;
-    for (int64_t f = 0; f < fields; ++f) {
+    const int64_t fields = tile.window ? 1 : request_.fields, parts = request_.parts, words = out.signs_stride;
+    out.stride = fields * parts;
+    out.signs_stride = fields * words;
+    if (tile.window) return find(*tile.window->addressing, tile.window->run(request_), out);
+    for (int64_t f = 0; f < fields; ++f, out.addresses += parts, out.signs += out.signs ? words : 0) {
         const Addressing& field = prepared_[static_cast<size_t>(f)];
         const int64_t* ids = request_.ids + tile.row * request_.columns + field.field.column;
-        find(field, {ids, request_.columns, tile.count / fields}, out + f * parts, fields * parts);
+        find(field, {ids, request_.columns, tile.count / fields}, out);
     }
 }
 
 Spread::Spread(const Gradient& gradient)
-    : gradient_(gradient), request_(gradient.request()), reader_(request_, gradient.regions()) {}
+    : gradient_(gradient), request_(gradient.request()), reader_(request_, gradient.plain_fields(), gradient.regions()) {}
 
 float* Spread::scratch(int64_t place) {
     return scratch_.data() + place * request_.dim;
@@ -102,12 +106,9 @@ void Spread::find_winners(const Window& window, int64_t begin, int64_t end) {
     best_.assign(dim, 0.0f);
     winner_.assign(dim, -1);
     values_.resize(static_cast<size_t>(kValues) * dim);
-    addresses_.resize(static_cast<size_t>(kValues * request_.parts));
     for (int64_t from = begin; from < end; from += kValues) {
         const Run run{request_.ids + from, 1, std::min(kValues, end - from)};
-        if (find_addresses(*window.addressing, request_, run, addresses_.data(), request_.parts) < run.count)
-            fail(PR_ID_ERROR, "id %lld is negative.", say(*std::min_element(run.ids, run.ids + run.count)));
-        reader_.vectors(window.field(), run, addresses_.data(), values_.data());
+        reader_.vectors(*window.addressing, run, values_.data());
         for (int64_t i = 0; i < run.count; ++i) {
             if (window.field().is_padding(run.ids[i])) continue;
             for (size_t d = 0; d < dim; ++d) {

@@ -47,9 +47,18 @@ class Gradient {
     }
 
     // out: int64 [tile.count, parts].
-    void find_addresses_of(const Tile& tile, int64_t* out) const;
+    void find_addresses_of(const Tile& tile, int64_t* out) const { find_targets_of(tile, {out, 0, nullptr, 0, 0}); }
+
+    // The same for blocks; signs: [tile.count, (dim + 63) / 64], of fields that have some.
+    void find_blocks_of(const Tile& tile, int64_t* starts, uint64_t* signs) const {
+        find_targets_of(tile, {starts, 0, signs, (request_.dim + 63) / 64, request_.dim});
+    }
+
+    const std::vector<Field>& plain_fields() const { return fields_; }
 
   private:
+    void find_targets_of(const Tile& tile, Targets out) const;
+
     const pr_request& request_;
     const float* grad_;
     std::vector<Field> fields_;
@@ -84,7 +93,6 @@ class Spread {
     const float* won_by_ = nullptr;  // the bag whose winners are known, by its gradient
     std::vector<int64_t> winner_;
     std::vector<float> best_, values_;
-    std::vector<int64_t> addresses_;
 };
 
 }  // namespace pocketrec

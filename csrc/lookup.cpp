@@ -31,7 +31,7 @@ class Lookup {
         const int64_t parts = std::max(int64_t{1}, std::min({request_.threads, worth, request_.batch}));
         run_parts(parts, [&](int64_t part) {
             const int64_t begin = request_.batch * part / parts, end = request_.batch * (part + 1) / parts;
-            Reader reader(request_, regions_);
+            Reader reader(request_, fields_, regions_);
             if (request_.offsets)
                 bags(reader, begin, end);
             else
@@ -42,21 +42,22 @@ class Lookup {
   private:
     // Batch rows [begin, end) of a call in which every id is a bag of its own.
     void cells(Reader& reader, int64_t begin, int64_t end) const {
-        const int64_t width = request_.fields * request_.parts, dim = request_.dim;
+        const int64_t width = request_.fields * request_.parts, dim = request_.dim, fields = request_.fields;
         const int64_t rows = std::max(int64_t{1}, kTile / std::max(int64_t{1}, width));
-        std::vector<int64_t> addresses(static_cast<size_t>(rows * width));
         const bool concat = request_.combining == PR_CONCAT;
+        std::vector<int64_t> addresses(static_cast<size_t>(concat ? 0 : rows * width));
         for (int64_t b = begin; b < end; b += rows) {
             const int64_t count = std::min(rows, end - b);
-            float* out = out_ + b * request_.fields * dim;
-            for (int64_t f = 0; f < request_.fields; ++f) {
+            float* out = out_ + b * fields * dim;
+            for (int64_t f = 0; f < fields; ++f) {
                 const Addressing& field = prepared_[static_cast<size_t>(f)];
                 const Run run{request_.ids + b * request_.columns + field.field.column, request_.columns, count};
-                int64_t* own = addresses.data() + (concat ? 0 : f * request_.parts);
-                find(field, run, own, concat ? request_.parts : width);
-                if (concat) reader.blocks(field.field, run, own, out + f * dim, request_.fields * dim);
+                if (concat)
+                    reader.blocks(field, run, out + f * dim, fields * dim);
+                else if (find_addresses(field, request_, run, addresses.data() + f * request_.parts, width) < count)
+                    refuse_first_negative(request_, fields_);
             }
-            if (!concat) reader.rows(addresses.data(), count * request_.fields, out, stream_);
+            if (!concat) reader.rows(addresses.data(), count * fields, out, stream_);
         }
     }
 
@@ -64,24 +65,17 @@ class Lookup {
     void bags(Reader& reader, int64_t begin, int64_t end) const {
         const int64_t dim = request_.dim, most = std::max(int64_t{1}, std::min(kPoolTile, kTile / request_.parts));
         const bool pools = request_.pooling != PR_POOL_NONE;
-        std::vector<int64_t> addresses(static_cast<size_t>(most * request_.parts));
         std::vector<float> vectors(static_cast<size_t>(pools ? most * dim : 0));
         if (pools) std::fill(out_ + begin * request_.fields * dim, out_ + end * request_.fields * dim, 0.0f);
         const float* begun = nullptr;  // the output that has a greatest value already
         for_each_window(request_, prepared_, begin, end, most, [&](const Window& window) {
-            find(*window.addressing, window.run(request_), addresses.data(), request_.parts);
             float* to = pools ? vectors.data() : out_ + window.first * dim;
-            reader.vectors(window.field(), window.run(request_), addresses.data(), to);
+            reader.vectors(*window.addressing, window.run(request_), to);
             if (!pools) return;
             for_each_part_of_bag(window, [&](int64_t bag, int64_t first, int64_t last) {
                 pool(window, bag, first, last, vectors.data(), begun);
             });
         });
-    }
-
-    void find(const Addressing& field, Run run, int64_t* out, int64_t out_stride) const {
-        if (find_addresses(field, request_, run, out, out_stride) < run.count)
-            refuse_first_negative(request_, fields_);
     }
 
     // Adds the vectors of a part of a bag to its output, and divides by their number after the last.

@@ -4,8 +4,8 @@
 
 namespace pocketrec {
 
-Reader::Reader(const pr_request& request, const Regions& regions)
-    : request_(request), regions_(regions), gather_(gather()) {}
+Reader::Reader(const pr_request& request, const std::vector<Field>& fields, const Regions& regions)
+    : request_(request), fields_(fields), regions_(regions), gather_(gather()) {}
 
 const int64_t* Reader::places(const int64_t* addresses, int64_t count) {
     if (regions_.is_one()) return addresses;
@@ -67,23 +67,26 @@ void Reader::check_blocks_end(const Field& field, const int64_t* starts, int64_t
     }
 }
 
-void Reader::blocks(const Field& field, Run run, const int64_t* starts, float* out, int64_t out_stride) {
-    check_blocks_end(field, starts, run.count);
-    Blocks blocks{regions_.array(), regions_.storage(), field.start, field.size, field.a, request_.parts,
-                  request_.dim,     nullptr};
-    if (has_signs(field)) {
-        signs_.resize(static_cast<size_t>(run.count * ((request_.dim + 63) / 64)));
-        find_signs(field, request_.dim, run, signs_.data());
-        blocks.signs = signs_.data();
-    }
-    gather_.blocks(blocks, starts, run.count, out, out_stride);
+void Reader::blocks(const Addressing& addressing, Run run, float* out, int64_t out_stride) {
+    const Field& field = addressing.field;
+    const int64_t parts = request_.parts, words = (request_.dim + 63) / 64;
+    addresses_.resize(static_cast<size_t>(run.count * parts));
+    signs_.resize(static_cast<size_t>(has_signs(field) ? run.count * words : 0));
+    const Targets targets{addresses_.data(), parts, signs_.data(), words, request_.dim};
+    if (find_blocks(addressing, request_, run, targets) < run.count) refuse_first_negative(request_, fields_);
+    check_blocks_end(field, addresses_.data(), run.count);
+    gather_.blocks({regions_.array(), regions_.storage(), field.start, field.size, field.a, parts, request_.dim,
+                    has_signs(field) ? signs_.data() : nullptr},
+                   addresses_.data(), run.count, out, out_stride);
 }
 
-void Reader::vectors(const Field& field, Run run, const int64_t* addresses, float* out) {
-    if (request_.combining == PR_CONCAT)
-        blocks(field, run, addresses, out, request_.dim);
-    else
-        rows(addresses, run.count, out, false);
+void Reader::vectors(const Addressing& field, Run run, float* out) {
+    if (request_.combining == PR_CONCAT) return blocks(field, run, out, request_.dim);
+    const int64_t parts = request_.parts;
+    addresses_.resize(static_cast<size_t>(run.count * parts));
+    if (find_addresses(field, request_, run, addresses_.data(), parts) < run.count)
+        refuse_first_negative(request_, fields_);
+    rows(addresses_.data(), run.count, out, false);
 }
 
 }  // namespace pocketrec

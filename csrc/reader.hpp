@@ -13,7 +13,7 @@ namespace pocketrec {
 // Reads vectors; holds the scratch space of one thread of a call.
 class Reader {
   public:
-    Reader(const pr_request& request, const Regions& regions);
+    Reader(const pr_request& request, const std::vector<Field>& fields, const Regions& regions);
 
     // out[i] = the vector of value i, whose parts have addresses[i * parts ...]; float [count, dim]. Not for blocks.
     void rows(const int64_t* addresses, int64_t count, float* out, bool stream);
@@ -21,11 +21,11 @@ class Reader {
     // out[i] = the row at addresses[i], zeros for the null address.
     void single(const int64_t* addresses, int64_t count, float* out, bool stream);
 
-    // out[i * out_stride ...] = the vector of id i of a run of one field, whose blocks begin at starts[i * parts ...].
-    void blocks(const Field& field, Run run, const int64_t* starts, float* out, int64_t out_stride);
+    // out[i * out_stride ...] = the vector of id i of a run of one field. Blocks only.
+    void blocks(const Addressing& field, Run run, float* out, int64_t out_stride);
 
-    // Either, to out[i * dim ...]; the ids of a run of one field with its addresses [count, parts].
-    void vectors(const Field& field, Run run, const int64_t* addresses, float* out);
+    // out[i * dim ...] = the vector of id i of a run of one field, whatever its kind.
+    void vectors(const Addressing& field, Run run, float* out);
 
   private:
     const int64_t* places(const int64_t* addresses, int64_t count);
@@ -34,9 +34,10 @@ class Reader {
     void check_blocks_end(const Field& field, const int64_t* starts, int64_t count) const;
 
     const pr_request& request_;
+    const std::vector<Field>& fields_;
     const Regions& regions_;
     const Gather& gather_;
-    std::vector<int64_t> places_;
+    std::vector<int64_t> places_, addresses_;
     std::vector<uint64_t> signs_;
     std::vector<float> parts_;
 };
