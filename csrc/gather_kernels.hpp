@@ -24,14 +24,14 @@ inline int64_t lookahead(int64_t bytes) {
     return lines >= kLines ? 1 : kLines / lines < 24 ? kLines / lines : 24;
 }
 
-inline void prefetch(const uint8_t* row, int64_t bytes) {
+// Asks for every line of a row. One that need not begin at a line may end in one more, of which its last byte is.
+inline void prefetch(const uint8_t* row, int64_t bytes, bool whole_lines) {
     for (int64_t place = 0; place < bytes; place += 64) __builtin_prefetch(row + place);
+    if (!whole_lines) __builtin_prefetch(row + bytes - 1);
 }
 
-// Rows that need not begin at a cache line end in one more.
-inline int64_t reach(Memory memory, int64_t bytes) {
-    const bool whole_lines = bytes % 64 == 0 && memory.scale % 64 == 0 && bits_of<uint64_t>(memory.base) % 64 == 0;
-    return whole_lines ? bytes : bytes + 63;
+inline bool has_whole_lines(Memory memory, int64_t bytes) {
+    return bytes % 64 == 0 && memory.scale % 64 == 0 && bits_of<uint64_t>(memory.base) % 64 == 0;
 }
 
 template <bool stream>
@@ -53,11 +53,13 @@ inline void read_row(const uint8_t* row, int64_t dim, float* out) {
 template <class Read, int kDim, bool stream>
 int64_t read_rows(Format format, Memory memory, const int64_t* places, int64_t count, float* out) {
     const int64_t dim = kDim ? kDim : format.dim, bytes = pocketrec::row_bytes(Format{format.storage, dim});
-    const int64_t far = lookahead(bytes), reached = reach(memory, bytes);
+    const int64_t far = lookahead(bytes);
+    const bool whole_lines = has_whole_lines(memory, bytes);
     for (int64_t i = 0; i < far && i < count; ++i)
-        if (places[i] >= 0 && places[i] < memory.end) prefetch(memory.base + places[i] * memory.scale, reached);
+        if (places[i] >= 0 && places[i] < memory.end) prefetch(memory.base + places[i] * memory.scale, bytes, whole_lines);
     for (int64_t i = 0; i < count; ++i, out += dim) {
-        if (i + far < count) prefetch(memory.base + places[i + far] * memory.scale, reached);  // any address may be asked for
+        if (i + far < count)  // any address may be asked for
+            prefetch(memory.base + places[i + far] * memory.scale, bytes, whole_lines);
         const int64_t place = places[i];
         if (place < 0)
             fill_zero<stream>(out, dim);
@@ -87,10 +89,11 @@ struct Times {
 template <class Read, class Combine, int kDim>
 int64_t combine_rows(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
     const int64_t dim = kDim ? kDim : format.dim, bytes = pocketrec::row_bytes(Format{format.storage, dim});
-    const int64_t far = (lookahead(bytes) + parts - 1) / parts * parts, all = count * parts, reached = reach(memory, bytes);
+    const int64_t far = (lookahead(bytes) + parts - 1) / parts * parts, all = count * parts;
+    const bool whole_lines = has_whole_lines(memory, bytes);
     const auto row = [&](int64_t i) { return memory.base + places[i] * memory.scale; };
     for (int64_t i = 0; i < all; i += parts, out += dim) {
-        for (int64_t p = i + far; p < i + far + parts && p < all; ++p) prefetch(row(p), reached);
+        for (int64_t p = i + far; p < i + far + parts && p < all; ++p) prefetch(row(p), bytes, whole_lines);
         for (int64_t p = i; p < i + parts; ++p)
             if (places[p] >= memory.end) return p;
         if (places[i] < 0) {

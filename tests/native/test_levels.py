@@ -87,6 +87,22 @@ def test_rows_are_read_wherever_they_begin(compiled: None) -> None:
             torch.testing.assert_close(found, lookup([region], ids, access), rtol=0, atol=0, equal_nan=True)
 
 
+@pytest.mark.parametrize("storage", [0, 8, 4])
+def test_large_outputs_are_written_past_the_caches(compiled: None, storage: int) -> None:
+    """5 MB of output, whose stores are others than those of small ones; null rows among them."""
+    dim, rows = 16, 3000
+    width = {0: dim, 8: dim + 8, 4: dim // 2 + 4}[storage]
+    draw = torch.Generator().manual_seed(0)
+    region = torch.randint(0, 100, (rows, width), dtype=torch.uint8, generator=draw)
+    if not storage:
+        region = region.float()
+    access = Access(torch.tensor([program_row(size=rows, a=-1)]), (storage,), dim)
+    ids = torch.randint(0, rows + 50, (80_000, 1), generator=draw)
+    found = lookup([region], ids, access)
+    with native.use_backend("reference"):
+        torch.testing.assert_close(found, lookup([region], ids, access), rtol=0, atol=0, equal_nan=True)
+
+
 @pytest.mark.parametrize("flags", [0, BlockFlag.SIGN])
 @pytest.mark.parametrize("length", [1, 2, 4, 16, 48, 64, 128, 200])
 def test_blocks_of_every_length(compiled: None, flags: int, length: int) -> None:
