@@ -6,6 +6,7 @@
 #endif
 
 #include "gather.hpp"
+#include "mix.hpp"
 
 namespace {
 

@@ -31,7 +31,6 @@ inline bool any(SignedLongs mask) {
 
 int64_t hash_ids(const pocketrec::HashRule& rule, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out,
                  int64_t out_stride, uint64_t* signs, int64_t signs_stride) {
-    constexpr uint64_t kSignSalt = 0x5851F42D4C957F2Du;
     const uint64_t mask = rule.length < 64 ? (uint64_t{1} << rule.length) - 1 : ~uint64_t{0};
     int64_t i = 0;
     for (; i + kWide <= count; i += kWide) {
@@ -47,7 +46,7 @@ int64_t hash_ids(const pocketrec::HashRule& rule, const int64_t* ids, int64_t id
             for (int j = 0; j < kWide; ++j) out[(i + j) * out_stride + part] = found[j];
             const int64_t place = part * rule.length;
             if (!signs || place >= rule.dim) continue;
-            word |= (mix(hash ^ kSignSalt, 1) & mask) << static_cast<uint64_t>(place % 64);
+            word |= (mix(hash ^ pocketrec::kSignSalt, 1) & mask) << static_cast<uint64_t>(place % 64);
             if ((place + rule.length) % 64 && place + rule.length < rule.dim) continue;
             for (int j = 0; j < kWide; ++j) signs[(i + j) * signs_stride + place / 64] = word[j];
             word = Longs{};
