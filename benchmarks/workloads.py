@@ -75,7 +75,8 @@ def on_pages(shape: Sequence[int], dtype: torch.dtype = torch.float32, *, huge: 
     """Fresh memory on pages of 2 MiB (where the system gives them) or on ordinary ones."""
     count = int(np.prod(shape))
     nbytes = count * dtype.itemsize
-    memory = mmap.mmap(-1, nbytes + HUGE_BYTES)
+    # private: shared memory, mmap's default, gets no pages of 2 MiB on most systems
+    memory = mmap.mmap(-1, nbytes + HUGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     memory.madvise(mmap.MADV_HUGEPAGE if huge else mmap.MADV_NOHUGEPAGE)
     whole = torch.frombuffer(memory, dtype=torch.uint8)
     start = -whole.data_ptr() % HUGE_BYTES

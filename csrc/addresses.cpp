@@ -3,6 +3,7 @@
 
 #include "addressing.hpp"
 #include "failure.hpp"
+#include "grid.hpp"
 #include "windows.hpp"
 
 namespace pocketrec {
@@ -13,24 +14,20 @@ constexpr int64_t kRows = 256;  // of a batch at a time, so that what is written
 void addresses(const pr_request& request, int64_t* out) {
     const std::vector<Field> fields = read_program(request);
     const std::vector<Addressing> prepared = prepare(fields);
-    const auto find = [&](const Addressing& field, Run run, int64_t* to, int64_t stride) {
-        if (find_addresses(field, request, run, to, stride) < run.count) refuse_first_negative(request, fields);
-    };
-    const int64_t parts = request.parts, width = request.fields * parts;
+    const int64_t parts = request.parts;
     if (request.offsets) {
         check_offsets(request);
         std::fill(out, out + request.columns * parts, int64_t{-1});
         for_each_window(request, prepared, 0, request.batch, INT64_MAX, [&](const Window& window) {
-            find(*window.addressing, window.run(request), out + window.first * parts, parts);
+            if (find_addresses(*window.addressing, request, window.run(request), out + window.first * parts, parts) <
+                window.count)
+                refuse_first_outside(request, fields);
         });
         return;
     }
+    const Grid grid(request, fields, prepared);
     for (int64_t b = 0; b < request.batch; b += kRows)
-        for (int64_t f = 0; f < request.fields; ++f) {
-            const Addressing& field = prepared[static_cast<size_t>(f)];
-            const int64_t* ids = request.ids + b * request.columns + field.field.column;
-            find(field, {ids, request.columns, std::min(kRows, request.batch - b)}, out + b * width + f * parts, width);
-        }
+        grid.find(b, std::min(kRows, request.batch - b), out + b * request.fields * parts);
 }
 
 }  // namespace

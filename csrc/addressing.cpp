@@ -8,14 +8,14 @@
 namespace pocketrec {
 namespace {
 
-// Runs `rule(id, out)` for every id of the run that is neither padding nor negative.
+// Runs `rule(id, out)` for every id of the run that the field takes and that is not padding.
 template <class Rule>
 int64_t each(const Field& field, int64_t parts, Run run, int64_t* out, int64_t out_stride, Rule rule) {
     for (int64_t i = 0; i < run.count; ++i, out += out_stride) {
         const int64_t id = run.ids[i * run.stride];
         if (field.is_padding(id))
             std::fill(out, out + parts, int64_t{-1});
-        else if (id < 0)
+        else if (!field.takes(id))
             return i;
         else
             rule(id, out);
@@ -33,9 +33,10 @@ int64_t each_single(const Field& field, int64_t parts, Run run, int64_t* out, in
         });
     const int64_t* ids = run.ids;
     const int64_t padding = field.padding, count = run.count, stride = run.stride;
+    const uint64_t last = static_cast<uint64_t>(field.last);
     for (int64_t i = 0; i < count; ++i, ids += stride, out += out_stride) {
         const int64_t id = *ids;
-        if (id >= 0 && id != padding)
+        if (static_cast<uint64_t>(id) <= last && id != padding)
             *out = rule(id);
         else if (field.is_padding(id))
             *out = -1;
@@ -111,7 +112,7 @@ int64_t blocks(const Field& field, int64_t parts, Run run, Targets out) {
     if (!gather().hash_ids || choices >= kFewBuckets || (out.signs && 64 % field.a))
         return blocks_one_by_one(field, parts, run, out);
     const HashRule rule{static_cast<uint64_t>(field.seed), static_cast<uint64_t>(choices), field.start,
-                        aligned ? field.a : 1, 0, parts, true, field.padding, field.a, out.dim};
+                        aligned ? field.a : 1, 0, parts, true, field.padding, field.last, field.a, out.dim};
     const auto wide = [&](int64_t from, int64_t count) {
         const Targets to = cut(from);
         return gather().hash_ids(rule, run.ids + from * run.stride, run.stride, count, to.addresses, to.stride, to.signs,
@@ -133,7 +134,7 @@ int64_t hashed(const Field& field, int64_t parts, Run run, int64_t* out, int64_t
     };
     if (!gather().hash_ids || field.size >= kFewBuckets || parts > 1) return one_by_one(0, run.count);
     const HashRule rule{seed, static_cast<uint64_t>(field.size), field.start + field.a, 1, field.a, 1, false,
-                        field.padding, 64, 0};
+                        field.padding, field.last, 64, 0};
     const auto wide = [&](int64_t from, int64_t count) {
         return gather().hash_ids(rule, run.ids + from * run.stride, run.stride, count, out + from * out_stride, out_stride,
                                  nullptr, 0);
@@ -203,16 +204,16 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
     }
 }
 
-void refuse_first_negative(const pr_request& request, const std::vector<Field>& fields) {
+void refuse_first_outside(const pr_request& request, const std::vector<Field>& fields) {
     const auto check = [&](int64_t number, const Field& field, int64_t value, int64_t id) {
-        if (!field.is_padding(id)) refuse_negative(id, value, number);
+        if (!field.is_padding(id)) refuse_outside(field, id, value, number);
     };
     if (!request.offsets) for_each_cell(request, fields, check);
     if (request.offsets)
         for_each_bag(request, fields, [&](int64_t number, const Field& field, int64_t, int64_t begin, int64_t end) {
             for (int64_t value = begin; value < end; ++value) check(number, field, value, request.ids[value]);
         });
-    fail(PR_ID_ERROR, "an id was negative and is not any more: ids changed while they were read.");
+    fail(PR_ID_ERROR, "an id was refused and would not be any more: ids changed while they were read.");
 }
 
 }  // namespace pocketrec

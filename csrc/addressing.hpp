@@ -32,7 +32,8 @@ struct Run {
 };
 
 // Writes the `parts` addresses of id i to out[i * out_stride]; -1 for padding, null addresses and unused parts.
-// Returns how many ids were done: less than run.count when the next one is negative and not padding.
+// Returns how many ids were done: less than run.count when the next one is outside what
+// the field takes, and not padding.
 int64_t find_addresses(const Addressing& field, const pr_request& request, Run run, int64_t* out, int64_t out_stride);
 
 // Whether weights are read with signs.
@@ -53,7 +54,7 @@ struct Targets {
 // find_addresses for fields of blocks, with their signs where the field has_signs. Signs of padding are left alone.
 int64_t find_blocks(const Addressing& field, const pr_request& request, Run run, Targets out);
 
-// Throws PR_ID_ERROR for the first id in the order of the output that is negative and not padding.
-[[noreturn]] void refuse_first_negative(const pr_request& request, const std::vector<Field>& fields);
+// Throws PR_ID_ERROR for the first id in the order of the output that its field does not take.
+[[noreturn]] void refuse_first_outside(const pr_request& request, const std::vector<Field>& fields);
 
 }  // namespace pocketrec

@@ -57,8 +57,14 @@ struct HashRule {
     int64_t start, step, exact;
     int64_t parts;
     bool by_part;
-    int64_t padding;
+    int64_t padding, last;
     int64_t length, dim;  // with signs: numbers per block, a divisor of 64, and per vector
+};
+
+// Fields of kind row that read columns side by side: one number per field and rule.
+struct RowRules {
+    int64_t fields;
+    const int64_t *start, *size, *fold, *padding, *has_padding, *last;  // fold: an address; has_padding: 0 or -1
 };
 
 // All floats are written or added in ascending order of values, each operation rounded by itself: all levels give the
@@ -77,10 +83,13 @@ struct Gather {
     // For i below count: sums[places[i]] = vectors[i / parts] when the place is *next, which then rises, else +=.
     void (*add_rows)(const Additions& additions, int64_t count, int32_t* next);
     // NULL, or: the `parts` addresses of id i to out[i * out_stride ...], its signs to signs[i * signs_stride ...] unless
-    // that is NULL. Returns how many ids were done; the next ones, fewer than a register holds or with a negative or
-    // padding id among them, are the caller's.
+    // that is NULL. Returns how many ids were done; the next ones, fewer than a register holds or with a padding or
+    // refused id among them, are the caller's.
     int64_t (*hash_ids)(const HashRule& rule, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out,
                         int64_t out_stride, uint64_t* signs, int64_t signs_stride);
+    // NULL, or: the addresses of `count` batch rows, ids[i * ids_stride + f] of field f, to out[i * fields + f]. Returns
+    // how many batch rows were done: less than count when the next one has a refused id, or 0 for very few fields.
+    int64_t (*row_addresses)(const RowRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out);
 };
 
 const Gather& gather();

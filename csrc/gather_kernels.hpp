@@ -11,7 +11,7 @@
 namespace {
 
 #include "lanes.hpp"
-#include "hash_kernels.hpp"
+#include "address_kernels.hpp"
 #include "storages.hpp"
 
 using pocketrec::Blocks;
@@ -22,11 +22,11 @@ using pocketrec::Memory;
 inline int64_t lookahead(int64_t bytes) {
     constexpr int64_t kLines = 64;
     const int64_t lines = (bytes + 63) / 64;
-    return lines >= kLines ? 1 : kLines / lines < 24 ? kLines / lines : 24;
+    return lines >= kLines ? 1 : kLines / lines < 32 ? kLines / lines : 32;
 }
 
 // Asks for every line of a row. One that need not begin at a line may end in one more, of which its last byte is.
-inline void prefetch(const uint8_t* row, int64_t bytes, bool whole_lines) {
+POCKETREC_INLINE void prefetch(const uint8_t* row, int64_t bytes, bool whole_lines) {
     for (int64_t place = 0; place < bytes; place += 64) __builtin_prefetch(row + place);
     if (!whole_lines) __builtin_prefetch(row + bytes - 1);
 }
@@ -36,14 +36,14 @@ inline bool has_whole_lines(Memory memory, int64_t bytes) {
 }
 
 template <bool stream>
-inline void fill_zero(float* out, int64_t dim) {
+POCKETREC_INLINE void fill_zero(float* out, int64_t dim) {
     const int64_t whole = dim / kLanes * kLanes;
     for (int64_t d = 0; d < whole; d += kLanes) store<stream>(out + d, Floats{});
     for (int64_t d = whole; d < dim; ++d) out[d] = 0.0f;
 }
 
 template <class Read, bool stream>
-inline void read_row(const uint8_t* row, int64_t dim, float* out) {
+POCKETREC_INLINE void read_row(const uint8_t* row, int64_t dim, float* out) {
     const Read read(row, dim);
     const int64_t whole = dim / kLanes * kLanes;
     for (int64_t d = 0; d < whole; d += kLanes) store<stream>(out + d, read.at(d));
@@ -54,21 +54,29 @@ inline void read_row(const uint8_t* row, int64_t dim, float* out) {
 template <class Read, int kDim, bool stream>
 int64_t read_rows(Format format, Memory memory, const int64_t* places, int64_t count, float* out) {
     const int64_t dim = kDim ? kDim : format.dim, bytes = pocketrec::row_bytes(Format{format.storage, dim});
-    const int64_t far = lookahead(bytes);
+    const int64_t far = lookahead(bytes), begun = count < far ? count : far;
     const bool whole_lines = has_whole_lines(memory, bytes);
-    for (int64_t i = 0; i < far && i < count; ++i)
-        if (places[i] >= 0 && places[i] < memory.end) prefetch(memory.base + places[i] * memory.scale, bytes, whole_lines);
-    for (int64_t i = 0; i < count; ++i, out += dim) {
-        if (i + far < count)  // any address may be asked for
-            prefetch(memory.base + places[i + far] * memory.scale, bytes, whole_lines);
+    const auto ask_for = [&](int64_t i) POCKETREC_LAMBDA {  // any address may be asked for
+        prefetch(memory.base + places[i] * memory.scale, bytes, whole_lines);
+    };
+    const auto read = [&](int64_t i) POCKETREC_LAMBDA {
         const int64_t place = places[i];
-        if (place < 0)
-            fill_zero<stream>(out, dim);
-        else if (place < memory.end)
-            read_row<Read, stream>(memory.base + place * memory.scale, dim, out);
+        if (static_cast<uint64_t>(place) < static_cast<uint64_t>(memory.end))
+            read_row<Read, stream>(memory.base + place * memory.scale, dim, out + i * dim);
+        else if (place < 0)
+            fill_zero<stream>(out + i * dim, dim);
         else
-            return i;
+            return false;
+        return true;
+    };
+    for (int64_t i = 0; i < begun; ++i) ask_for(i);
+    int64_t i = 0;
+    for (; i < count - far; ++i) {
+        ask_for(i + far);
+        if (!read(i)) return i;
     }
+    for (; i < count; ++i)
+        if (!read(i)) return i;
     if (stream) finish_stream();
     return count;
 }

@@ -22,6 +22,7 @@ Gradient::Gradient(const pr_request& request, const float* grad)
       grad_(grad),
       fields_(read_program(request)),
       prepared_(prepare(fields_)),
+      grid_(request, fields_, prepared_),
       regions_(request) {
     check_blocks(fields_, request);
     if (request.offsets) check_offsets(request);
@@ -32,7 +33,7 @@ void Gradient::find_targets_of(const Tile& tile, Targets out) const {
     const auto find = [&](const Addressing& field, Run run, Targets to) {
         const int64_t found = to.signs ? find_blocks(field, request_, run, to)
                                        : find_addresses(field, request_, run, to.addresses, to.stride);
-        if (found < run.count) refuse_first_negative(request_, fields_);
+        if (found < run.count) refuse_first_outside(request_, fields_);
     };
     const int64_t fields = tile.window ? 1 : request_.fields, parts = request_.parts, words = out.signs_stride;
     out.stride = fields * parts;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "addressing.hpp"
+#include "grid.hpp"
 #include "reader.hpp"
 #include "regions.hpp"
 #include "windows.hpp"
@@ -47,7 +48,10 @@ class Gradient {
     }
 
     // out: int64 [tile.count, parts].
-    void find_addresses_of(const Tile& tile, int64_t* out) const { find_targets_of(tile, {out, 0, nullptr, 0, 0}); }
+    void find_addresses_of(const Tile& tile, int64_t* out) const {
+        if (tile.window) return find_targets_of(tile, {out, 0, nullptr, 0, 0});
+        grid_.find(tile.row, tile.count / request_.fields, out);
+    }
 
     // The same for blocks; signs: [tile.count, (dim + 63) / 64], of fields that have some.
     void find_blocks_of(const Tile& tile, int64_t* starts, uint64_t* signs) const {
@@ -63,6 +67,7 @@ class Gradient {
     const float* grad_;
     std::vector<Field> fields_;
     std::vector<Addressing> prepared_;
+    Grid grid_;
     Regions regions_;
     int64_t values_;
 };

@@ -17,15 +17,19 @@ typedef uint32_t Words __attribute__((vector_size(4 * kLanes)));
 typedef uint16_t Halves __attribute__((vector_size(2 * kLanes)));
 typedef uint8_t Bytes __attribute__((vector_size(kLanes)));
 
+// A call per row, or a register reloaded per row, would cost as much as the row.
+#define POCKETREC_INLINE inline __attribute__((always_inline))
+#define POCKETREC_LAMBDA __attribute__((always_inline))
+
 template <class To>
-inline To load(const void* from) {
+POCKETREC_INLINE To load(const void* from) {
     To to;
     __builtin_memcpy(&to, from, sizeof to);
     return to;
 }
 
 template <class To, class From>
-inline To bits_of(From from) {
+POCKETREC_INLINE To bits_of(From from) {
     static_assert(sizeof(To) == sizeof(From), "the same bits");
     To to;
     __builtin_memcpy(&to, &from, sizeof to);
@@ -34,7 +38,7 @@ inline To bits_of(From from) {
 
 // kLanes bytes, or halves of words, as whole words. GCC 12 makes scalar code of
 // the vector extension's conversion, and warns of AVX-512 forms without a mask.
-inline Ints wide_bytes(const void* from) {
+POCKETREC_INLINE Ints wide_bytes(const void* from) {
 #if defined(__AVX512F__)
     return bits_of<Ints>(_mm512_maskz_cvtepu8_epi32(0xFFFF, _mm_loadu_si128(static_cast<const __m128i*>(from))));
 #elif defined(__AVX2__)
@@ -44,7 +48,7 @@ inline Ints wide_bytes(const void* from) {
 #endif
 }
 
-inline Words wide_halves(const void* from) {
+POCKETREC_INLINE Words wide_halves(const void* from) {
 #if defined(__AVX512F__)
     return bits_of<Words>(_mm512_maskz_cvtepu16_epi32(0xFFFF, _mm256_loadu_si256(static_cast<const __m256i*>(from))));
 #elif defined(__AVX2__)
@@ -56,7 +60,7 @@ inline Words wide_halves(const void* from) {
 
 // Stores; with `stream`, `to` must be aligned to a vector and is not wanted in the caches.
 template <bool stream>
-inline void store(float* to, Floats numbers) {
+POCKETREC_INLINE void store(float* to, Floats numbers) {
 #if defined(__AVX512F__)
     if (stream) return _mm512_stream_ps(to, numbers);
 #elif defined(__AVX2__)
@@ -73,7 +77,7 @@ inline void finish_stream() {
 
 // float16 to float32, exactly: the bits of the magnitude are moved to their place in a float, whose exponent is then
 // too small by 112; a multiplication by 2^112 mends that, and makes subnormals right as well.
-inline Floats float_of_halves(const void* from) {
+POCKETREC_INLINE Floats float_of_halves(const void* from) {
 #if defined(__AVX512F__)
     return _mm512_maskz_cvtph_ps(0xFFFF, _mm256_loadu_si256(static_cast<const __m256i*>(from)));
 #elif defined(__F16C__)
@@ -86,7 +90,7 @@ inline Floats float_of_halves(const void* from) {
 #endif
 }
 
-inline float float_of_half(uint16_t half) {
+POCKETREC_INLINE float float_of_half(uint16_t half) {
 #if defined(__F16C__)
     return _cvtsh_ss(half);
 #else

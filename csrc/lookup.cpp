@@ -3,6 +3,7 @@
 
 #include "addressing.hpp"
 #include "failure.hpp"
+#include "grid.hpp"
 #include "reader.hpp"
 #include "threads.hpp"
 #include "windows.hpp"
@@ -54,19 +55,21 @@ class Lookup {
         const int64_t width = request_.fields * request_.parts, dim = request_.dim, fields = request_.fields;
         const int64_t rows = std::max(int64_t{1}, kTile / std::max(int64_t{1}, width));
         const bool concat = request_.combining == PR_CONCAT;
+        const Grid grid(request_, fields_, prepared_);
         std::vector<int64_t> addresses(static_cast<size_t>(concat ? 0 : rows * width));
         for (int64_t b = begin; b < end; b += rows) {
             const int64_t count = std::min(rows, end - b);
             float* out = out_ + b * fields * dim;
+            if (!concat) {
+                grid.find(b, count, addresses.data());
+                reader.rows(addresses.data(), count * fields, out, is_streamed(request_, out_));
+                continue;
+            }
             for (int64_t f = 0; f < fields; ++f) {
                 const Addressing& field = prepared_[static_cast<size_t>(f)];
                 const Run run{request_.ids + b * request_.columns + field.field.column, request_.columns, count};
-                if (concat)
-                    reader.blocks(field, run, out + f * dim, fields * dim);
-                else if (find_addresses(field, request_, run, addresses.data() + f * request_.parts, width) < count)
-                    refuse_first_negative(request_, fields_);
+                reader.blocks(field, run, out + f * dim, fields * dim);
             }
-            if (!concat) reader.rows(addresses.data(), count * fields, out, is_streamed(request_, out_));
         }
     }
 

@@ -15,9 +15,9 @@
 #include <stdint.h>
 
 /* Raised whenever arguments or meaning change; src/pocketrec/native/binding.py carries the same number. */
-#define POCKETREC_ABI 2
+#define POCKETREC_ABI 3
 
-#define PR_PROGRAM_COLUMNS 12
+#define PR_PROGRAM_COLUMNS 13
 #define PR_LINEAR_MODULUS INT64_C(2038074743)
 #define PR_WEIGHTS_PER_SCALE 64
 

@@ -16,9 +16,9 @@ void require(bool fits, int64_t number, const Field& f, const char* rule) {
     if (!fits)
         fail(PR_VALUE_ERROR,
              "program field %lld: %s; its row is [%lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld, "
-             "%lld].",
+             "%lld, %lld].",
              say(number), rule, say(f.column), say(f.kind), say(f.start), say(f.size), say(f.seed), say(f.a), say(f.b),
-             say(f.n), say(f.padding), say(f.p), say(f.q), say(f.global));
+             say(f.n), say(f.padding), say(f.p), say(f.q), say(f.global), say(f.last));
 }
 
 bool is_coefficient(int64_t number) {
@@ -31,6 +31,7 @@ void check_ranges(const Field& f, int64_t number) {
     require(f.a >= -1 && f.a < kStartEnd, number, f, "a must lie in -1..2305843009213693951");
     require(f.size >= 0 && f.size < kSizeEnd, number, f, "size must lie in 0..4611686018427387903");
     require(f.n >= 0 && f.n < kSizeEnd, number, f, "n must lie in 0..4611686018427387903");
+    require(f.last == -1 || f.last >= 1, number, f, "limit must be -1, or 1 or more");
 }
 
 void check_kind(const Field& f, int64_t number, const pr_request& request) {
@@ -75,12 +76,13 @@ std::vector<Field> read_program(const pr_request& request) {
     std::vector<Field> fields(static_cast<size_t>(request.fields));
     std::memcpy(fields.data(), request.program, fields.size() * sizeof(Field));
     for (int64_t number = 0; number < request.fields; ++number) {
-        const Field& field = fields[static_cast<size_t>(number)];
+        Field& field = fields[static_cast<size_t>(number)];
         check_ranges(field, number);
         check_kind(field, number, request);
         if (!request.offsets && (field.column < 0 || field.column >= request.columns))
             fail(PR_VALUE_ERROR, "program field %lld reads column %lld, ids have %lld.", say(number), say(field.column),
                  say(request.columns));
+        field.last = field.last < 0 ? INT64_MAX : field.last - 1;
     }
     return fields;
 }

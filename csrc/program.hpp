@@ -16,8 +16,11 @@ namespace pocketrec {
 
 struct Field {
     int64_t column, kind, start, size, seed, a, b, n, padding, p, q, global;
+    int64_t last;  // the last id that is taken: read_program makes it of the limit that a program has here
 
     bool is_padding(int64_t id) const { return id == padding && padding != -1; }
+    // Whether the field takes this id, which is not its padding: it is neither negative nor beyond the last.
+    bool takes(int64_t id) const { return static_cast<uint64_t>(id) <= static_cast<uint64_t>(last); }
     bool is_block() const { return kind == PR_BLOCK || kind == PR_LINEAR_BLOCK; }
 };
 

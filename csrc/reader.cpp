@@ -73,7 +73,7 @@ void Reader::blocks(const Addressing& addressing, Run run, float* out, int64_t o
     addresses_.resize(static_cast<size_t>(run.count * parts));
     signs_.resize(static_cast<size_t>(has_signs(field) ? run.count * words : 0));
     const Targets targets{addresses_.data(), parts, signs_.data(), words, request_.dim};
-    if (find_blocks(addressing, request_, run, targets) < run.count) refuse_first_negative(request_, fields_);
+    if (find_blocks(addressing, request_, run, targets) < run.count) refuse_first_outside(request_, fields_);
     check_blocks_end(field, addresses_.data(), run.count);
     gather_.blocks({regions_.array(), regions_.storage(), field.start, field.size, field.a, parts, request_.dim,
                     has_signs(field) ? signs_.data() : nullptr},
@@ -85,7 +85,7 @@ void Reader::vectors(const Addressing& field, Run run, float* out) {
     const int64_t parts = request_.parts;
     addresses_.resize(static_cast<size_t>(run.count * parts));
     if (find_addresses(field, request_, run, addresses_.data(), parts) < run.count)
-        refuse_first_negative(request_, fields_);
+        refuse_first_outside(request_, fields_);
     rows(addresses_.data(), run.count, out, false);
 }
 

@@ -3,44 +3,44 @@
 
 struct ReadFloat32 {
     const uint8_t* row;
-    ReadFloat32(const uint8_t* row, int64_t) : row(row) {}
-    Floats at(int64_t d) const { return load<Floats>(row + d * 4); }
-    float one(int64_t d) const { return load<float>(row + d * 4); }
+    POCKETREC_INLINE ReadFloat32(const uint8_t* row, int64_t) : row(row) {}
+    POCKETREC_INLINE Floats at(int64_t d) const { return load<Floats>(row + d * 4); }
+    POCKETREC_INLINE float one(int64_t d) const { return load<float>(row + d * 4); }
 };
 
 struct ReadFloat16 {
     const uint8_t* row;
-    ReadFloat16(const uint8_t* row, int64_t) : row(row) {}
-    Floats at(int64_t d) const { return float_of_halves(row + d * 2); }
-    float one(int64_t d) const { return float_of_half(load<uint16_t>(row + d * 2)); }
+    POCKETREC_INLINE ReadFloat16(const uint8_t* row, int64_t) : row(row) {}
+    POCKETREC_INLINE Floats at(int64_t d) const { return float_of_halves(row + d * 2); }
+    POCKETREC_INLINE float one(int64_t d) const { return float_of_half(load<uint16_t>(row + d * 2)); }
 };
 
 struct ReadBfloat16 {
     const uint8_t* row;
-    ReadBfloat16(const uint8_t* row, int64_t) : row(row) {}
-    Floats at(int64_t d) const { return bits_of<Floats>(wide_halves(row + d * 2) << 16); }
-    float one(int64_t d) const { return bits_of<float>(static_cast<uint32_t>(load<uint16_t>(row + d * 2)) << 16); }
+    POCKETREC_INLINE ReadBfloat16(const uint8_t* row, int64_t) : row(row) {}
+    POCKETREC_INLINE Floats at(int64_t d) const { return bits_of<Floats>(wide_halves(row + d * 2) << 16); }
+    POCKETREC_INLINE float one(int64_t d) const { return bits_of<float>(static_cast<uint32_t>(load<uint16_t>(row + d * 2)) << 16); }
 };
 
 struct ReadInt8 {
     const uint8_t* row;
     float scale, bias;
-    ReadInt8(const uint8_t* row, int64_t dim) : row(row), scale(load<float>(row + dim)), bias(load<float>(row + dim + 4)) {}
-    Floats at(int64_t d) const {
+    POCKETREC_INLINE ReadInt8(const uint8_t* row, int64_t dim) : row(row), scale(load<float>(row + dim)), bias(load<float>(row + dim + 4)) {}
+    POCKETREC_INLINE Floats at(int64_t d) const {
         return __builtin_convertvector(wide_bytes(row + d), Floats) * scale + bias;
     }
-    float one(int64_t d) const { return static_cast<float>(row[d]) * scale + bias; }
+    POCKETREC_INLINE float one(int64_t d) const { return static_cast<float>(row[d]) * scale + bias; }
 };
 
 // Two codes a byte, the even one in the low bits; `at` takes even places.
 struct ReadInt4 {
     const uint8_t* row;
     float scale, bias;
-    ReadInt4(const uint8_t* row, int64_t dim)
+    POCKETREC_INLINE ReadInt4(const uint8_t* row, int64_t dim)
         : row(row),
           scale(float_of_half(load<uint16_t>(row + (dim + 1) / 2))),
           bias(float_of_half(load<uint16_t>(row + (dim + 1) / 2 + 2))) {}
-    Floats at(int64_t d) const {
+    POCKETREC_INLINE Floats at(int64_t d) const {
 #if defined(__AVX512F__)
         const Words low = Words{} + load<uint32_t>(row + d / 2), high = Words{} + load<uint32_t>(row + d / 2 + 4);
         const Words eight = __builtin_shuffle(low, high, (Words{0, 0, 0, 0, 0, 0, 0, 0, 16, 16, 16, 16, 16, 16, 16, 16}));
@@ -54,5 +54,5 @@ struct ReadInt4 {
 #endif
         return __builtin_convertvector(bits_of<Ints>((eight >> shifts) & 15), Floats) * scale + bias;
     }
-    float one(int64_t d) const { return static_cast<float>(row[d / 2] >> (d % 2 * 4) & 15) * scale + bias; }
+    POCKETREC_INLINE float one(int64_t d) const { return static_cast<float>(row[d / 2] >> (d % 2 * 4) & 15) * scale + bias; }
 };

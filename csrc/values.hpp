@@ -9,13 +9,16 @@
 
 namespace pocketrec {
 
-// Throws PR_ID_ERROR for a negative id; padding was dealt with before.
-inline void refuse_negative(int64_t id, int64_t value, int64_t field) {
+// Throws PR_ID_ERROR for an id that the field does not take; padding was dealt with before.
+inline void refuse_outside(const Field& field, int64_t id, int64_t value, int64_t number) {
     if (id < 0)
         fail(PR_ID_ERROR,
              "id %lld (value %lld, field %lld) is negative and not the padding id of its field. Ids are 0 or above; "
              "negative values are reserved.",
-             say(id), say(value), say(field));
+             say(id), say(value), say(number));
+    if (!field.takes(id))
+        fail(PR_ID_ERROR, "id %lld (value %lld, field %lld) is beyond the ids of its field, which end before %lld.", say(id),
+             say(value), say(number), say(field.last + 1));
 }
 
 // Throws PR_VALUE_ERROR for offsets that fall or lie outside the ids.

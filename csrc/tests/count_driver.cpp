@@ -28,9 +28,9 @@ std::vector<int64_t> program_of(bool blocks) {
     std::vector<int64_t> program;
     for (int64_t f = 0; f < kFields; ++f) {
         if (blocks)
-            program.insert(program.end(), {f, PR_BLOCK, 0, kFields * kRows, 77 + f, kBlock, PR_SIGN, 0, -1, 1, 0, 0});
+            program.insert(program.end(), {f, PR_BLOCK, 0, kFields * kRows, 77 + f, kBlock, PR_SIGN, 0, -1, 1, 0, 0, -1});
         else
-            program.insert(program.end(), {f, PR_ROW, f * kRows, kRows, 0, 0, 0, 0, -1, 1, 0, 0});
+            program.insert(program.end(), {f, PR_ROW, f * kRows, kRows, 0, 0, 0, 0, -1, 1, 0, 0, -1});
     }
     return program;
 }

@@ -41,7 +41,8 @@ def test_a_unit_is_a_row_or_a_weight() -> None:
 
 def test_a_program_for_one_table_alone() -> None:
     held = group()
-    assert held.program_of(1)[0].tolist() == [0, *held.program[1].tolist()[1:]]
+    assert held.program_of(1)[0].tolist() == [0, *held.program[1].tolist()[1:-1], -1]
+    assert held.program[:, -1].tolist() == [sized.table.rows for sized in held.sizing.tables]
     assert held.program[:, 0].tolist() == [0, 1]
 
 

@@ -62,7 +62,7 @@ class Oracle:
 
     @classmethod
     def addresses(cls, x: int, row: list[int], parts: int, maps: list[int]) -> list[int]:
-        _, kind, start, size, seed, a, b, n, padding, p, q, shift = row
+        _, kind, start, size, seed, a, b, n, padding, p, q, shift, _ = row
         if x == padding != -1:
             return [-1] * parts
         if kind == Kind.ROW:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pocketrec.native import Access, BlockFlag, Combining, Kind, addresses, lookup, program_row
+from pocketrec.native import Access, BlockFlag, Column, Combining, Kind, addresses, lookup, program_row
 from pocketrec.spec.errors import IdError
 
 GOLDEN_ROWS = {
@@ -152,6 +152,55 @@ def test_negative_ids_are_refused_by_name(backend: str, jagged: bool) -> None:
         addresses(ids.flatten() if jagged else ids, program, offsets=offsets)
 
 
+def _limited(kind: Kind, limit: int, **columns: int) -> list[int]:
+    return program_row(kind=kind, start=1000, size=9, a=2, limit=limit, **columns)
+
+
+@pytest.mark.parametrize("kind", [Kind.ROW, Kind.HASH, Kind.BLOCK])
+@pytest.mark.parametrize("fields", [1, 3, 4, 7, 26])
+@pytest.mark.parametrize("jagged", [False, True])
+def test_ids_beyond_the_limit_are_refused_by_name(backend: str, kind: Kind, fields: int, jagged: bool) -> None:
+    rows = torch.tensor([_limited(kind, 50 + f, column=f) for f in range(fields)])
+    ids = torch.stack([torch.arange(11) + 39 + f for f in range(fields)], dim=1)  # the last row is at each limit - 1
+
+    def found(ids: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        offsets = torch.arange(ids.numel() + 1) if jagged else None
+        return addresses(ids.t().flatten() if jagged else ids, rows, offsets=offsets)
+
+    free = rows.clone()
+    free[:, Column.LIMIT] = -1
+    assert torch.equal(found(ids, rows), found(ids, free))
+    for field in range(fields):
+        wrong = ids.clone()
+        wrong[7, field] = 50 + field
+        value = field * 11 + 7 if jagged else 7 * fields + field
+        message = rf"id {50 + field} \(value {value}, field {field}\) is beyond .* which end before {50 + field}\."
+        with pytest.raises(IdError, match=message):
+            found(wrong, rows)
+        rows[field, Column.PADDING] = 50 + field  # padding is never refused
+        assert int(found(wrong, rows).flatten()[value]) == -1
+        rows[field, Column.PADDING] = -1
+
+
+@pytest.mark.parametrize("fields", [2, 26])
+def test_many_rows_with_folds_and_padding(backend: str, oracle: Any, fields: int) -> None:
+    draw = torch.Generator().manual_seed(fields)
+    rows = [
+        program_row(column=f + 1, kind=Kind.ROW, start=100 * f, size=f, a=(f % 3) - 1, padding=(-1, 3, -7)[f % 3])
+        for f in range(fields)
+    ]
+    ids = torch.randint(0, fields + 4, (70, fields + 1), generator=draw)
+    ids[5, 1 + torch.arange(fields)[2::3]] = -7
+    ids[6] = 2**63 - 1
+    expected = [
+        [oracle.addresses(x, row, 1, [])[0] for x, row in zip(each[1:], rows, strict=True)] for each in ids.tolist()
+    ]
+    assert addresses(ids, torch.tensor(rows)).view(70, fields).tolist() == expected
+    ids[69, fields] = -2
+    with pytest.raises(IdError, match=rf"id -2 \(value {70 * fields - 1}, field {fields - 1}\) is negative"):
+        addresses(ids, torch.tensor(rows))
+
+
 def test_a_negative_padding_id_is_padding(backend: str) -> None:
     program = torch.tensor([program_row(kind=Kind.ROW, size=9, padding=-100)])
     assert addresses(torch.tensor([[-100], [4]]), program).tolist() == [[-1], [4]]
@@ -175,7 +224,7 @@ def test_wrong_shapes_and_dtypes_are_refused(backend: str) -> None:
     ids = torch.zeros((4, 2), dtype=torch.int64)
     with pytest.raises(TypeError, match=r"must be int64, got torch\.int32 \[4, 2\]"):
         addresses(ids.int(), program)
-    with pytest.raises(ValueError, match=r"program must be \[fields, 12\]"):
+    with pytest.raises(ValueError, match=r"program must be \[fields, 13\]"):
         addresses(ids, program[:, :11])
     with pytest.raises(ValueError, match="at least one field"):
         addresses(ids, program[:0])

@@ -126,7 +126,7 @@ def test_quotient_remainder_against_an_explicit_table(backend: str, pooling: int
     ]
     ids = torch.arange(40)
     tables = []
-    for _, _, start, size, _, a, _, n, _, p, q, _ in rows:
+    for _, _, start, size, _, a, _, n, _, p, q, *_ in rows:
         permuted = (torch.where(ids < n, ids, 0) * p + q) % n
         quotient, remainder = memory[start + permuted // size], memory[a + permuted % size]
         tables.append(quotient + remainder if combining == Combining.SUM else quotient * remainder)

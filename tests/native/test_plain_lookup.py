@@ -26,8 +26,8 @@ def request(call: Any) -> Request:
     )  # fmt: skip
 
 
-def plain(call: Any, limits: list[int] | None = None) -> Tensor:
-    return plain_lookup(request(call), call.access.program.tolist(), limits)
+def plain(call: Any) -> Tensor:
+    return plain_lookup(request(call), call.access.program.tolist())
 
 
 def outside_of_a_bag(call: Any) -> Any:
@@ -125,13 +125,15 @@ def test_what_the_op_refuses_is_refused(make_call: Callable[..., Any]) -> None:
 
 def test_ids_beyond_a_limit_are_refused(make_call: Callable[..., Any]) -> None:
     call = make_call("rows")
-    most = [2**63 - 1] * 5
-    assert torch.equal(plain(call, most), call.lookup())
     call.ids[:] = 3
     call.ids[2, 4] = 12  # field 2 reads column 4
-    assert torch.equal(plain(call, [3, 3, 12, 3, 3]), call.lookup())
+    call.access.program[:, Column.LIMIT] = torch.tensor([4, 4, 13, 4, 2**63 - 1])
+    assert torch.equal(plain(call), call.lookup())
+    call.access.program[2, Column.LIMIT] = 12
     with pytest.raises(RuntimeError, match="an id lies beyond its table"):
-        plain(call, [3, 3, 11, 3, 3])
+        plain(call)
+    with pytest.raises(IdError, match="beyond the ids of its field, which end before 12"):
+        call.lookup()
 
 
 def test_other_ways_of_pooling_are_refused(make_call: Callable[..., Any]) -> None:

@@ -22,6 +22,8 @@ BAD = [
     ({"size": -1}, 1, "size must lie in 0..4611686018427387903"),
     ({"size": 2**62}, 1, "size must lie in 0..4611686018427387903"),
     ({"n": 2**62}, 1, "n must lie in 0..4611686018427387903"),
+    ({"limit": 0}, 1, "limit must be -1, or 1 or more"),
+    ({"limit": -2}, 1, "limit must be -1, or 1 or more"),
     ({"kind": HASH, "size": 0}, 1, "hash needs size >= 1 and a >= 0"),
     ({"kind": HASH, "size": 1, "a": -1}, 1, "hash needs size >= 1 and a >= 0"),
     ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 9}, 1, "quotient_remainder needs 2 parts per value"),

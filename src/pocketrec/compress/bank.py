@@ -69,7 +69,6 @@ class Bank(nn.Module):
             )  # fmt: skip
         found = [c for g in self._groups() for c in g.columns]
         self._order = None if found == list(range(len(found))) else torch.tensor(found).argsort()
-        self._limits = _plain_limits(sizing)
         self._tapes: list[Tape] = []
         self.pending: dict[int, Pairs] = {}
         self._touched: list[tuple[int, Touched]] = []
@@ -102,14 +101,16 @@ class Bank(nn.Module):
         """
         if not isinstance(ids, Tensor):
             ids, offsets, weights = self._unkeyed(ids, offsets, weights)
-        if self._limits is not None and not torch.compiler.is_compiling():
-            self._check_limits(ids, offsets)
         if offsets is not None and pool == "none" and (len(self.groups) > 1 or offsets.dim() == 2):
             raise OptionError(
                 'pool="none" with offsets needs a bank of one group, and values in the order of its columns; '
                 "look tables up one by one instead."
             )
-        parts = [self._vectors(i, group, ids, offsets, weights, pool) for i, group in enumerate(self._groups())]
+        try:
+            parts = [self._vectors(i, group, ids, offsets, weights, pool) for i, group in enumerate(self._groups())]
+        except IdError:
+            self._name_unknown(ids, offsets)
+            raise
         if len(parts) == 1 and self._order is None:
             return parts[0]
         together = torch.cat(parts, dim=1)
@@ -178,26 +179,22 @@ class Bank(nn.Module):
             self._tapes.append(Tape(index, vectors.requires_grad_(), ids, offsets, weights, pool))
         return vectors
 
-    def _check_limits(self, ids: Tensor, offsets: Tensor | None) -> None:
-        assert self._limits is not None
-        limits = self._limits
+    def _name_unknown(self, ids: Tensor, offsets: Tensor | None) -> None:
+        """Refuse an id beyond its table by the table's name; the lookup, which refused it, knows numbers only.
+
+        Raises:
+            IdError: names id and table. Nothing is raised where something else was wrong.
+        """
         if offsets is None:
-            above = ids > limits
-            if not above.any():
-                return
-            bad = above.nonzero()
-            column = int(bad[0, 1])
+            columns = torch.arange(ids.shape[1]).expand_as(ids)
         else:
-            try:
-                place, columns, _ = values_of_bags(offsets, len(limits))
-                ids, of_value = ids[place], limits[columns]
-            except (IndexError, RuntimeError):
-                return  # the lookup says what is wrong with such offsets
-            bad = (ids > of_value).nonzero()
-            column = int(columns[bad[0, 0]]) if len(bad) else 0
+            place, columns, _ = values_of_bags(offsets, len(self.sizing.order))
+            ids = ids[place]
+        bad = (ids > torch.tensor(_last_ids(self.sizing))[columns]).nonzero()
         if len(bad):
-            found, table = int(ids[tuple(bad[0])]), self.sizing.order[column]
-            raise IdError(f"Id {found} is not in table {table!r} of {int(limits[column]) + 1} rows.")
+            at = tuple(bad[0])
+            table = self.sizing.of(self.sizing.order[int(columns[at])]).table
+            raise IdError(f"Id {int(ids[at])} is not in table {table.name!r} of {table.closed_rows} rows.")
 
     # -- learning ----------------------------------------------------------------------------------------------------
 
@@ -327,12 +324,10 @@ class Bank(nn.Module):
         return (self._group(i) for i in range(len(self.groups)))
 
 
-def _plain_limits(sizing: Sizing) -> Tensor | None:
-    """The last id of each column whose ids are the user's own, else the last int64; None when no column is plain."""
-    sized = [sizing.of(name) for name in sizing.order]
-    if all(s.table.ids != "plain" for s in sized):
-        return None
-    return torch.tensor([s.table.closed_rows - 1 if s.table.ids == "plain" else 2**63 - 1 for s in sized])
+def _last_ids(sizing: Sizing) -> list[int]:
+    """The last id that each column takes: the last int64 where ids are not the user's own."""
+    tables = [sizing.of(name).table for name in sizing.order]
+    return [table.closed_rows - 1 if table.ids == "plain" else 2**63 - 1 for table in tables]
 
 
 def _fields(sizing: Sizing, fields: Mapping[str, str] | None) -> dict[str, str] | None:

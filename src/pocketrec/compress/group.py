@@ -41,7 +41,7 @@ class Group(nn.Module):
     Attributes:
         access: how ids are looked up.
         storages: for each region, what the native ops call its storage.
-        program: int64 [columns, 12], how the ids of each column become addresses.
+        program: int64 [columns, 13], how the ids of each column become addresses.
     """
 
     def __init__(
@@ -75,10 +75,17 @@ class Group(nn.Module):
         codes = self._codes()
         self.storages = [codes[name] for name in self.access.regions]
         rows = [
-            self.access.addressing[place].program(column=column, padding=pad)
+            self._with_limit(self.access.addressing[place].program(column=column, padding=pad), place)
             for column, place, pad in zip(self.columns, self.places, self.padding, strict=True)
         ]
         self.program.copy_(torch.tensor(rows, dtype=torch.int64))
+
+    def _with_limit(self, row: list[int], place: int) -> list[int]:
+        """The row with the end of the ids that a table of plain ids has."""
+        table = self.sizing.tables[place].table
+        if table.ids == "plain":
+            row[PROGRAM_COLUMNS.index("limit")] = table.closed_rows
+        return row
 
     def _codes(self) -> dict[str, int]:
         """What the native ops call the storage of each weight tensor."""
@@ -135,7 +142,7 @@ class Group(nn.Module):
         return [self.tensor(name) for name in self.access.regions]
 
     def program_of(self, place: int) -> Tensor:
-        """The program for ids [batch, 1] of one table alone: int64 [1, 12]."""
+        """The program for ids [batch, 1] of one table alone: int64 [1, 13]."""
         row = self.access.addressing[place].program(column=0, padding=-1)
         return torch.tensor([row], dtype=torch.int64)
 

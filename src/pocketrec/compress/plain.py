@@ -41,7 +41,6 @@ class PlainBank(nn.Module):
             self._rows.append(rows)
         columns = [column for group in self._each() for column in group.columns]
         self._order = sorted(range(len(columns)), key=columns.__getitem__)
-        self._limits = _limits(bank.sizing)
 
     def forward(self, ids: Tensor, offsets: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
         """Vectors float32 [batch, columns, dim]; the arguments are those of :meth:`Bank.forward`, bags are summed.
@@ -54,8 +53,7 @@ class PlainBank(nn.Module):
             bags = offsets
             if offsets is not None and len(self.groups) > 1:
                 bags = _picked(offsets, len(self.sizing.order), group.columns)
-            limits = None if self._limits is None else [self._limits[column] for column in group.columns]
-            found.append(group.widened(plain_lookup(_request(group, ids, bags, weights), rows, limits)))
+            found.append(group.widened(plain_lookup(_request(group, ids, bags, weights), rows)))
         together = found[0] if len(found) == 1 else torch.cat(found, dim=1)
         if self._order == list(range(len(self._order))):
             return together
@@ -79,11 +77,3 @@ def _request(group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor 
         regions, ids, offsets, weights, group.program, group.maps(), [stored] * len(regions), access.width,
         access.parts, int(access.combine), POOLING["none" if offsets is None else "sum"],
     )  # fmt: skip
-
-
-def _limits(sizing: Sizing) -> list[int] | None:
-    """The last id that each column takes; None when there is no limit."""
-    sized = [sizing.of(name) for name in sizing.order]
-    if all(s.table.ids != "plain" for s in sized):
-        return None
-    return [s.table.closed_rows - 1 if s.table.ids == "plain" else 2**63 - 1 for s in sized]

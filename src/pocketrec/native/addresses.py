@@ -110,7 +110,7 @@ RULES: Final[Mapping[Kind, _Rule]] = {
     Kind.MAPPED: _mapped,
     Kind.HASHES: _hashes,
 }
-"""Per kind: from ids int64 [n], the program rows of each [n, 12], maps and parts to addresses int64 [n, 1 to parts]."""
+"""Per kind: from ids int64 [n], the program rows of each [n, 13], maps and parts to addresses int64 [n, 1 to parts]."""
 
 
 def compute_addresses(values: Values, program: Tensor, maps: Tensor | None, parts: int) -> Tensor:
@@ -170,7 +170,7 @@ def addresses(
 
     Args:
         ids: int64 [batch, columns], or int64 [values] with offsets.
-        program: int64 [fields, 12].
+        program: int64 [fields, 13].
         parts: addresses per value.
         offsets: as in `pocketrec.native.request.Request`.
         maps: int32 or int64, the maps of mapped fields, or None.

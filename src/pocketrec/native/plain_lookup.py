@@ -8,6 +8,7 @@ what does not apply is masked. The formulas are the reference's own functions, s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -23,8 +24,10 @@ from pocketrec.spec.errors import OptionError
 
 __all__ = ["Rows", "check_rows", "plain_lookup"]
 
+_LAST_ID: Final = 2**63 - 1
+
 Rows = Sequence[Sequence[int]]
-"""A program as numbers: one row of 12 per field."""
+"""A program as numbers: one row of 13 per field."""
 
 
 def check_rows(rows: Rows, maps: Tensor | None, *, dim: int, parts: int, combining: int) -> None:
@@ -38,14 +41,13 @@ def check_rows(rows: Rows, maps: Tensor | None, *, dim: int, parts: int, combini
     check_blocks(program, dim, parts, combining)
 
 
-def plain_lookup(request: Request, rows: Rows, limits: Sequence[int] | None = None) -> Tensor:
+def plain_lookup(request: Request, rows: Rows) -> Tensor:
     """Vectors of the ids of some fields, as the op ``pocketrec::lookup_frozen`` gives them.
 
     Args:
         request: pooling NONE without offsets or SUM with them. Offsets [fields, batch + 1] must not fall from one field
             to the next. Its program is not read.
         rows: the program as numbers, that :func:`check_rows` let pass.
-        limits: the last id that each field takes, or None.
 
     Returns:
         float32 [batch, fields, dim]. Empty bags and padding are zeros.
@@ -58,8 +60,6 @@ def plain_lookup(request: Request, rows: Rows, limits: Sequence[int] | None = No
         raise OptionError(f"The plain lookup pools by sum, not by {Pooling(request.pooling).name}.")
     check_request(request)
     values = _values(request, rows)
-    if limits is not None:
-        _require(values.ids <= _table(limits).index_select(0, values.fields), "an id lies beyond its table")
     addresses = _addresses(values, rows, request.maps, request.parts)
     vectors = (_blocks if request.combining == Combining.CONCAT else _combined)(request, values, addresses, rows)
     return pool(request, values, vectors)
@@ -81,6 +81,10 @@ def _values(request: Request, rows: Rows) -> Values:
     padding_ids = _table([row[Column.PADDING] for row in rows]).index_select(0, fields)
     padding = ((ids == padding_ids) & (padding_ids != -1)) | ~inside
     _require((ids >= 0) | padding, "an id is negative and not the padding id of its field")
+    limits = [row[Column.LIMIT] for row in rows]
+    if any(limit >= 0 for limit in limits):
+        last = _table([limit - 1 if limit >= 0 else _LAST_ID for limit in limits]).index_select(0, fields)
+        _require((ids <= last) | padding, "an id lies beyond its table")
     positions = torch.arange(ids.shape[0])
     return Values(torch.where(padding, 0, ids), fields, bags, positions, padding)
 

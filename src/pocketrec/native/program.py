@@ -2,7 +2,7 @@
 
 A *region* is a tensor of rows. An *address* is an index into the concatenation of the regions of one call, in rows, or
 in single weights where the program draws blocks from a shared array; -1 is the null address, which reads as zeros and
-takes no gradient. A *program* is an int64 tensor [fields, 12] that says, field by field, how an id becomes addresses.
+takes no gradient. A *program* is an int64 tensor [fields, 13] that says, field by field, how an id becomes addresses.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
     "program_row",
 ]
 
-PROGRAM_COLUMNS: Final = 12
+PROGRAM_COLUMNS: Final = 13
 
 LINEAR_MODULUS: Final = 2038074743
 """The prime P of the linear hash in the published ROBE code."""
@@ -56,6 +56,7 @@ class Column(IntEnum):
     * ``PADDING``: an id that is left out of its bag, or -1.
     * ``P``, ``Q``: quotient_remainder: id' = (id * p + q) mod n, with (n - 1) * p + q < 2**63; linear_block: r3 and r2.
     * ``GLOBAL``: linear_block: added to the id before hashing.
+    * ``LIMIT``: ids from here on are refused, as negative ones are; 1 or more, or -1 where every id is taken.
     """
 
     COLUMN = 0
@@ -70,6 +71,7 @@ class Column(IntEnum):
     P = 9
     Q = 10
     GLOBAL = 11
+    LIMIT = 12
 
 
 class Kind(IntEnum):
@@ -126,7 +128,7 @@ class Access(NamedTuple):
     """How the ids of some fields become vectors of one width: all of a lookup but its data.
 
     Attributes:
-        program: int64 [fields, 12], one row per field, see `Column`.
+        program: int64 [fields, 13], one row per field, see `Column`.
         storages: one `Storage` per region.
         dim: width of the vectors.
         parts: addresses per value: 1, 2 for quotient_remainder, ceil(dim / Z) for blocks. In a call with several parts
@@ -143,14 +145,14 @@ class Access(NamedTuple):
     maps: Tensor | None = None
 
 
-_DEFAULTS: Final = {Column.PADDING: -1, Column.P: 1}
+_DEFAULTS: Final = {Column.PADDING: -1, Column.P: 1, Column.LIMIT: -1}
 
 
 def program_row(**columns: int) -> list[int]:
     """One row of a program from the columns that matter, by their names in lower case.
 
     >>> program_row(column=3, kind=Kind.HASH, start=100, size=50, seed=7)
-    [3, 1, 100, 50, 7, 0, 0, 0, -1, 1, 0, 0]
+    [3, 1, 100, 50, 7, 0, 0, 0, -1, 1, 0, 0, -1]
     """
     row = [_DEFAULTS.get(column, 0) for column in Column]
     known = {column.name.lower(): column for column in Column}

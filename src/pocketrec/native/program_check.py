@@ -34,6 +34,8 @@ def check_program(program: Tensor, maps: Tensor | None, parts: int) -> None:
     for column, least, end in _RANGES:
         numbers = program[:, column]
         _refuse((numbers < least) | (numbers >= end), program, f"{column.name.lower()} must lie in {least}..{end - 1}")
+    limits = program[:, Column.LIMIT]
+    _refuse((limits < 1) & (limits != -1), program, "limit must be -1, or 1 or more")
     for kind in Kind:
         of_kind = kinds == kind
         if bool(of_kind.any()):

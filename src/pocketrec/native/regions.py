@@ -103,7 +103,7 @@ def block_weights(values: Values, starts: Tensor, program: Tensor, dim: int) -> 
     Args:
         values: the n values.
         starts: int64 [n, parts], first address of each block; -1 for padding, whose addresses stay -1.
-        program: int64 [fields, 12].
+        program: int64 [fields, 13].
         dim: width of the vectors; the last block is cut to it.
     """
     row = program.index_select(0, values.fields)
@@ -118,7 +118,7 @@ def block_addresses(starts: Tensor, row: Tensor, dim: int) -> Tensor:
 
     Args:
         starts: first address of each block; -1 for padding, whose addresses stay -1.
-        row: int64 [n, 12], the program row of each value.
+        row: int64 [n, 13], the program row of each value.
         dim: width of the vectors; the last block is cut to it.
     """
     first, size = row[:, Column.START, None], row[:, Column.SIZE, None]

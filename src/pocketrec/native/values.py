@@ -38,17 +38,17 @@ def values_of(ids: Tensor, offsets: Tensor | None, program: Tensor) -> Values:
     Args:
         ids: int64 [batch, columns], or int64 [values] with offsets.
         offsets: as in `pocketrec.native.request.Request`.
-        program: int64 [fields, 12].
+        program: int64 [fields, 13].
 
     Raises:
-        IdError: a negative id that is not the padding id of its field; names value and field.
+        IdError: an id that is negative or beyond the limit of its field, and not its padding id; names both.
         ValueError: offsets that fall, or leave the range of the ids.
     """
     found = _grid(ids, program) if offsets is None else _jagged(ids, offsets, program)
     chosen, fields, bags, positions = found
     padding_ids = program[:, Column.PADDING].index_select(0, fields)
     padding = (chosen == padding_ids) & (padding_ids != -1)
-    _refuse_negative(chosen, fields, positions, padding)
+    _refuse_outside(chosen, program[:, Column.LIMIT].index_select(0, fields), fields, positions, padding)
     return Values(chosen, fields, bags, positions, padding)
 
 
@@ -82,11 +82,15 @@ def _jagged(ids: Tensor, offsets: Tensor, program: Tensor) -> tuple[Tensor, Tens
     return ids.index_select(0, positions), field, bags, positions
 
 
-def _refuse_negative(ids: Tensor, fields: Tensor, positions: Tensor, padding: Tensor) -> None:
-    wrong = (ids < 0) & ~padding
-    if bool(wrong.any()):
-        first = int(wrong.nonzero()[0])
+def _refuse_outside(ids: Tensor, limits: Tensor, fields: Tensor, positions: Tensor, padding: Tensor) -> None:
+    wrong = ((ids < 0) | ((ids >= limits) & (limits >= 0))) & ~padding
+    if not bool(wrong.any()):
+        return
+    first = int(wrong.nonzero()[0])
+    about = f"id {int(ids[first])} (value {int(positions[first])}, field {int(fields[first])})"
+    if int(ids[first]) < 0:
         raise IdError(
-            f"id {int(ids[first])} (value {int(positions[first])}, field {int(fields[first])}) is negative and not the "
-            "padding id of its field. Ids are 0 or above; negative values are reserved."
+            f"{about} is negative and not the padding id of its field. Ids are 0 or above; "
+            "negative values are reserved."
         )
+    raise IdError(f"{about} is beyond the ids of its field, which end before {int(limits[first])}.")

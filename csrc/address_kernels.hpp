@@ -1,5 +1,5 @@
-// Hashes of several ids at once, for levels whose registers make that pay; mix.hpp has the scalar form and mix.py the
-// definition. Included like lanes.hpp.
+// Addresses of several ids at once, for levels whose registers make that pay; addressing.cpp and mix.hpp have the scalar
+// form, addresses.py and mix.py the definition. Included like lanes.hpp.
 
 #if defined(__AVX2__)
 
@@ -23,10 +23,12 @@ inline Longs bucket(Longs word, uint64_t buckets) {
     return (upper * buckets + (lower * buckets >> 32)) >> 31;
 }
 
-inline bool any(SignedLongs mask) {
-    int64_t found = 0;
-    for (int j = 0; j < kWide; ++j) found |= mask[j];
-    return found != 0;
+POCKETREC_INLINE bool any(SignedLongs mask) {
+#if defined(__AVX512F__)
+    return _mm512_test_epi64_mask(bits_of<__m512i>(mask), bits_of<__m512i>(mask));
+#else
+    return !_mm256_testz_si256(bits_of<__m256i>(mask), bits_of<__m256i>(mask));
+#endif
 }
 
 int64_t hash_ids(const pocketrec::HashRule& rule, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out,
@@ -36,7 +38,7 @@ int64_t hash_ids(const pocketrec::HashRule& rule, const int64_t* ids, int64_t id
     for (; i + kWide <= count; i += kWide) {
         SignedLongs id;
         for (int j = 0; j < kWide; ++j) id[j] = ids[(i + j) * ids_stride];
-        if (any((id < 0) | (id == rule.padding))) return i;
+        if (any((id < 0) | (id > rule.last) | (id == rule.padding))) return i;
         const Longs base = mix(reinterpret_cast<Longs>(id), rule.seed);
         Longs word{};
         for (int64_t part = 0; part < rule.parts; ++part) {
@@ -53,6 +55,29 @@ int64_t hash_ids(const pocketrec::HashRule& rule, const int64_t* ids, int64_t id
         }
     }
     return i;
+}
+
+// Addresses of kWide fields from `f` on of one batch row; all bits of an element are set where the id is refused.
+POCKETREC_INLINE SignedLongs row_addresses_of(const pocketrec::RowRules& rules, const int64_t* ids, int64_t f, int64_t* out) {
+    const auto of = [f](const int64_t* numbers) { return load<SignedLongs>(numbers + f); };
+    const SignedLongs id = load<SignedLongs>(ids + f), last = of(rules.last);
+    const SignedLongs padding = (id == of(rules.padding)) & of(rules.has_padding);
+    const SignedLongs found = of(rules.size) > id ? id + of(rules.start) : of(rules.fold);
+    const SignedLongs address = found | padding;  // -1 has all bits
+    __builtin_memcpy(out + f, &address, sizeof address);
+    return ((id > last) | (id < 0)) & ~padding;
+}
+
+int64_t row_addresses(const pocketrec::RowRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out) {
+    const int64_t fields = rules.fields, whole = fields - kWide;
+    if (whole < 0) return 0;
+    for (int64_t i = 0; i < count; ++i, ids += ids_stride, out += fields) {
+        SignedLongs refused{};
+        for (int64_t f = 0; f < whole; f += kWide) refused |= row_addresses_of(rules, ids, f, out);
+        refused |= row_addresses_of(rules, ids, whole, out);  // the last ones, some of them once more
+        if (any(refused)) return i;
+    }
+    return count;
 }
 
 #endif

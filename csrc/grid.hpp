@@ -1,0 +1,30 @@
+// Addresses of a call without offsets, many batch rows at a time.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "addressing.hpp"
+#include "gather.hpp"
+
+namespace pocketrec {
+
+class Grid {
+  public:
+    // All three must outlive it.
+    Grid(const pr_request& request, const std::vector<Field>& fields, const std::vector<Addressing>& prepared);
+
+    // out: int64 [count, fields, parts], the addresses of batch rows first .. first + count - 1. Throws PR_ID_ERROR.
+    void find(int64_t first, int64_t count, int64_t* out) const;
+
+  private:
+    bool all_are_rows() const;
+    RowRules rules() const;
+
+    const pr_request& request_;
+    const std::vector<Field>& fields_;
+    const std::vector<Addressing>& prepared_;
+    std::vector<int64_t> rules_;  // six numbers per field as in RowRules, or none: fields are then done one by one
+};
+
+}  // namespace pocketrec
