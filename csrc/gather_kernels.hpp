@@ -26,10 +26,18 @@ inline int64_t lookahead(int64_t bytes) {
 }
 
 // Asks for every line of a row. One that need not begin at a line may end in one more, of which its last byte is.
-POCKETREC_INLINE void prefetch(const uint8_t* row, int64_t bytes, bool whole_lines) {
-    for (int64_t place = 0; place < bytes; place += 64) __builtin_prefetch(row + place);
-    if (!whole_lines) __builtin_prefetch(row + bytes - 1);
+// kLevel: 3 for the nearest cache, 2 for the one behind it.
+template <int kLevel>
+POCKETREC_INLINE void prefetch_to(const uint8_t* row, int64_t bytes, bool whole_lines) {
+    for (int64_t place = 0; place < bytes; place += 64) __builtin_prefetch(row + place, 0, kLevel);
+    if (!whole_lines) __builtin_prefetch(row + bytes - 1, 0, kLevel);
 }
+
+POCKETREC_INLINE void prefetch(const uint8_t* row, int64_t bytes, bool whole_lines) {
+    prefetch_to<3>(row, bytes, whole_lines);
+}
+
+constexpr int64_t kNearRows = 8, kFarRows = 16;
 
 inline bool has_whole_lines(Memory memory, int64_t bytes) {
     return bytes % 64 == 0 && memory.scale % 64 == 0 && bits_of<uint64_t>(memory.base) % 64 == 0;
@@ -54,29 +62,29 @@ POCKETREC_INLINE void read_row(const uint8_t* row, int64_t dim, float* out) {
 template <class Read, int kDim, bool stream>
 int64_t read_rows(Format format, Memory memory, const int64_t* places, int64_t count, float* out) {
     const int64_t dim = kDim ? kDim : format.dim, bytes = pocketrec::row_bytes(Format{format.storage, dim});
-    const int64_t far = lookahead(bytes), begun = count < far ? count : far;
+    // Rows of several lines come in two steps, first into the second cache, which takes more requests at a time.
+    const bool in_steps = bytes > 64;
+    const int64_t near = in_steps ? kNearRows : lookahead(bytes), far = in_steps ? kNearRows + kFarRows : near;
     const bool whole_lines = has_whole_lines(memory, bytes);
-    const auto ask_for = [&](int64_t i) POCKETREC_LAMBDA {  // any address may be asked for
-        prefetch(memory.base + places[i] * memory.scale, bytes, whole_lines);
-    };
+    const auto row = [&](int64_t i) POCKETREC_LAMBDA { return memory.base + places[i] * memory.scale; };
     const auto read = [&](int64_t i) POCKETREC_LAMBDA {
         const int64_t place = places[i];
         if (static_cast<uint64_t>(place) < static_cast<uint64_t>(memory.end))
-            read_row<Read, stream>(memory.base + place * memory.scale, dim, out + i * dim);
+            read_row<Read, stream>(row(i), dim, out + i * dim);
         else if (place < 0)
             fill_zero<stream>(out + i * dim, dim);
         else
             return false;
         return true;
     };
-    for (int64_t i = 0; i < begun; ++i) ask_for(i);
-    int64_t i = 0;
-    for (; i < count - far; ++i) {
-        ask_for(i + far);
+    // any address may be asked for
+    for (int64_t i = 0; i < near && i < count; ++i) prefetch(row(i), bytes, whole_lines);
+    for (int64_t i = near; i < far && i < count; ++i) prefetch_to<2>(row(i), bytes, whole_lines);
+    for (int64_t i = 0; i < count; ++i) {
+        if (in_steps && i + far < count) prefetch_to<2>(row(i + far), bytes, whole_lines);
+        if (i + near < count) prefetch(row(i + near), bytes, whole_lines);
         if (!read(i)) return i;
     }
-    for (; i < count; ++i)
-        if (!read(i)) return i;
     if (stream) finish_stream();
     return count;
 }

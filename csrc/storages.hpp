@@ -36,10 +36,15 @@ struct ReadInt8 {
 struct ReadInt4 {
     const uint8_t* row;
     float scale, bias;
-    POCKETREC_INLINE ReadInt4(const uint8_t* row, int64_t dim)
-        : row(row),
-          scale(float_of_half(load<uint16_t>(row + (dim + 1) / 2))),
-          bias(float_of_half(load<uint16_t>(row + (dim + 1) / 2 + 2))) {}
+    POCKETREC_INLINE ReadInt4(const uint8_t* row, int64_t dim) : row(row) {
+        const uint8_t* halves = row + (dim + 1) / 2;
+#if defined(__F16C__)
+        const __m128 both = _mm_cvtph_ps(_mm_cvtsi32_si128(load<int32_t>(halves)));
+        scale = both[0], bias = both[1];
+#else
+        scale = float_of_half(load<uint16_t>(halves)), bias = float_of_half(load<uint16_t>(halves + 2));
+#endif
+    }
     POCKETREC_INLINE Floats at(int64_t d) const {
 #if defined(__AVX512F__)
         const Words low = Words{} + load<uint32_t>(row + d / 2), high = Words{} + load<uint32_t>(row + d / 2 + 4);

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, cast, final
 
 import torch
 from torch import Tensor, nn
@@ -320,8 +320,9 @@ class Bank(nn.Module):
         assert isinstance(group, Group)
         return group
 
-    def _groups(self) -> Iterator[Group]:
-        return (self._group(i) for i in range(len(self.groups)))
+    def _groups(self) -> Collection[Group]:
+        found = self.groups._modules.values()  # going through a ModuleList costs as much as a lookup
+        return cast("Collection[Group]", found)
 
 
 def _last_ids(sizing: Sizing) -> list[int]:

@@ -15,6 +15,9 @@ from pocketrec.compress.holdings import Array, Rows, trained_storage
 from pocketrec.compress.method import Method, of
 from pocketrec.compress.pairs import Pairs
 from pocketrec.compress.storage import STORAGES
+from pocketrec.native.binding import kernels_for
+from pocketrec.native.eager import is_eager
+from pocketrec.native.prepared import Prepared
 from pocketrec.spec.errors import ArtifactError, OptionError
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.sizing import GroupSizing, TensorSpec
@@ -71,6 +74,7 @@ class Group(nn.Module):
 
     def refresh(self) -> None:
         """Read the seeds that live in tensors: where ids are found depends on them. Call it when they were written."""
+        self._prepared: Prepared | None = None
         self.access = self.method.access(self.sizing, self.tensors())
         codes = self._codes()
         self.storages = [codes[name] for name in self.access.regions]
@@ -120,7 +124,10 @@ class Group(nn.Module):
 
     def tensor(self, name: str) -> Tensor:
         """The tensor of this name (parameters as they are: use ``.data`` to write)."""
-        found: Tensor = getattr(self, self._attributes[name])
+        attribute = self._attributes[name]
+        # not by getattr, which looks for it everywhere else first
+        found = self._parameters.get(attribute, self._buffers.get(attribute))
+        assert found is not None
         return found
 
     def tensors(self) -> dict[str, Tensor]:
@@ -140,6 +147,17 @@ class Group(nn.Module):
     def regions(self) -> list[Tensor]:
         """The tensors that addresses count through."""
         return [self.tensor(name) for name in self.access.regions]
+
+    def _frozen(self, kernels: object, ids: Tensor) -> Tensor:
+        """The lookup of ids [batch, columns] without torch's dispatcher around it."""
+        maps = self.maps()
+        held = [*self.regions(), self._buffers["program"], *(() if maps is None else (maps,))]
+        if self._prepared is None or not self._prepared.serves(held):
+            access = self.access
+            self._prepared = Prepared(
+                self.regions(), self.program, maps, self.storages, access.width, access.parts, int(access.combine)
+            )
+        return self._prepared(kernels, ids)
 
     def program_of(self, place: int) -> Tensor:
         """The program for ids [batch, 1] of one table alone: int64 [1, 13]."""
@@ -178,6 +196,10 @@ class Group(nn.Module):
                 f"Rows of storage {self.method.storage} are codes, which have no gradient that a torch optimizer could "
                 'use. Leave bank.gradient at "pairs" and call bank.step(), or train in float32 or bfloat16_trained.'
             )
+        if offsets is None and weights is None and program is None and not learns and is_eager(ids):
+            kernels = kernels_for(ids)
+            if kernels is not None:
+                return self._frozen(kernels, ids)
         operation = torch.ops.pocketrec.lookup if learns else torch.ops.pocketrec.lookup_frozen
         found: Tensor = operation(
             self.regions(), ids, offsets, weights, self.program if program is None else program, self.maps(),

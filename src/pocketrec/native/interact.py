@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.binding import kernels_for
+from pocketrec.native.eager import is_eager
 from pocketrec.native.library import LIBRARY, define
 from pocketrec.native.packing import require_cpu
 from pocketrec.native.request import check_value
@@ -188,5 +189,7 @@ def interact(low: Tensor | None, vectors: Tensor) -> Tensor:
         TypeError, ValueError: tensors that do not fit, with their shapes.
     """
     learns = torch.is_grad_enabled() and (vectors.requires_grad or (low is not None and low.requires_grad))
+    if not learns and is_eager(vectors):
+        return _interact(low, vectors)
     result: Tensor = (_OP if learns else _FROZEN_OP)(low, vectors)
     return result
