@@ -4,23 +4,37 @@
 #if defined(__AVX2__)
 
 constexpr int kWide = kLanes / 2;
+
+template <int kValue>
+struct Constant {
+    constexpr operator int() const { return kValue; }
+};
+
 typedef uint64_t Longs __attribute__((vector_size(8 * kWide)));
 typedef int64_t SignedLongs __attribute__((vector_size(8 * kWide)));
 
-inline Longs fin(Longs word) {
+POCKETREC_INLINE Longs fin(Longs word) {
     word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9u;
     word = (word ^ (word >> 27)) * 0x94D049BB133111EBu;
     return word ^ (word >> 31);
 }
 
-inline Longs mix(Longs word, uint64_t seed) {
-    return fin(fin(word + 0x9E3779B97F4A7C15u * (seed + 1)) ^ (seed * 0xD6E8FEB86659FD93u));
+POCKETREC_INLINE Longs mix(Longs word, uint64_t seed) {
+    return fin(fin(word + pocketrec::added(seed)) ^ pocketrec::flipped(seed));
+}
+
+// Products of the lower halves, which one instruction makes; a product of whole words takes seven.
+POCKETREC_INLINE Longs product_of_halves(Longs a, Longs b) {
+#if defined(__AVX512F__)
+    return bits_of<Longs>(_mm512_maskz_mul_epu32(0xFF, bits_of<__m512i>(a), bits_of<__m512i>(b)));
+#else
+    return bits_of<Longs>(_mm256_mul_epu32(bits_of<__m256i>(a), bits_of<__m256i>(b)));
+#endif
 }
 
 // (word >> 1) * buckets >> 63, for buckets below 2^32: in two halves, the upper one of 31 bits.
-inline Longs bucket(Longs word, uint64_t buckets) {
-    const Longs upper = word >> 33, lower = (word >> 1) & 0xFFFFFFFFu;
-    return (upper * buckets + (lower * buckets >> 32)) >> 31;
+POCKETREC_INLINE Longs bucket(Longs word, Longs buckets) {
+    return (product_of_halves(word >> 33, buckets) + (product_of_halves(word >> 1, buckets) >> 32)) >> 31;
 }
 
 POCKETREC_INLINE bool any(SignedLongs mask) {
@@ -31,53 +45,87 @@ POCKETREC_INLINE bool any(SignedLongs mask) {
 #endif
 }
 
-int64_t hash_ids(const pocketrec::HashRule& rule, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out,
-                 int64_t out_stride, uint64_t* signs, int64_t signs_stride) {
+// kVectors * kWide ids at once: hashes are long chains of operations, of which several run side by side. False where one
+// of them is padding or refused; nothing of use was then written.
+template <int kVectors>
+POCKETREC_INLINE bool hash_some(const pocketrec::HashRule& rule, const int64_t* ids, int64_t ids_stride, int64_t* out,
+                                int64_t out_stride, uint64_t* signs, int64_t signs_stride) {
     const uint64_t mask = rule.length < 64 ? (uint64_t{1} << rule.length) - 1 : ~uint64_t{0};
-    int64_t i = 0;
-    for (; i + kWide <= count; i += kWide) {
-        SignedLongs id;
-        for (int j = 0; j < kWide; ++j) id[j] = ids[(i + j) * ids_stride];
-        if (any((id < 0) | (id > rule.last) | (id == rule.padding))) return i;
-        const Longs base = mix(reinterpret_cast<Longs>(id), rule.seed);
-        Longs word{};
-        for (int64_t part = 0; part < rule.parts; ++part) {
-            const Longs hash = rule.by_part ? mix(base, static_cast<uint64_t>(part)) : base;
-            SignedLongs found = reinterpret_cast<SignedLongs>(bucket(hash, rule.buckets) * rule.step) + rule.start;
-            if (rule.exact) found = id < rule.exact ? id + (rule.start - rule.exact) : found;
-            for (int j = 0; j < kWide; ++j) out[(i + j) * out_stride + part] = found[j];
-            const int64_t place = part * rule.length;
-            if (!signs || place >= rule.dim) continue;
-            word |= (mix(hash ^ pocketrec::kSignSalt, 1) & mask) << static_cast<uint64_t>(place % 64);
-            if ((place + rule.length) % 64 && place + rule.length < rule.dim) continue;
-            for (int j = 0; j < kWide; ++j) signs[(i + j) * signs_stride + place / 64] = word[j];
-            word = Longs{};
+    SignedLongs id[kVectors], left_out{};
+    Longs base[kVectors], word[kVectors] = {};
+    for (int v = 0; v < kVectors; ++v) {
+        for (int j = 0; j < kWide; ++j) id[v][j] = ids[(v * kWide + j) * ids_stride];
+        left_out |= (id[v] < 0) | (id[v] > rule.last) | (id[v] == rule.padding);
+    }
+    if (any(left_out)) return false;
+    for (int v = 0; v < kVectors; ++v) base[v] = mix(reinterpret_cast<Longs>(id[v]), rule.seed);
+    for (int64_t part = 0; part < rule.parts; ++part) {
+        const int64_t place = part * rule.length, end = place + rule.length;
+        const bool has_signs = signs && place < rule.dim, ends_word = end % 64 == 0 || end >= rule.dim;
+        for (int v = 0; v < kVectors; ++v) {
+            const Longs hash = rule.by_part ? mix(base[v], static_cast<uint64_t>(part)) : base[v];
+            const Longs chosen = product_of_halves(bucket(hash, Longs{} + rule.buckets), Longs{} + rule.step);
+            SignedLongs found = reinterpret_cast<SignedLongs>(chosen) + rule.start;
+            if (rule.exact) found = id[v] < rule.exact ? id[v] + (rule.start - rule.exact) : found;
+            for (int j = 0; j < kWide; ++j) out[(v * kWide + j) * out_stride + part] = found[j];
+            if (!has_signs) continue;
+            word[v] |= (mix(hash ^ pocketrec::kSignSalt, 1) & mask) << static_cast<uint64_t>(place % 64);
+            if (!ends_word) continue;
+            for (int j = 0; j < kWide; ++j) signs[(v * kWide + j) * signs_stride + place / 64] = word[v][j];
+            word[v] = Longs{};
         }
     }
+    return true;
+}
+
+int64_t hash_ids(const pocketrec::HashRule& rule, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out,
+                 int64_t out_stride, uint64_t* signs, int64_t signs_stride) {
+    int64_t i = 0;
+    const auto some = [&](auto vectors) POCKETREC_LAMBDA {
+        for (; i + vectors * kWide <= count; i += vectors * kWide)
+            if (!hash_some<vectors>(rule, ids + i * ids_stride, ids_stride, out + i * out_stride, out_stride,
+                                    signs ? signs + i * signs_stride : nullptr, signs_stride))
+                return;
+    };
+    some(Constant<2>{});
+    some(Constant<1>{});
     return i;
 }
 
 // Addresses of kWide fields from `f` on of one batch row; all bits of an element are set where the id is refused.
-POCKETREC_INLINE SignedLongs row_addresses_of(const pocketrec::RowRules& rules, const int64_t* ids, int64_t f, int64_t* out) {
-    const auto of = [f](const int64_t* numbers) { return load<SignedLongs>(numbers + f); };
+template <bool kHashes>
+POCKETREC_INLINE SignedLongs grid_of(const pocketrec::GridRules& rules, const int64_t* ids, int64_t f, int64_t* out) {
+    const auto of = [f](const int64_t* numbers) POCKETREC_LAMBDA { return load<SignedLongs>(numbers + f); };
     const SignedLongs id = load<SignedLongs>(ids + f), last = of(rules.last);
     const SignedLongs padding = (id == of(rules.padding)) & of(rules.has_padding);
-    const SignedLongs found = of(rules.size) > id ? id + of(rules.start) : of(rules.fold);
+    SignedLongs other = of(rules.other);
+    if (kHashes) {
+        const Longs inner = fin(reinterpret_cast<Longs>(id) + load<Longs>(rules.added + f));
+        const Longs hash = fin(inner ^ load<Longs>(rules.flipped + f));
+        other += reinterpret_cast<SignedLongs>(bucket(hash, load<Longs>(rules.buckets + f)));
+    }
+    const SignedLongs found = of(rules.exact) > id ? id + of(rules.own) : other;
     const SignedLongs address = found | padding;  // -1 has all bits
     __builtin_memcpy(out + f, &address, sizeof address);
     return ((id > last) | (id < 0)) & ~padding;
 }
 
-int64_t row_addresses(const pocketrec::RowRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out) {
+template <bool kHashes>
+int64_t grid_rows(const pocketrec::GridRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out) {
     const int64_t fields = rules.fields, whole = fields - kWide;
     if (whole < 0) return 0;
     for (int64_t i = 0; i < count; ++i, ids += ids_stride, out += fields) {
         SignedLongs refused{};
-        for (int64_t f = 0; f < whole; f += kWide) refused |= row_addresses_of(rules, ids, f, out);
-        refused |= row_addresses_of(rules, ids, whole, out);  // the last ones, some of them once more
+        for (int64_t f = 0; f < whole; f += kWide) refused |= grid_of<kHashes>(rules, ids, f, out);
+        refused |= grid_of<kHashes>(rules, ids, whole, out);  // the last ones, some of them once more
         if (any(refused)) return i;
     }
     return count;
+}
+
+int64_t grid(const pocketrec::GridRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out) {
+    return rules.hashes ? grid_rows<true>(rules, ids, ids_stride, count, out)
+                        : grid_rows<false>(rules, ids, ids_stride, count, out);
 }
 
 #endif

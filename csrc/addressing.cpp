@@ -109,10 +109,10 @@ int64_t blocks(const Field& field, int64_t parts, Run run, Targets out) {
         if (out.signs) rest.signs += from * out.signs_stride;
         return rest;
     };
-    if (!gather().hash_ids || choices >= kFewBuckets || (out.signs && 64 % field.a))
+    if (!gather().hash_ids || choices >= kFewBuckets || field.a >= kFewBuckets || (out.signs && 64 % field.a))
         return blocks_one_by_one(field, parts, run, out);
-    const HashRule rule{static_cast<uint64_t>(field.seed), static_cast<uint64_t>(choices), field.start,
-                        aligned ? field.a : 1, 0, parts, true, field.padding, field.last, field.a, out.dim};
+    const HashRule rule{static_cast<uint64_t>(field.seed), static_cast<uint64_t>(choices),
+                        static_cast<uint64_t>(aligned ? field.a : 1), field.start, 0, parts, true, field.padding, field.last, field.a, out.dim};
     const auto wide = [&](int64_t from, int64_t count) {
         const Targets to = cut(from);
         return gather().hash_ids(rule, run.ids + from * run.stride, run.stride, count, to.addresses, to.stride, to.signs,
@@ -133,7 +133,7 @@ int64_t hashed(const Field& field, int64_t parts, Run run, int64_t* out, int64_t
         });
     };
     if (!gather().hash_ids || field.size >= kFewBuckets || parts > 1) return one_by_one(0, run.count);
-    const HashRule rule{seed, static_cast<uint64_t>(field.size), field.start + field.a, 1, field.a, 1, false,
+    const HashRule rule{seed, static_cast<uint64_t>(field.size), 1, field.start + field.a, field.a, 1, false,
                         field.padding, field.last, 64, 0};
     const auto wide = [&](int64_t from, int64_t count) {
         return gather().hash_ids(rule, run.ids + from * run.stride, run.stride, count, out + from * out_stride, out_stride,

@@ -53,18 +53,22 @@ struct Additions {
 // Ids to hashed addresses: start + bucket * step, of hashes of the id (and the part, where by_part); ids below `exact`,
 // which are given only with parts = 1, have addresses of their own that end at `start`.
 struct HashRule {
-    uint64_t seed, buckets;  // fewer than 2^32 buckets
-    int64_t start, step, exact;
+    uint64_t seed, buckets, step;  // buckets and step below 2^32
+    int64_t start, exact;
     int64_t parts;
     bool by_part;
     int64_t padding, last;
     int64_t length, dim;  // with signs: numbers per block, a divisor of 64, and per vector
 };
 
-// Fields of kind row that read columns side by side: one number per field and rule.
-struct RowRules {
+// Fields of one address per id that read columns side by side; an array has one number per field. The address of an id is
+// own + id below `exact`, else other + bucket(mix(id), buckets), where buckets of 0 make nothing but `other`.
+struct GridRules {
     int64_t fields;
-    const int64_t *start, *size, *fold, *padding, *has_padding, *last;  // fold: an address; has_padding: 0 or -1
+    bool hashes;  // whether any field has buckets
+    const int64_t *own, *exact, *other;
+    const uint64_t *added, *flipped, *buckets;          // the seed's part in mix (mix.hpp); buckets below 2^32
+    const int64_t *padding, *has_padding, *last;        // has_padding: 0 or -1
 };
 
 // All floats are written or added in ascending order of values, each operation rounded by itself: all levels give the
@@ -77,7 +81,8 @@ struct Gather {
     int64_t (*sums)(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out);
     int64_t (*products)(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out);
     // out[i * out_stride ...] = the vector whose blocks begin at starts[i * parts ...]; zeros where starts are -1.
-    void (*blocks)(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride);
+    void (*blocks)(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride,
+                   bool stream);
     // sum += factor * vector
     void (*add_scaled)(const float* vector, float factor, int64_t dim, float* sum);
     // For i below count: sums[places[i]] = vectors[i / parts] when the place is *next, which then rises, else +=.
@@ -89,7 +94,7 @@ struct Gather {
                         int64_t out_stride, uint64_t* signs, int64_t signs_stride);
     // NULL, or: the addresses of `count` batch rows, ids[i * ids_stride + f] of field f, to out[i * fields + f]. Returns
     // how many batch rows were done: less than count when the next one has a refused id, or 0 for very few fields.
-    int64_t (*row_addresses)(const RowRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out);
+    int64_t (*grid)(const GridRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out);
 };
 
 const Gather& gather();

@@ -191,10 +191,42 @@ int64_t products(Format format, Memory memory, const int64_t* places, int64_t co
     return choose<Products>(format, memory, places, count, parts, out);
 }
 
+// The signs of kLanes numbers from number d of a vector on, in the places of the signs of floats.
+POCKETREC_INLINE Words flips_at(const uint64_t* signs, int64_t d) {
+#if defined(__AVX512F__)
+    const Words above = {31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16};
+#elif defined(__AVX2__)
+    const Words above = {31, 30, 29, 28, 27, 26, 25, 24};
+#else
+    const Words above = {31, 30, 29, 28};
+#endif
+    const Words bits = Words{} + static_cast<uint32_t>(signs[d / 64] >> (d & 32));
+    return bits << (above - static_cast<uint32_t>(d % 32)) & 0x80000000u;
+}
+
+// Negates out[d] where bit d is set.
+inline void apply_signs(const uint64_t* signs, int64_t dim, float* out) {
+    const int64_t whole = dim / kLanes * kLanes;
+    for (int64_t d = 0; d < whole; d += kLanes)
+        store<false>(out + d, bits_of<Floats>(load<Words>(out + d) ^ flips_at(signs, d)));
+    for (int64_t d = whole; d < dim; ++d)
+        out[d] = bits_of<float>(bits_of<uint32_t>(out[d]) ^ static_cast<uint32_t>(signs[d / 64] >> (d % 64)) << 31);
+}
+
 // Consecutive weights of a shared array of floats. kCount: a length that is known when compiling, or 0.
 template <class Read, int kBytes>
 struct FloatArray {
+    static int64_t bytes(int64_t count) { return count * kBytes; }
     static const uint8_t* place(const uint8_t* data, int64_t address) { return data + address * kBytes; }
+
+    // A whole vector of kCount numbers, with its signs unless they are NULL.
+    template <int kCount, bool stream>
+    POCKETREC_INLINE static void copy_vector(const uint8_t* data, int64_t address, const uint64_t* signs, float* out) {
+        if (!signs) return read_row<Read, stream>(place(data, address), kCount, out);
+        const Read read(place(data, address), kCount);
+        for (int64_t d = 0; d < kCount; d += kLanes)
+            store<stream>(out + d, bits_of<Floats>(bits_of<Words>(read.at(d)) ^ flips_at(signs, d)));
+    }
 
     template <int kCount>
     static void copy(const uint8_t* data, int64_t address, int64_t length, float* out) {
@@ -206,6 +238,7 @@ struct FloatArray {
 // The same of an array of codes: rows of 64, each with its scale and bias; `at` of kStep 2 takes even places only.
 template <class Read, int kBytes, int kStep>
 struct CodeArray {
+    static int64_t bytes(int64_t count) { return (count + 63) / 64 * kBytes; }
     static const uint8_t* place(const uint8_t* data, int64_t address) { return data + address / 64 * kBytes; }
 
     template <int kCount>
@@ -220,78 +253,102 @@ struct CodeArray {
             address += some, count -= some, out += some;
         }
     }
+
+    template <int kCount, bool stream>
+    static void copy_vector(const uint8_t* data, int64_t address, const uint64_t* signs, float* out) {
+        copy<kCount>(data, address, kCount, out);
+        if (signs) apply_signs(signs, kCount, out);
+    }
 };
 
-// Negates out[d] where bit d is set.
-inline void apply_signs(const uint64_t* signs, int64_t dim, float* out) {
-#if defined(__AVX512F__)
-    const Words shifts = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-#elif defined(__AVX2__)
-    const Words shifts = {0, 1, 2, 3, 4, 5, 6, 7};
-#else
-    const Words shifts = {0, 1, 2, 3};
-#endif
-    const int64_t whole = dim / kLanes * kLanes;
-    for (int64_t d = 0; d < whole; d += kLanes) {
-        const Words flips = (Words{} + static_cast<uint32_t>(signs[d / 64] >> (d % 64))) >> shifts << 31;
-        store<false>(out + d, bits_of<Floats>(load<Words>(out + d) ^ flips));
-    }
-    for (int64_t d = whole; d < dim; ++d)
-        out[d] = bits_of<float>(bits_of<uint32_t>(out[d]) ^ static_cast<uint32_t>(signs[d / 64] >> (d % 64)) << 31);
-}
-
-// kLength: weights per block, or 0 for lengths that have no loop of their own.
+// One vector of blocks; kLength: weights per block, or 0 for lengths that have no loop of their own.
 template <class Array, int kLength>
-void copy_blocks(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride) {
-    const int64_t parts = blocks.parts, dim = blocks.dim, length = kLength ? kLength : blocks.length;
+inline void copy_parts(const Blocks& blocks, const int64_t* start, const uint64_t* signs, float* out) {
+    const int64_t dim = blocks.dim, length = kLength ? kLength : blocks.length;
     const int64_t last = blocks.start + blocks.size - length;  // the last address whose block does not run over the end
-    const int64_t far = parts < 16 ? 16 / parts * parts : parts, all = count * parts, words = (dim + 63) / 64;
-    for (int64_t i = 0; i < all; i += parts, out += out_stride) {
-        for (int64_t p = i + far; p < i + far + parts && p < all; ++p) {
-            const uint8_t* first = Array::place(blocks.data, starts[p]);
-            for (int64_t line = 0; line < length; line += 16) __builtin_prefetch(first + line * 4);
-        }
-        if (starts[i] < 0) {
-            fill_zero<false>(out, dim);
+    for (int64_t d = 0; d < dim; ++start, d += length) {
+        if (d + length <= dim && *start <= last) {
+            Array::template copy<kLength>(blocks.data, *start, length, out + d);
             continue;
         }
-        int64_t d = 0;
-        for (const int64_t* start = starts + i; d < dim; ++start, d += length) {
-            if (d + length <= dim && *start <= last) {
-                Array::template copy<kLength>(blocks.data, *start, length, out + d);
-                continue;
-            }
-            const int64_t needed = dim - d < length ? dim - d : length, before_end = last + length - *start;
-            const int64_t first = needed < before_end ? needed : before_end;
-            Array::template copy<0>(blocks.data, *start, first, out + d);
-            Array::template copy<0>(blocks.data, blocks.start, needed - first, out + d + first);
-        }
-        if (blocks.signs) apply_signs(blocks.signs + i / parts * words, dim, out);
+        const int64_t needed = dim - d < length ? dim - d : length, before_end = last + length - *start;
+        const int64_t first = needed < before_end ? needed : before_end;
+        Array::template copy<0>(blocks.data, *start, first, out + d);
+        Array::template copy<0>(blocks.data, blocks.start, needed - first, out + d + first);
     }
+    if (signs) apply_signs(signs, dim, out);
+}
+
+template <class Array, int kLength, int kLevel = 3>
+POCKETREC_INLINE void prefetch_block(const Blocks& blocks, int64_t start) {
+    const int64_t length = kLength ? kLength : blocks.length;
+    prefetch_to<kLevel>(Array::place(blocks.data, start), Array::bytes(length), false);
+}
+
+template <class Array, int kLength>
+void copy_blocks(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride) {
+    const int64_t parts = blocks.parts, words = (blocks.dim + 63) / 64;
+    const int64_t far = parts < 16 ? 16 / parts * parts : parts, all = count * parts;
+    for (int64_t i = 0; i < all; i += parts, out += out_stride) {
+        for (int64_t p = i + far; p < i + far + parts && p < all; ++p) prefetch_block<Array, kLength>(blocks, starts[p]);
+        if (starts[i] < 0)
+            fill_zero<false>(out, blocks.dim);
+        else
+            copy_parts<Array, kLength>(blocks, starts + i, blocks.signs ? blocks.signs + i / parts * words : nullptr, out);
+    }
+}
+
+// The same where one block is a whole vector of kLength numbers. Only arrays of floats write past the caches.
+template <class Array, int kLength, bool stream>
+void copy_vectors(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride) {
+    constexpr int64_t kWords = (kLength + 63) / 64;
+    const bool in_steps = Array::bytes(kLength) > 64;  // as in read_rows
+    const int64_t near = in_steps ? kNearRows : 2 * kNearRows, far = kNearRows + kFarRows;
+    const int64_t last = blocks.start + blocks.size - kLength;
+    for (int64_t i = 0; i < count; ++i, out += out_stride) {
+        if (in_steps && i + far < count) prefetch_block<Array, kLength, 2>(blocks, starts[i + far]);
+        if (i + near < count) prefetch_block<Array, kLength>(blocks, starts[i + near]);
+        const uint64_t* signs = blocks.signs ? blocks.signs + i * kWords : nullptr;
+        if (starts[i] < 0)
+            fill_zero<stream>(out, kLength);
+        else if (starts[i] <= last)
+            Array::template copy_vector<kLength, stream>(blocks.data, starts[i], signs, out);
+        else
+            copy_parts<Array, kLength>(blocks, starts + i, signs, out);
+    }
+    if (stream) finish_stream();
+}
+
+// Blocks of kLength where such a block may be a whole vector.
+template <class Array, int kLength>
+void choose_vectors(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride, bool stream) {
+    if (blocks.dim != kLength) return copy_blocks<Array, kLength>(blocks, starts, count, out, out_stride);
+    if (stream) return copy_vectors<Array, kLength, true>(blocks, starts, count, out, out_stride);
+    copy_vectors<Array, kLength, false>(blocks, starts, count, out, out_stride);
 }
 
 template <class Array>
-void choose_blocks(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride) {
+void choose_blocks(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride, bool stream) {
     switch (blocks.length) {
         case 1: return copy_blocks<Array, 1>(blocks, starts, count, out, out_stride);
         case 2: return copy_blocks<Array, 2>(blocks, starts, count, out, out_stride);
         case 4: return copy_blocks<Array, 4>(blocks, starts, count, out, out_stride);
         case 8: return copy_blocks<Array, 8>(blocks, starts, count, out, out_stride);
-        case 16: return copy_blocks<Array, 16>(blocks, starts, count, out, out_stride);
-        case 32: return copy_blocks<Array, 32>(blocks, starts, count, out, out_stride);
-        case 64: return copy_blocks<Array, 64>(blocks, starts, count, out, out_stride);
-        case 128: return copy_blocks<Array, 128>(blocks, starts, count, out, out_stride);
+        case 16: return choose_vectors<Array, 16>(blocks, starts, count, out, out_stride, stream);
+        case 32: return choose_vectors<Array, 32>(blocks, starts, count, out, out_stride, stream);
+        case 64: return choose_vectors<Array, 64>(blocks, starts, count, out, out_stride, stream);
+        case 128: return choose_vectors<Array, 128>(blocks, starts, count, out, out_stride, stream);
         default: return copy_blocks<Array, 0>(blocks, starts, count, out, out_stride);
     }
 }
 
-void blocks(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride) {
+void blocks(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride, bool stream) {
     switch (blocks.storage) {
-        case 0: return choose_blocks<FloatArray<ReadFloat32, 4>>(blocks, starts, count, out, out_stride);
-        case 1: return choose_blocks<FloatArray<ReadFloat16, 2>>(blocks, starts, count, out, out_stride);
-        case 2: return choose_blocks<FloatArray<ReadBfloat16, 2>>(blocks, starts, count, out, out_stride);
-        case 4: return choose_blocks<CodeArray<ReadInt4, 36, 2>>(blocks, starts, count, out, out_stride);
-        default: return choose_blocks<CodeArray<ReadInt8, 72, 1>>(blocks, starts, count, out, out_stride);
+        case 0: return choose_blocks<FloatArray<ReadFloat32, 4>>(blocks, starts, count, out, out_stride, stream);
+        case 1: return choose_blocks<FloatArray<ReadFloat16, 2>>(blocks, starts, count, out, out_stride, stream);
+        case 2: return choose_blocks<FloatArray<ReadBfloat16, 2>>(blocks, starts, count, out, out_stride, stream);
+        case 4: return choose_blocks<CodeArray<ReadInt4, 36, 2>>(blocks, starts, count, out, out_stride, stream);
+        default: return choose_blocks<CodeArray<ReadInt8, 72, 1>>(blocks, starts, count, out, out_stride, stream);
     }
 }
 

@@ -18,13 +18,15 @@ class Grid {
     void find(int64_t first, int64_t count, int64_t* out) const;
 
   private:
-    bool all_are_rows() const;
-    RowRules rules() const;
+    bool are_done_together() const;
+    GridRules rules() const;
 
     const pr_request& request_;
     const std::vector<Field>& fields_;
     const std::vector<Addressing>& prepared_;
-    std::vector<int64_t> rules_;  // six numbers per field as in RowRules, or none: fields are then done one by one
+    std::vector<int64_t> numbers_;  // what GridRules point to, or none: fields are then done one by one
+    std::vector<uint64_t> words_;
+    bool hashes_ = false;
 };
 
 }  // namespace pocketrec

@@ -12,6 +12,7 @@ namespace pocketrec {
 namespace {
 
 constexpr int64_t kTile = 2048;           // addresses that are found before their vectors are read; 16 KiB
+constexpr int64_t kLeastBlocks = 16;      // so that outputs of a tile of blocks stay in the cache
 constexpr int64_t kPoolTile = 64;         // vectors that are read before they are pooled
 constexpr int64_t kNumbersPerPart = 1 << 16;  // a thread is worth waking for about this many numbers
 
@@ -52,9 +53,10 @@ class Lookup {
   private:
     // Batch rows [begin, end) of a call in which every id is a bag of its own.
     void cells(Reader& reader, int64_t begin, int64_t end) const {
+        const bool stream = is_streamed(request_, out_);
+        const bool concat = request_.combining == PR_CONCAT;  // whose fields are read one after the other
         const int64_t width = request_.fields * request_.parts, dim = request_.dim, fields = request_.fields;
-        const int64_t rows = std::max(int64_t{1}, kTile / std::max(int64_t{1}, width));
-        const bool concat = request_.combining == PR_CONCAT;
+        const int64_t rows = std::max(int64_t{1}, kTile / (concat ? std::max(request_.parts, kLeastBlocks) : width));
         const Grid grid(request_, fields_, prepared_);
         std::vector<int64_t> addresses(static_cast<size_t>(concat ? 0 : rows * width));
         for (int64_t b = begin; b < end; b += rows) {
@@ -62,13 +64,13 @@ class Lookup {
             float* out = out_ + b * fields * dim;
             if (!concat) {
                 grid.find(b, count, addresses.data());
-                reader.rows(addresses.data(), count * fields, out, is_streamed(request_, out_));
+                reader.rows(addresses.data(), count * fields, out, stream);
                 continue;
             }
             for (int64_t f = 0; f < fields; ++f) {
                 const Addressing& field = prepared_[static_cast<size_t>(f)];
                 const Run run{request_.ids + b * request_.columns + field.field.column, request_.columns, count};
-                reader.blocks(field, run, out + f * dim, fields * dim);
+                reader.blocks(field, run, out + f * dim, fields * dim, stream);
             }
         }
     }

@@ -16,8 +16,17 @@ static inline uint64_t fin(uint64_t word) {
     return word ^ (word >> 31);
 }
 
+// The seed's part in mix.
+static inline uint64_t added(uint64_t seed) {
+    return 0x9E3779B97F4A7C15u * (seed + 1);
+}
+
+static inline uint64_t flipped(uint64_t seed) {
+    return seed * 0xD6E8FEB86659FD93u;
+}
+
 static inline uint64_t mix(uint64_t word, uint64_t seed) {
-    return fin(fin(word + 0x9E3779B97F4A7C15u * (seed + 1)) ^ (seed * 0xD6E8FEB86659FD93u));
+    return fin(fin(word + added(seed)) ^ flipped(seed));
 }
 
 // 0 <= bucket < buckets, for 1 <= buckets < 2^62.

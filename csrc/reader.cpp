@@ -67,7 +67,7 @@ void Reader::check_blocks_end(const Field& field, const int64_t* starts, int64_t
     }
 }
 
-void Reader::blocks(const Addressing& addressing, Run run, float* out, int64_t out_stride) {
+void Reader::blocks(const Addressing& addressing, Run run, float* out, int64_t out_stride, bool stream) {
     const Field& field = addressing.field;
     const int64_t parts = request_.parts, words = (request_.dim + 63) / 64;
     addresses_.resize(static_cast<size_t>(run.count * parts));
@@ -77,11 +77,11 @@ void Reader::blocks(const Addressing& addressing, Run run, float* out, int64_t o
     check_blocks_end(field, addresses_.data(), run.count);
     gather_.blocks({regions_.array(), regions_.storage(), field.start, field.size, field.a, parts, request_.dim,
                     has_signs(field) ? signs_.data() : nullptr},
-                   addresses_.data(), run.count, out, out_stride);
+                   addresses_.data(), run.count, out, out_stride, stream);
 }
 
 void Reader::vectors(const Addressing& field, Run run, float* out) {
-    if (request_.combining == PR_CONCAT) return blocks(field, run, out, request_.dim);
+    if (request_.combining == PR_CONCAT) return blocks(field, run, out, request_.dim, false);
     const int64_t parts = request_.parts;
     addresses_.resize(static_cast<size_t>(run.count * parts));
     if (find_addresses(field, request_, run, addresses_.data(), parts) < run.count)

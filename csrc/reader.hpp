@@ -22,7 +22,7 @@ class Reader {
     void single(const int64_t* addresses, int64_t count, float* out, bool stream);
 
     // out[i * out_stride ...] = the vector of id i of a run of one field. Blocks only.
-    void blocks(const Addressing& field, Run run, float* out, int64_t out_stride);
+    void blocks(const Addressing& field, Run run, float* out, int64_t out_stride, bool stream);
 
     // out[i * dim ...] = the vector of id i of a run of one field, whatever its kind.
     void vectors(const Addressing& field, Run run, float* out);

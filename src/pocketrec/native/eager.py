@@ -1,0 +1,22 @@
+"""When a call may pass torch's dispatcher by, which costs more than a small kernel."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+__all__ = ["is_eager"]
+
+_profiler: Final = torch.autograd.profiler
+
+
+def is_eager(tensor: Tensor) -> bool:
+    """Whether a call with this tensor is between us and torch: no compiler, mode, subclass or profiler is to see it."""
+    return (
+        type(tensor) is Tensor
+        and not torch.compiler.is_compiling()
+        and torch._C._len_torch_dispatch_stack() == 0
+        and not _profiler._is_profiler_enabled
+    )

@@ -1,0 +1,72 @@
+"""Frozen lookups of one access over and over: what stays the same from call to call is checked and packed once.
+
+The op ``pocketrec::lookup_frozen`` takes everything at each call, and torch's dispatcher carries it: some 30
+microseconds, several times what a row of a model's tables takes. Where nobody traces, wraps or profiles a call
+(`pocketrec.native.eager.is_eager`) it may come here instead; the numbers are the same to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from pocketrec.native.packing import contiguous, pack
+from pocketrec.native.request import Request, check_ids, check_request
+from pocketrec.native.threads import threads
+
+__all__ = ["Prepared"]
+
+
+@final
+class Prepared:
+    """Lookups of ids [batch, columns] in these regions.
+
+    Args:
+        regions, program, maps, storages, dim, parts, combining: as in `pocketrec.native.request.Request`, contiguous
+            and on the CPU. Their numbers may change; tensors that take their place need another `Prepared`.
+
+    Raises:
+        TypeError, ValueError: what does not fit, as the op.
+    """
+
+    __slots__ = ("_about", "_held", "_places", "_program", "_regions", "_shape")
+
+    def __init__(
+        self, regions: Sequence[Tensor], program: Tensor, maps: Tensor | None, storages: Sequence[int], dim: int,
+        parts: int, combining: int,
+    ) -> None:  # fmt: skip
+        request = Request(
+            regions, program.new_empty((0, 1)), None, None, program, maps, storages, dim, parts, combining, 0
+        )
+        check_request(request)
+        if contiguous(request) is not request:
+            raise ValueError("program and maps must be contiguous: a copy would not see their numbers change.")
+        *self._regions, numbers = pack(request)
+        self._about = numbers[3:-1]  # all that follows ids, batch and columns, but the number of threads
+        self._held = (*regions, program, *(() if maps is None else (maps,)))
+        self._places = [tensor.data_ptr() for tensor in self._held]
+        self._program, self._shape = program, (program.shape[0], dim)
+
+    def serves(self, held: Sequence[Tensor]) -> bool:
+        """Whether it was made for these regions, program and maps (if any), where they lie now."""
+        if len(held) != len(self._held):
+            return False
+        for tensor, own, place in zip(held, self._held, self._places, strict=True):
+            if tensor is not own or tensor.data_ptr() != place:
+                return False
+        return True
+
+    def __call__(self, kernels: Any, ids: Tensor) -> Tensor:
+        """Vectors float32 [batch, fields, dim] of ids int64 [batch, columns]; raises what the op raises."""
+        if ids.dtype is not torch.int64 or ids.dim() != 2:
+            check_ids(ids, None, self._program, None, 1)
+        if not ids.is_contiguous():
+            ids = ids.contiguous()
+        batch, columns = ids.shape
+        out = torch.empty((batch, *self._shape), dtype=torch.float32)
+        numbers = [ids.data_ptr(), batch, columns, *self._about, threads()]
+        kernels.lookup(*self._regions, numbers, out.data_ptr())
+        return out
