@@ -168,4 +168,5 @@ NB_MODULE(_native, module) {
     module.def("simd", &simd);
     module.def("simd_available", &simd_available);
     module.def("advise_huge", &advise_huge);
+    module.def("keep_freed", &pr_keep_freed);
 }

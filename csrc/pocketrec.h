@@ -127,6 +127,10 @@ void pr_hash63(const int64_t* offsets, int64_t count, const uint8_t* data, int64
  * values are neither read nor written. */
 int64_t pr_advise_huge(void* data, int64_t bytes);
 
+/* Lets freed memory stay with the process, up to so many bytes (below 2^31). Returns them, or 0 where the C library cannot
+ * be told. */
+int64_t pr_keep_freed(int64_t bytes);
+
 #ifdef __cplusplus
 }
 #endif

@@ -15,9 +15,27 @@ def bank(padding: dict[str, int] | None = None) -> Bank:
 
 
 def tape(grad: torch.Tensor, *arguments: object) -> Tape:
-    vectors = torch.zeros_like(grad)
-    vectors.grad = grad
-    return Tape(0, vectors, *arguments)  # type: ignore[arg-type]
+    made = Tape(0, *arguments)  # type: ignore[arg-type]
+    made.take(grad)
+    return made
+
+
+def test_a_gradient_is_taken_as_it_is_and_several_are_added() -> None:
+    grad = torch.ones(2, 1, 2)
+    made = tape(grad, torch.zeros(2, 1), None, None, "none")
+    assert made.grad is grad, "no copy"
+    made.take(grad)
+    assert made.grad.tolist() == (2 * grad).tolist()
+    assert grad.tolist() == [[[1.0, 1.0]], [[1.0, 1.0]]]
+
+
+def test_a_gradient_that_was_changed_afterwards_is_refused() -> None:
+    tables = bank().train()
+    grad = torch.ones(3, 2, 2)
+    tables(torch.tensor([[1, 2], [3, 4], [1, 1]])).backward(grad)
+    grad.mul_(2)
+    with pytest.raises(OptionError, match=r"changed in place after backward.*bank\.collect\(\)"):
+        tables.step()
 
 
 def told(found: Touched) -> list[tuple[int, int, float]]:

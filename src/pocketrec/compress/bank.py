@@ -1,8 +1,8 @@
 """Bank: all tables of one model as one module. Ids in, vectors out.
 
 The call is the hot path: one native call per group, never one per table. While training the looked-up vectors are
-leaves of the model's graph: backward leaves their gradient there, :meth:`Bank.collect` turns it into compact pairs, and
-:meth:`Bank.step` applies them. So no gradient of a table ever exists, dense or sparse, and clipping, accumulation,
+where the model's graph begins: backward hands their gradient over, :meth:`Bank.collect` turns it into compact pairs,
+and :meth:`Bank.step` applies them. So no gradient of a table ever exists, dense or sparse, and clipping, accumulation,
 skipped steps and gradient exchange act on the pairs between the two. For people who want a torch optimizer instead,
 ``bank.gradient = "sparse"`` (or ``"dense"``) gives ordinary gradients.
 """
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pocketrec.compress.group import Form, Group, Pool
 from pocketrec.compress.jagged import Bags, KeyedJagged, bags_of, offsets_by_column
 from pocketrec.compress.pairs import Pairs
-from pocketrec.compress.tape import Tape, Touched, columns_of_values, touched, values_of_bags
+from pocketrec.compress.tape import Tape, Touched, columns_of_values, listened, touched, values_of_bags
 from pocketrec.spec.errors import IdError, NotFinite, OptionError
 from pocketrec.spec.sizing import Sizing
 
@@ -170,13 +170,14 @@ class Bank(nn.Module):
     def _taped(
         self, index: int, group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
     ) -> Tensor:
-        """A lookup whose result is a leaf: its gradient becomes pairs. In eval mode nothing is left to learn from."""
+        """A lookup whose gradient will become pairs. In eval mode nothing is left to learn from."""
         if torch.is_grad_enabled() and weights is not None and weights.requires_grad:
             raise OptionError('Weights of values that train need bank.gradient = "sparse" or "dense", not "pairs".')
         with torch.no_grad():
             vectors = group.lookup(ids, offsets, weights, pool)
         if self.training and torch.is_grad_enabled():
-            self._tapes.append(Tape(index, vectors.requires_grad_(), ids, offsets, weights, pool))
+            self._tapes.append(Tape(index, ids, offsets, weights, pool))
+            return listened(vectors, self._tapes[-1])
         return vectors
 
     def _name_unknown(self, ids: Tensor, offsets: Tensor | None) -> None:
@@ -201,10 +202,11 @@ class Bank(nn.Module):
     def collect(self) -> None:
         """Turn the gradients that backward left into compact pairs, added to those that are pending."""
         for tape in self._tapes:
-            if tape.vectors.grad is None:
+            grad = tape.grad
+            if grad is None:
                 continue
             group = self._group(tape.group)
-            pairs = group.compact(tape.vectors.grad, tape.ids, tape.offsets, tape.weights, tape.pool)
+            pairs = group.compact(grad, tape.ids, tape.offsets, tape.weights, tape.pool)
             before = self.pending.get(tape.group)
             self.pending[tape.group] = pairs if before is None else before.plus(pairs)
             if group.method.traits.adaptive:

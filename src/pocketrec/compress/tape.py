@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,21 +11,62 @@ from torch import Tensor
 from pocketrec.compress.group import Group, Pool
 from pocketrec.spec.errors import OptionError
 
-__all__ = ["Tape", "Touched", "columns_of_values", "touched", "values_of_bags"]
+__all__ = ["Tape", "Touched", "columns_of_values", "listened", "touched", "values_of_bags"]
 
 _PADDING_COLUMN = 8  # of a program row, see pocketrec.native.program
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tape:
-    """One lookup of one group: its result (a leaf, whose gradient comes later) and what it was called with."""
+    """One lookup of one group: what it was called with, and the gradient of its result once backward has brought it."""
 
     group: int
-    vectors: Tensor
     ids: Tensor
     offsets: Tensor | None
     weights: Tensor | None
     pool: Pool
+    _grad: Tensor | None = None
+    _version: int = 0
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient, or None as long as there is none.
+
+        Raises:
+            OptionError: it was changed in place since it came.
+        """
+        if self._grad is not None and self._grad._version != self._version:
+            raise OptionError(
+                "The gradient of looked-up vectors was changed in place after backward. It is not copied: give "
+                "backward a tensor of its own, or call bank.collect() before the change."
+            )
+        return self._grad
+
+    def take(self, grad: Tensor) -> None:
+        """A gradient has come; several are added up."""
+        self._grad = grad if self._grad is None else self._grad + grad
+        self._version = self._grad._version
+
+
+class _Listener(torch.autograd.Function):
+    """Hands the gradient of a lookup's result to its tape as it is. The `grad` of a leaf would be a copy."""
+
+    @staticmethod
+    def forward(ctx: Any, anchor: Tensor, vectors: Tensor, tape: Tape) -> Tensor:
+        ctx.tape = tape
+        return vectors
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, None]:
+        ctx.tape.take(grads[0])
+        return None, None, None
+
+
+def listened(vectors: Tensor, tape: Tape) -> Tensor:
+    """The result of a lookup whose gradient goes to the tape."""
+    anchor = vectors.new_empty(0).requires_grad_()  # autograd follows what comes from something that learns
+    found: Tensor = _Listener.apply(anchor, vectors, tape)  # type: ignore[no-untyped-call]  # torch has no types here
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +99,8 @@ def touched(group: Group, tape: Tape) -> Touched:
     Raises:
         OptionError: bags pooled by max, where a vector's gradient is spread over the values of its bag.
     """
-    assert tape.vectors.grad is not None, "called before backward"
-    grad, columns = tape.vectors.grad, len(group.columns)
+    assert tape.grad is not None, "called before backward"
+    grad, columns = tape.grad, len(group.columns)
     if tape.offsets is None:
         ids, importance = tape.ids[:, group.columns].reshape(-1), grad.norm(dim=2).reshape(-1)
         column = torch.arange(columns).repeat(len(tape.ids))

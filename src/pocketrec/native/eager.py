@@ -16,6 +16,7 @@ def is_eager(tensor: Tensor) -> bool:
     """Whether a call with this tensor is between us and torch: no compiler, mode, subclass or profiler is to see it."""
     return (
         type(tensor) is Tensor
+        and tensor.is_cpu
         and not torch.compiler.is_compiling()
         and torch._C._len_torch_dispatch_stack() == 0
         and not _profiler._is_profiler_enabled

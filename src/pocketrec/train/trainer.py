@@ -18,6 +18,7 @@ from pocketrec.metrics import Metrics, auc_standard_error, evaluate
 from pocketrec.models import Model
 from pocketrec.models.parts.matmul import Matmul, bfloat16_cost, choose_matmul
 from pocketrec.native.huge_pages import copied
+from pocketrec.native.keep_freed import keep_freed
 from pocketrec.spec.errors import NotFinite, TrainingError
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.stage import Stage
@@ -90,6 +91,7 @@ class Trainer:
             ArtifactError: the folder holds another run, or a checkpoint could not be written.
             KeyboardInterrupt: after Ctrl-C or SIGTERM, at the end of a step, with a checkpoint written.
         """
+        keep_freed()
         with GracefulInterrupt() as interrupt:
             try:
                 self._begin()
