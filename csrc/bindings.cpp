@@ -135,6 +135,18 @@ void interact_backward(const Numbers& numbers, int64_t grad, int64_t low, int64_
     });
 }
 
+// layers: six numbers each, as pr_layer.
+void net(const Numbers& layers, int64_t rows, int64_t row_count, int64_t out) {
+    std::vector<pr_layer> made;
+    for (size_t i = 0; i + 6 <= layers.size(); i += 6)
+        made.push_back({pointer<const void>(layers[i]), pointer<const void>(layers[i + 1]), layers[i + 2], layers[i + 3],
+                        layers[i + 4], layers[i + 5]});
+    run([&](pr_error* error) {
+        return pr_net(made.data(), static_cast<int64_t>(made.size()), pointer<const float>(rows), row_count,
+                      pointer<float>(out), error);
+    });
+}
+
 void hash63(int64_t offsets, int64_t count, int64_t data, int64_t out) {
     nb::gil_scoped_release released;
     pr_hash63(pointer<const int64_t>(offsets), count, pointer<const uint8_t>(data), pointer<int64_t>(out));
@@ -164,6 +176,7 @@ NB_MODULE(_native, module) {
     module.def("update", &update);
     module.def("interact", &interact);
     module.def("interact_backward", &interact_backward);
+    module.def("net", &net);
     module.def("hash63", &hash63);
     module.def("simd", &simd);
     module.def("simd_available", &simd_available);

@@ -119,6 +119,20 @@ int pr_interact_forward(const pr_interact* shape, const void* low, const void* v
 int pr_interact_backward(const pr_interact* shape, const void* grad, const void* low, const void* vectors,
                          void* grad_low, void* grad_vectors, int64_t threads, pr_error* error);
 
+/* A linear layer: weight [outputs, inputs] and bias [outputs] (or NULL), both of `storage`, PR_FLOAT32 or PR_BFLOAT16. */
+typedef struct {
+    const void* weight;
+    const void* bias;
+    int64_t inputs;
+    int64_t outputs;
+    int64_t storage;
+    int64_t relu; /* whether negative outputs become 0 */
+} pr_layer;
+
+/* The layers one after the other, at least one, for rows [row_count, inputs of the first]; out: [row_count, outputs of the
+ * last]. For a few rows: each reads all weights. */
+int pr_net(const pr_layer* layers, int64_t count, const float* rows, int64_t row_count, float* out, pr_error* error);
+
 /* Token i is data[offsets[i]] to data[offsets[i + 1]], which the caller has checked. out: int64 [count], from 0. */
 void pr_hash63(const int64_t* offsets, int64_t count, const uint8_t* data, int64_t* out);
 

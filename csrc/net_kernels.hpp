@@ -1,0 +1,88 @@
+// The loop of net.hpp for the SIMD level that the including file is compiled for.
+//
+// Such a product reads every weight once and is bound by that: four outputs at a time keep enough reads under way. Each
+// output has sixteen sums, d modulo 16 and the last sixteen inputs once more where they do not come out even, folded in
+// halves: an order that every level can keep.
+#include <cstdint>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#include "net.hpp"
+
+namespace {
+
+#include "lanes.hpp"
+#include "storages.hpp"
+
+constexpr int kSums = 16, kRegisters = kSums / kLanes;
+
+typedef float Four __attribute__((vector_size(16)));
+typedef int32_t Ints4 __attribute__((vector_size(16)));
+
+struct Sums {
+    Floats of[kRegisters] = {};
+
+    template <class Read>
+    POCKETREC_INLINE void add(const Read& weights, const float* row, int64_t d) {
+        for (int r = 0; r < kRegisters; ++r) of[r] += weights.at(d + r * kLanes) * load<Floats>(row + r * kLanes);
+    }
+
+    // Sum j and sum j + 8, j + 4, j + 2, j + 1.
+    POCKETREC_INLINE float folded() const {
+        Four fours[4];
+        __builtin_memcpy(fours, of, sizeof fours);
+        const Four four = (fours[0] + fours[2]) + (fours[1] + fours[3]);
+        const Four two = four + __builtin_shuffle(four, (Ints4{2, 3, 0, 1}));
+        return two[0] + two[1];
+    }
+};
+
+// A row of inputs, and what of it is multiplied with the last sixteen weights of each output.
+struct Inputs {
+    const float* row;
+    float last[kSums] = {};
+    int64_t count, whole;
+
+    Inputs(const float* row, int64_t count) : row(row), count(count), whole(count / kSums * kSums) {
+        for (int64_t d = whole; d < count && count >= kSums; ++d) last[d - (count - kSums)] = row[d];
+    }
+};
+
+template <class Read, int kOutputs, int kBytes>
+POCKETREC_INLINE void outputs(const pr_layer& layer, const Inputs& inputs, int64_t first, float* out) {
+    const uint8_t* weights = static_cast<const uint8_t*>(layer.weight) + first * inputs.count * kBytes;
+    const auto weights_of = [&](int o) POCKETREC_LAMBDA { return Read(weights + o * inputs.count * kBytes, inputs.count); };
+    Sums sums[kOutputs];
+    for (int64_t d = 0; d < inputs.whole; d += kSums)
+        for (int o = 0; o < kOutputs; ++o) {
+            // the next outputs' weights, which come from a cache further off
+            __builtin_prefetch(weights + ((o + kOutputs) * inputs.count + d) * kBytes);
+            sums[o].add(weights_of(o), inputs.row + d, d);
+        }
+    if (inputs.whole && inputs.whole < inputs.count)
+        for (int o = 0; o < kOutputs; ++o) sums[o].add(weights_of(o), inputs.last, inputs.count - kSums);
+    for (int o = 0; o < kOutputs; ++o) {
+        float found = sums[o].folded();
+        for (int64_t d = 0; d < inputs.count && !inputs.whole; ++d) found += weights_of(o).one(d) * inputs.row[d];
+        if (layer.bias) found += Read(static_cast<const uint8_t*>(layer.bias), layer.outputs).one(first + o);
+        out[first + o] = layer.relu && found < 0 ? 0.0f : found;
+    }
+}
+
+template <class Read, int kBytes>
+void all_outputs(const pr_layer& layer, const float* row, float* out) {
+    constexpr int kTogether = 4;
+    const Inputs inputs(row, layer.inputs);
+    int64_t o = 0;
+    for (; o + kTogether <= layer.outputs; o += kTogether) outputs<Read, kTogether, kBytes>(layer, inputs, o, out);
+    for (; o < layer.outputs; ++o) outputs<Read, 1, kBytes>(layer, inputs, o, out);
+}
+
+void compute(const pr_layer& layer, const float* row, float* out) {
+    if (layer.storage == PR_BFLOAT16) return all_outputs<ReadBfloat16, 2>(layer, row, out);
+    all_outputs<ReadFloat32, 4>(layer, row, out);
+}
+
+}  // namespace

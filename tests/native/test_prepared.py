@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from pocketrec.compress import build, freeze, size
+from pocketrec.native.binding import kernels
+from pocketrec.native.eager import is_eager
+from pocketrec.native.prepared import Prepared
+from pocketrec.spec.errors import IdError
+from pocketrec.spec.table import TableSpec
+
+needs_kernels = pytest.mark.skipif(kernels() is None, reason="pocketrec._native was not built, or POCKETREC_NATIVE=0")
+
+
+def prepared(call: Any) -> Prepared:
+    access = call.access
+    return Prepared(
+        call.regions, access.program, access.maps, access.storages, access.dim, access.parts, access.combining
+    )
+
+
+@needs_kernels
+@pytest.mark.parametrize("group", ["rows", "sum", "product", "hashes", "blocks"])
+@pytest.mark.parametrize("storage", ["float32", "bfloat16", "int8", "int4"])
+def test_it_gives_the_bits_of_the_op(make_call: Callable[..., Any], group: str, storage: str) -> None:
+    call = make_call(group, storage=storage)
+    made = prepared(call)
+    assert torch.equal(made(kernels(), call.ids), call.lookup())
+    strided = call.ids.t().contiguous().t()
+    assert torch.equal(made(kernels(), strided), call.lookup())
+
+
+@needs_kernels
+def test_wrong_ids_are_refused_as_by_the_op(make_call: Callable[..., Any]) -> None:
+    call = make_call("rows")
+    made = prepared(call)
+    with pytest.raises(TypeError, match="must be int64"):
+        made(kernels(), call.ids.int())
+    with pytest.raises(ValueError, match=r"must be \[batch, columns\]"):
+        made(kernels(), call.ids.flatten())
+    with pytest.raises(ValueError, match="reads column"):
+        made(kernels(), call.ids[:, :1])
+    call.ids[1, 2] = -4
+    with pytest.raises(IdError):
+        made(kernels(), call.ids)
+
+
+def test_tensors_in_the_place_of_others_are_noticed(make_call: Callable[..., Any]) -> None:
+    call = make_call("rows")
+    made = prepared(call)
+    held = [*call.regions, call.access.program, call.access.maps]
+    assert made.serves(held)
+    assert not made.serves(held[:-1])
+    assert not made.serves([held[0].clone(), *held[1:]])
+    held[0].data = held[0].clone()
+    assert not made.serves(held), "the same tensor, elsewhere"
+
+
+def test_maps_that_are_not_contiguous_are_refused(make_call: Callable[..., Any]) -> None:
+    call = make_call("rows")
+    call.access = call.access._replace(maps=call.access.maps.repeat_interleave(2)[::2])
+    with pytest.raises(ValueError, match="must be contiguous"):
+        prepared(call)
+
+
+class Seen(TorchDispatchMode):
+    """Names of the ops that were called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def test_modes_subclasses_and_profilers_see_the_op() -> None:
+    ids = torch.zeros((1, 1), dtype=torch.int64)
+    bank = freeze(build(size([TableSpec(name="a", rows=5, dim=4)], "1x"), seed=0))
+    assert is_eager(ids)
+    assert not is_eager(torch.nn.Parameter(torch.ones(1)))
+    assert not is_eager(torch.ones(1, device="meta"))
+    with Seen() as seen:
+        bank(ids)
+    assert any("lookup_frozen" in name for name in seen.names)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        assert not is_eager(ids)
+        bank(ids)
+    assert any("lookup_frozen" in event.key for event in profile.key_averages())
+    assert is_eager(ids)
+
+
+def test_a_bank_sees_what_is_written_to_it() -> None:
+    bank = build(size([TableSpec(name="a", rows=5, dim=4)], "1x"), seed=0).eval()
+    ids = torch.tensor([[1], [4]])
+    first = bank(ids).clone()
+    bank.tensors()["0.rows"].mul_(2)
+    assert torch.equal(bank(ids), 2 * first)
+    other = {name: tensor.clone().zero_() for name, tensor in bank.state_dict().items()}
+    bank.load_state_dict(other, assign=True)
+    assert not bool(bank(ids).any())
+    bank.load_state_dict({name: tensor + 1 for name, tensor in other.items()})
+    assert bool(bank(ids).all())
