@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -14,7 +16,7 @@ needs_kernels = pytest.mark.skipif(kernels() is None, reason="pocketrec._native 
 def layers(widths: tuple[int, ...], dtype: torch.dtype = torch.float32, *, bias: bool = True) -> list[Layer]:
     draw = torch.Generator().manual_seed(sum(widths))
     made = []
-    for place, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for place, (inputs, outputs) in enumerate(pairwise(widths)):
         weight = torch.randn(outputs, inputs, generator=draw).div(inputs**0.5).to(dtype)
         added = torch.randn(outputs, generator=draw).to(dtype) if bias else None
         made.append(Layer(weight, added, place < len(widths) - 2))
