@@ -5,11 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from pocketrec.compress import build, freeze, size
+from pocketrec.compress import build, size
 from pocketrec.native.binding import kernels
-from pocketrec.native.eager import is_eager
 from pocketrec.native.prepared import Prepared
 from pocketrec.spec.errors import IdError
 from pocketrec.spec.table import TableSpec
@@ -66,34 +64,6 @@ def test_maps_that_are_not_contiguous_are_refused(make_call: Callable[..., Any])
     call.access = call.access._replace(maps=call.access.maps.repeat_interleave(2)[::2])
     with pytest.raises(ValueError, match="must be contiguous"):
         prepared(call)
-
-
-class Seen(TorchDispatchMode):
-    """Names of the ops that were called."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.names.append(str(func))
-        return func(*args, **(kwargs or {}))
-
-
-def test_modes_subclasses_and_profilers_see_the_op() -> None:
-    ids = torch.zeros((1, 1), dtype=torch.int64)
-    bank = freeze(build(size([TableSpec(name="a", rows=5, dim=4)], "1x"), seed=0))
-    assert is_eager(ids)
-    assert not is_eager(torch.nn.Parameter(torch.ones(1)))
-    assert not is_eager(torch.ones(1, device="meta"))
-    with Seen() as seen:
-        bank(ids)
-    assert any("lookup_frozen" in name for name in seen.names)
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-        assert not is_eager(ids)
-        bank(ids)
-    assert any("lookup_frozen" in event.key for event in profile.key_averages())
-    assert is_eager(ids)
 
 
 def test_a_bank_sees_what_is_written_to_it() -> None:
