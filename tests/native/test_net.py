@@ -122,6 +122,13 @@ class TestMlp:
             net(rows)
         assert len(seen) == 1
 
+    def test_layers_that_come_later_are_seen(self, net: nn.Module) -> None:
+        rows = torch.full((1, 13), 100.0)
+        with torch.no_grad():
+            before = net(rows)
+            net.append(nn.Tanh())
+            assert torch.equal(net(rows), before.tanh())
+
     def test_other_layers_are_computed_as_before(self) -> None:
         net = mlp((4, 3), last_relu=False, generator=torch.Generator().manual_seed(0))
         net.append(nn.Tanh())

@@ -30,6 +30,7 @@ class Mlp(nn.Sequential):
     """
 
     _net: Net | None = None
+    _net_of: tuple[nn.Module | None, ...] = ()
 
     def _few(self, rows: Tensor) -> Tensor | None:
         """All layers for a few rows without a gradient; None where they are not what that kernel computes."""
@@ -39,8 +40,8 @@ class Mlp(nn.Sequential):
         layers = tuple(self._modules.values())
         linears = [layer for layer in layers if type(layer) is nn.Linear]
         held = [t for layer in linears for t in layer._parameters.values() if t is not None]
-        if self._net is None or not self._net.serves(held):
-            self._net = Net(_described(layers))
+        if self._net is None or self._net_of != layers or not self._net.serves(held):
+            self._net, self._net_of = Net(_described(layers)), layers
         if not self._net.fits or any(layer._forward_hooks or layer._forward_pre_hooks for layer in linears):
             return None
         return self._net(kernels, rows)
