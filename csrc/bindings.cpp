@@ -70,7 +70,19 @@ class Request {
         view_.threads = numbers.at(15);
     }
 
+    Request(const Request&) = delete;  // the view points into it
+    Request& operator=(const Request&) = delete;
+
     const pr_request* view() const { return &view_; }
+
+    // The same of other ids [batch, columns].
+    pr_request of(int64_t ids, int64_t batch, int64_t columns) const {
+        pr_request other = view_;
+        other.ids = pointer<const int64_t>(ids);
+        other.batch = batch;
+        other.columns = columns;
+        return other;
+    }
 
   private:
     std::vector<pr_region> regions_;
@@ -136,16 +148,42 @@ void interact_backward(const Numbers& numbers, int64_t grad, int64_t low, int64_
 }
 
 // layers: six numbers each, as pr_layer.
-void net(const Numbers& layers, int64_t rows, int64_t row_count, int64_t out) {
+std::vector<pr_layer> layers_of(const Numbers& layers) {
     std::vector<pr_layer> made;
     for (size_t i = 0; i + 6 <= layers.size(); i += 6)
         made.push_back({pointer<const void>(layers[i]), pointer<const void>(layers[i + 1]), layers[i + 2], layers[i + 3],
                         layers[i + 4], layers[i + 5]});
+    return made;
+}
+
+void net(const Numbers& layers, int64_t rows, int64_t row_count, int64_t out) {
+    const std::vector<pr_layer> made = layers_of(layers);
     run([&](pr_error* error) {
         return pr_net(made.data(), static_cast<int64_t>(made.size()), pointer<const float>(rows), row_count,
                       pointer<float>(out), error);
     });
 }
+
+// What stays the same from call to call of pr_dlrm, unpacked once.
+class Dlrm {
+  public:
+    Dlrm(const Numbers& data, const Numbers& rows, const Numbers& storages, const Numbers& numbers, const Numbers& bottom,
+         const Numbers& top)
+        : request_(data, rows, storages, numbers), bottom_(layers_of(bottom)), top_(layers_of(top)) {}
+
+    void operator()(int64_t dense, int64_t ids, int64_t batch, int64_t columns, int64_t out) const {
+        const pr_request request = request_.of(ids, batch, columns);
+        const pr_dlrm_nets nets{bottom_.data(), static_cast<int64_t>(bottom_.size()), top_.data(),
+                                static_cast<int64_t>(top_.size())};
+        run([&](pr_error* error) {
+            return pr_dlrm(&nets, &request, pointer<const float>(dense), pointer<float>(out), error);
+        });
+    }
+
+  private:
+    Request request_;
+    std::vector<pr_layer> bottom_, top_;
+};
 
 void hash63(int64_t offsets, int64_t count, int64_t data, int64_t out) {
     nb::gil_scoped_release released;
@@ -177,6 +215,9 @@ NB_MODULE(_native, module) {
     module.def("interact", &interact);
     module.def("interact_backward", &interact_backward);
     module.def("net", &net);
+    nb::class_<Dlrm>(module, "Dlrm")
+        .def(nb::init<const Numbers&, const Numbers&, const Numbers&, const Numbers&, const Numbers&, const Numbers&>())
+        .def("__call__", &Dlrm::operator());
     module.def("hash63", &hash63);
     module.def("simd", &simd);
     module.def("simd_available", &simd_available);

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 /* Raised whenever arguments or meaning change; src/pocketrec/native/binding.py carries the same number. */
-#define POCKETREC_ABI 3
+#define POCKETREC_ABI 4
 
 #define PR_PROGRAM_COLUMNS 13
 #define PR_LINEAR_MODULUS INT64_C(2038074743)
@@ -132,6 +132,18 @@ typedef struct {
 /* The layers one after the other, at least one, for rows [row_count, inputs of the first]; out: [row_count, outputs of the
  * last]. For a few rows: each reads all weights. */
 int pr_net(const pr_layer* layers, int64_t count, const float* rows, int64_t row_count, float* out, pr_error* error);
+
+/* A DLRM's answer for a few rows: what pr_net of `bottom`, pr_lookup, pr_interact_forward and pr_net of `top` give one
+ * after the other. dense: [request->batch, inputs of the first bottom layer]; without a bottom net it is not read. The
+ * request has no offsets. out: [request->batch], what the top net gives for each row, one number. */
+typedef struct {
+    const pr_layer* bottom;
+    int64_t bottom_count; /* 0: no dense numbers */
+    const pr_layer* top;
+    int64_t top_count;
+} pr_dlrm_nets;
+
+int pr_dlrm(const pr_dlrm_nets* nets, const pr_request* request, const float* dense, float* out, pr_error* error);
 
 /* Token i is data[offsets[i]] to data[offsets[i + 1]], which the caller has checked. out: int64 [count], from 0. */
 void pr_hash63(const int64_t* offsets, int64_t count, const uint8_t* data, int64_t* out);

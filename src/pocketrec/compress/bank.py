@@ -21,6 +21,7 @@ from pocketrec.compress.group import Form, Group, Pool
 from pocketrec.compress.jagged import Bags, KeyedJagged, bags_of, offsets_by_column
 from pocketrec.compress.pairs import Pairs
 from pocketrec.compress.tape import Tape, Touched, columns_of_values, listened, touched, values_of_bags
+from pocketrec.native.prepared import Prepared
 from pocketrec.spec.errors import IdError, NotFinite, OptionError
 from pocketrec.spec.sizing import Sizing
 
@@ -115,6 +116,14 @@ class Bank(nn.Module):
             return parts[0]
         together = torch.cat(parts, dim=1)
         return together if self._order is None else together.index_select(1, self._order)
+
+    def prepared(self) -> Prepared | None:
+        """The lookup of all columns without a gradient, ready for the kernels; None where that is not one call."""
+        if len(self.groups) != 1 or self._order is not None:
+            return None
+        group = cast(Group, self.groups[0])
+        whole = group.access.widen is None and group.access.width == group.dim
+        return group.prepared() if whole else None
 
     def pooled(self, ids: Tensor, offsets: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
         """One vector per row of the batch, summed over all tables: float32 [batch, dim]."""

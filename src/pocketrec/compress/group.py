@@ -14,6 +14,7 @@ from pocketrec.compress.addressing._program import PROGRAM_COLUMNS
 from pocketrec.compress.holdings import Array, Rows, trained_storage
 from pocketrec.compress.method import Method, of
 from pocketrec.compress.pairs import Pairs
+from pocketrec.compress.parts.unchanged import Unchanged
 from pocketrec.compress.storage import STORAGES
 from pocketrec.native.binding import kernels_for
 from pocketrec.native.eager import is_eager
@@ -75,6 +76,7 @@ class Group(nn.Module):
     def refresh(self) -> None:
         """Read the seeds that live in tensors: where ids are found depends on them. Call it when they were written."""
         self._prepared: Prepared | None = None
+        self._unchanged: Unchanged | None = None
         self.access = self.method.access(self.sizing, self.tensors())
         codes = self._codes()
         self.storages = [codes[name] for name in self.access.regions]
@@ -82,7 +84,8 @@ class Group(nn.Module):
             self._with_limit(self.access.addressing[place].program(column=column, padding=pad), place)
             for column, place, pad in zip(self.columns, self.places, self.padding, strict=True)
         ]
-        self.program.copy_(torch.tensor(rows, dtype=torch.int64))
+        # not written into the old one, so that whoever made something ready from it sees the change
+        self.program = torch.tensor(rows, dtype=torch.int64, device=self.program.device)
 
     def _with_limit(self, row: list[int], place: int) -> list[int]:
         """The row with the end of the ids that a table of plain ids has."""
@@ -148,16 +151,16 @@ class Group(nn.Module):
         """The tensors that addresses count through."""
         return [self.tensor(name) for name in self.access.regions]
 
-    def _frozen(self, kernels: object, ids: Tensor) -> Tensor:
-        """The lookup of ids [batch, columns] without torch's dispatcher around it."""
-        maps = self.maps()
-        held = [*self.regions(), self._buffers["program"], *(() if maps is None else (maps,))]
-        if self._prepared is None or not self._prepared.serves(held):
+    def prepared(self) -> Prepared:
+        """Lookups of ids [batch, columns] without a gradient and without torch's dispatcher around them."""
+        if self._prepared is None or self._unchanged is None or not self._unchanged():
             access = self.access
+            self._unchanged = Unchanged([self])
             self._prepared = Prepared(
-                self.regions(), self.program, maps, self.storages, access.width, access.parts, int(access.combine)
-            )
-        return self._prepared(kernels, ids)
+                self.regions(), self.program, self.maps(), self.storages, access.width, access.parts,
+                int(access.combine),
+            )  # fmt: skip
+        return self._prepared
 
     def program_of(self, place: int) -> Tensor:
         """The program for ids [batch, 1] of one table alone: int64 [1, 13]."""
@@ -199,7 +202,7 @@ class Group(nn.Module):
         if offsets is None and weights is None and program is None and not learns and is_eager(ids):
             kernels = kernels_for(ids)
             if kernels is not None:
-                return self._frozen(kernels, ids)
+                return self.prepared()(kernels, ids)
         operation = torch.ops.pocketrec.lookup if learns else torch.ops.pocketrec.lookup_frozen
         found: Tensor = operation(
             self.regions(), ids, offsets, weights, self.program if program is None else program, self.maps(),

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, final
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 __all__ = ["MOST_ROWS", "Layer", "Net", "plain_net"]
 
@@ -40,41 +41,36 @@ def _fits(layer: Layer) -> bool:
 
 @final
 class Net:
-    """Layers made ready for the kernel. Their numbers may change; tensors that take their place need another `Net`.
+    """Layers made ready for the kernel. Their numbers may change; where their tensors lie must not.
 
     Attributes:
         fits: whether the kernel can compute them: contiguous on the CPU, float32 or bfloat16, each as wide as the next
             one reads.
+        inputs, outputs: numbers per row that they read and give, if the kernel can compute them.
+        numbers: six per layer, as csrc/bindings.cpp reads them.
     """
 
     def __init__(self, layers: Sequence[Layer]) -> None:
         self.fits = bool(layers) and all(map(_fits, layers))
-        self._held = [tensor for weight, bias, _ in layers for tensor in (weight, bias) if tensor is not None]
-        self._places = [tensor.data_ptr() for tensor in self._held]
-        self._numbers: list[int] = []
+        self.inputs = self.outputs = 0
+        self.numbers: list[int] = []
+        self._held = layers  # their memory
         if self.fits:
-            self._outputs = layers[-1].weight.shape[0]
+            self.inputs, self.outputs = layers[0].weight.shape[1], layers[-1].weight.shape[0]
             for weight, bias, relu in layers:
                 outputs, inputs = weight.shape
-                self._numbers += (
+                self.numbers += (
                     weight.data_ptr(), 0 if bias is None else bias.data_ptr(), inputs, outputs,
                     _STORAGES[weight.dtype], int(relu),
                 )  # fmt: skip
 
-    def serves(self, held: Sequence[Tensor]) -> bool:
-        """Whether it was made for these weights and biases, in their order, where they lie now."""
-        return len(held) == len(self._held) and all(
-            tensor is own and tensor.data_ptr() == place
-            for tensor, own, place in zip(held, self._held, self._places, strict=True)
-        )
-
     def __call__(self, kernels: Any, rows: Tensor) -> Tensor:
         """From float32 [rows, inputs] to float32 [rows, outputs]; `kernels` is the compiled module."""
         rows = rows.contiguous()
-        if rows.dtype is not torch.float32 or rows.dim() != 2 or rows.shape[1] != self._numbers[2]:
-            raise ValueError(f"rows must be float32 [rows, {self._numbers[2]}], got {rows.dtype} {list(rows.shape)}.")
-        out = torch.empty((rows.shape[0], self._outputs), dtype=torch.float32)
-        kernels.net(self._numbers, rows.data_ptr(), rows.shape[0], out.data_ptr())
+        if rows.dtype is not torch.float32 or rows.dim() != 2 or rows.shape[1] != self.inputs:
+            raise ValueError(f"rows must be float32 [rows, {self.inputs}], got {rows.dtype} {list(rows.shape)}.")
+        out = torch.empty((rows.shape[0], self.outputs), dtype=torch.float32)
+        kernels.net(self.numbers, rows.data_ptr(), rows.shape[0], out.data_ptr())
         return out
 
 
@@ -89,12 +85,10 @@ def plain_net(layers: Sequence[Layer], rows: Tensor) -> Tensor:
 
 def _products(weight: Tensor, rows: Tensor) -> Tensor:
     """rows [rows, inputs] by weight [outputs, inputs]: float32 [rows, outputs]."""
+    lacking = _SUMS - weight.shape[1]
+    if lacking > 0:
+        weight, rows = pad(weight, (0, lacking)), pad(rows, (0, lacking))
     inputs = weight.shape[1]
-    if inputs < _SUMS:
-        found = torch.zeros((rows.shape[0], weight.shape[0]))
-        for d in range(inputs):
-            found = found + weight[:, d] * rows[:, None, d]
-        return found
     whole = inputs // _SUMS * _SUMS
     sums = torch.zeros((rows.shape[0], weight.shape[0], _SUMS))
     for d in range(0, whole, _SUMS):

@@ -32,7 +32,7 @@ class Prepared:
         TypeError, ValueError: what does not fit, as the op.
     """
 
-    __slots__ = ("_about", "_held", "_places", "_program", "_regions", "_shape")
+    __slots__ = ("_about", "_held", "_program", "_regions", "_shape")
 
     def __init__(
         self, regions: Sequence[Tensor], program: Tensor, maps: Tensor | None, storages: Sequence[int], dim: int,
@@ -46,18 +46,14 @@ class Prepared:
             raise ValueError("program and maps must be contiguous: a copy would not see their numbers change.")
         *self._regions, numbers = pack(request)
         self._about = numbers[3:-1]  # all that follows ids, batch and columns, but the number of threads
-        self._held = (*regions, program, *(() if maps is None else (maps,)))
-        self._places = [tensor.data_ptr() for tensor in self._held]
+        self._held = (*regions, maps)  # their memory
         self._program, self._shape = program, (program.shape[0], dim)
 
-    def serves(self, held: Sequence[Tensor]) -> bool:
-        """Whether it was made for these regions, program and maps (if any), where they lie now."""
-        if len(held) != len(self._held):
-            return False
-        for tensor, own, place in zip(held, self._held, self._places, strict=True):
-            if tensor is not own or tensor.data_ptr() != place:
-                return False
-        return True
+    def packed(self) -> tuple[list[int], list[int], list[int], list[int]]:
+        """Data, rows and storages of the regions, and all other numbers, as csrc/bindings.cpp reads them: one thread,
+        no ids."""
+        data, rows, storages = self._regions
+        return data, rows, storages, [0, 0, 0, *self._about, 1]
 
     def __call__(self, kernels: Any, ids: Tensor) -> Tensor:
         """Vectors float32 [batch, fields, dim] of ids int64 [batch, columns]; raises what the op raises."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear as linear_of
 
+from pocketrec.compress.parts.unchanged import Unchanged
 from pocketrec.models.parts.linear import linear
 from pocketrec.models.parts.masks import Masks
 from pocketrec.native.binding import kernels_for
@@ -30,21 +31,22 @@ class Mlp(nn.Sequential):
     """
 
     _net: Net | None = None
-    _net_of: tuple[nn.Module | None, ...] = ()
+    _unchanged: Unchanged | None = None
+
+    def prepared(self) -> Net | None:
+        """The layers as they are now, ready for a few rows in one call; None where that kernel cannot compute them."""
+        if self._net is None or self._unchanged is None or not self._unchanged():
+            self._net = Net(_described(list(self)))
+            self._unchanged = Unchanged([self, *self])
+        return self._net if self._net.fits and not self._unchanged.listened() else None
 
     def _few(self, rows: Tensor) -> Tensor | None:
         """All layers for a few rows without a gradient; None where they are not what that kernel computes."""
         kernels = kernels_for(rows)
         if kernels is None or rows.dtype is not torch.float32 or rows.dim() != 2 or torch.is_autocast_enabled("cpu"):
             return None
-        layers = tuple(self._modules.values())
-        linears = [layer for layer in layers if type(layer) is nn.Linear]
-        held = [t for layer in linears for t in layer._parameters.values() if t is not None]
-        if self._net is None or self._net_of != layers or not self._net.serves(held):
-            self._net, self._net_of = Net(_described(layers)), layers
-        if not self._net.fits or any(layer._forward_hooks or layer._forward_pre_hooks for layer in linears):
-            return None
-        return self._net(kernels, rows)
+        net = self.prepared()
+        return None if net is None else net(kernels, rows)
 
     def forward(self, numbers: Tensor, masks: Masks | None = None) -> Tensor:
         """From [batch, widths[0]] to [batch, widths[-1]]."""
@@ -68,7 +70,7 @@ class Mlp(nn.Sequential):
         return numbers
 
 
-def _described(layers: Sequence[nn.Module | None]) -> list[Layer]:
+def _described(layers: Sequence[nn.Module]) -> list[Layer]:
     """Linear layers, each with whether a ReLU follows; nothing where there is any other layer."""
     found: list[Layer] = []
     for layer in layers:
