@@ -33,11 +33,12 @@ size_t scratch_numbers(const pr_interact& shape) {
 
 template <class Body>
 void over_rows(const pr_interact& shape, int64_t threads, Body body) {
-    const int64_t parts = std::clamp<int64_t>(shape.batch / LEAST_ROWS, 1, std::max<int64_t>(threads, 1));
+    const int64_t most = threads > 1 ? threads * PARTS_PER_THREAD : 1;
+    const int64_t parts = std::clamp<int64_t>(shape.batch / LEAST_ROWS, 1, most);
     run_parts(parts, [&](int64_t part) {
         std::vector<float> scratch(scratch_numbers(shape));
         body(shape.batch * part / parts, shape.batch * (part + 1) / parts, scratch.data());
-    });
+    }, threads);
 }
 
 }  // namespace

@@ -38,8 +38,9 @@ class Lookup {
         if (request_.offsets && request_.pooling == PR_POOL_NONE)
             std::fill(out_, out_ + request_.columns * request_.dim, 0.0f);
         const int64_t values = request_.offsets ? request_.columns : request_.batch * request_.fields;
-        const int64_t worth = 1 + values * request_.dim / kNumbersPerPart;
-        const int64_t parts = std::max(int64_t{1}, std::min({request_.threads, worth, request_.batch}));
+        const int64_t worth = 1 + values * request_.dim / kNumbersPerPart, threads = request_.threads;
+        const int64_t most = threads > 1 ? threads * PARTS_PER_THREAD : 1;
+        const int64_t parts = std::max(int64_t{1}, std::min({most, worth, request_.batch}));
         run_parts(parts, [&](int64_t part) {
             const int64_t begin = request_.batch * part / parts, end = request_.batch * (part + 1) / parts;
             Reader reader(request_, fields_, regions_);
@@ -47,7 +48,7 @@ class Lookup {
                 bags(reader, begin, end);
             else
                 cells(reader, begin, end);
-        });
+        }, threads);
     }
 
   private:

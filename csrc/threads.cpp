@@ -77,9 +77,9 @@ class SignalsBlocked {
 class Pool {
   public:
     // False when a job is running: another thread's, or the one whose part calls this.
-    bool try_run(int64_t parts, Job& job) {
+    bool try_run(int64_t threads, Job& job) {
         if (busy_.exchange(true, std::memory_order_acquire)) return false;
-        const int64_t helpers = offer(std::min(parts, MOST_THREADS) - 1, job);
+        const int64_t helpers = offer(threads - 1, job);
         for (int64_t i = 0; i < helpers; ++i) wake_.notify_one();
         job.work();
         withdraw();
@@ -159,13 +159,14 @@ const bool made = [] {
 
 }  // namespace
 
-void run_parts(int64_t parts, const Body& body) {
+void run_parts(int64_t parts, const Body& body, int64_t threads) {
     if (parts <= 1) {
         if (parts == 1) body(0);
         return;
     }
     Job job(parts, body);
-    if (!pool->try_run(parts, job)) job.work();
+    const int64_t most = std::min({parts, threads, MOST_THREADS});
+    if (most < 2 || !pool->try_run(most, job)) job.work();
     job.rethrow();
 }
 

@@ -58,13 +58,15 @@ void update_part(const UpdateCall& call, int64_t begin, int64_t end) {
 }
 
 void update(const UpdateCall& call, int64_t count, int64_t threads) {
-    const int64_t parts = std::max<int64_t>(1, std::min(threads, count * call.unit / kLeastWeightsPerPart));
+    const int64_t most = threads > 1 ? threads * PARTS_PER_THREAD : 1;
+    const int64_t parts = std::max<int64_t>(1, std::min(most, count * call.unit / kLeastWeightsPerPart));
     if (parts == 1) {
         update_part(call, 0, count);
         return;
     }
     // Addresses are distinct, so no two parts meet.
-    run_parts(parts, [&](int64_t part) { update_part(call, count * part / parts, count * (part + 1) / parts); });
+    run_parts(parts, [&](int64_t part) { update_part(call, count * part / parts, count * (part + 1) / parts); },
+              threads);
 }
 
 int64_t unit_bytes(int64_t storage, int64_t unit) {

@@ -134,6 +134,21 @@ void there_are_at_most_256_threads() {
     if (!sanitized) CHECK(workers() == 255);
 }
 
+void a_call_may_ask_for_fewer_threads_than_parts() {
+    std::mutex mutex;
+    std::set<std::thread::id> threads;
+    const auto note = [&](int64_t) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        const std::lock_guard<std::mutex> lock(mutex);
+        threads.insert(std::this_thread::get_id());
+    };
+    run_parts(40, note, 3);
+    CHECK(threads.size() <= 3);
+    threads.clear();
+    run_parts(40, note, 1);
+    CHECK(threads == std::set<std::thread::id>{std::this_thread::get_id()});
+}
+
 // One part ends only when all others have ended: whoever is in it, the other threads take the rest.
 void a_late_worker_delays_its_own_part_only() {
     std::atomic<int64_t> done{0};
@@ -270,6 +285,7 @@ const Test TESTS[] = {
     TEST(every_part_runs_once),
     TEST(parts_run_at_the_same_time),
     TEST(there_are_at_most_256_threads),
+    TEST(a_call_may_ask_for_fewer_threads_than_parts),
     TEST(a_late_worker_delays_its_own_part_only),
     TEST(a_call_inside_a_part_runs_in_that_thread),
     TEST(callers_do_not_wait_for_each_other),

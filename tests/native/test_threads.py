@@ -93,7 +93,7 @@ def run(library: Path, program: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_tests_are_found() -> None:
-    assert len(TESTS) == 13
+    assert len(TESTS) == 14
 
 
 @pytest.mark.parametrize("name", TESTS)
