@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,23 @@ class Bar:
     peer: str | None = None
     median: bool = False
     where: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """What is claimed: `ours` gives what `peer` gives. The cases are draws, and their differences are paired.
+
+    Attributes:
+        ours: a contestant.
+        peer: the other one.
+        within: the 95 % interval of the mean difference lies within this distance of 0, in the claim's unit.
+        least: of fewer cases nothing is said.
+    """
+
+    ours: str
+    peer: str
+    within: float
+    least: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,10 +163,11 @@ class Claim:
         quick: cases small enough to try that everything runs.
         measure: runs the contestants that `Run.wants` on one case.
         bars: what is claimed of the figures.
-        unit: of the figures: "s", "bytes" or "bytes/s".
+        unit: of the figures: "s", "bytes", "bytes/s" or "AUC".
         lookups: ids looked up per step, to show times per look-up; 0 to show whole steps.
         alone: contestants that get processes of their own.
         environment: variables that its processes get.
+        processes: per case, where figures are not of time and more processes than these would tell nothing new.
     """
 
     name: str
@@ -157,11 +175,12 @@ class Claim:
     cases: Sequence[Case]
     quick: Sequence[Case]
     measure: Callable[[Run], None]
-    bars: Sequence[Bar] = ()
+    bars: Sequence[Bar | Interval] = ()
     unit: str = "s"
     lookups: int = 0
     alone: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    processes: int | None = None
 
 
 def work(claim: Claim, case: Case, effort: Effort, only: str | None) -> Line:
@@ -193,6 +212,8 @@ def _in_a_process(claim: Claim, case: Case, effort: Effort, only: str | None) ->
 def run(claim: Claim, effort: Effort) -> list[Line]:
     """Measure a claim: one line per case and contestant."""
     about, lines = conditions(), []
+    if claim.processes is not None and effort is not QUICK:
+        effort = replace(effort, processes=claim.processes)
     for case in claim.quick if effort is QUICK else claim.cases:
         for only in (None, *claim.alone):
             once = work if effort is QUICK else _in_a_process

@@ -7,14 +7,16 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from measure import Bar, Case, Claim, Line
+from measure import Bar, Case, Claim, Interval, Line
+
+from pocketrec.metrics import paired_interval
 
 LIMIT = "limit: "  # contestants whose names begin so do only what no program can leave out
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a bar is met; None where no case had both figures."""
+    """Whether a bar is met; None where too few cases had both figures."""
 
     what: str
     met: bool | None
@@ -41,6 +43,13 @@ def ratio(lines: Mapping[str, Line], ours: str, peer: str | None) -> float | Non
     return statistics.median(a / b for a, b in zip(mine, theirs, strict=True))
 
 
+def difference(lines: Mapping[str, Line], ours: str, peer: str) -> float | None:
+    """Ours less peer, each the median over its processes; None where one of them is missing."""
+    if any("each" not in lines.get(name, {}) for name in (ours, peer)):
+        return None
+    return float(lines[ours]["median"] - lines[peer]["median"])
+
+
 def limit_share(lines: Mapping[str, Line], ours: str) -> float | None:
     """Which part of our time the machine's limit alone would take: of several limits the greatest."""
     shares = [ratio(lines, name, ours) for name in lines if name.startswith(LIMIT)]
@@ -50,7 +59,23 @@ def limit_share(lines: Mapping[str, Line], ours: str) -> float | None:
 
 def verdicts(claim: Claim, lines: Sequence[Line]) -> list[Verdict]:
     """One per bar."""
-    return [_verdict(bar, claim, lines) for bar in claim.bars]
+    return [
+        _interval_verdict(bar, claim, lines) if isinstance(bar, Interval) else _verdict(bar, claim, lines)
+        for bar in claim.bars
+    ]
+
+
+def _interval_verdict(bar: Interval, claim: Claim, lines: Sequence[Line]) -> Verdict:
+    apart = [difference(those, bar.ours, bar.peer) for _, those in by_case(lines)]
+    known = [one for one in apart if one is not None]
+    what = f"{bar.ours} - {bar.peer}: 95 % interval of the mean within ±{bar.within:g} {claim.unit}"
+    found = paired_interval(known)
+    if found is None or found.count < bar.least:
+        return Verdict(f"{what} ({len(known)} cases, {bar.least} are needed)", None)
+    said = f"mean {found.mean:+.5f}, interval {found.low:+.5f} to {found.high:+.5f}"
+    return Verdict(
+        f"{what}, measured {said} ({found.count} cases)", -bar.within <= found.low <= found.high <= bar.within
+    )
 
 
 def _verdict(bar: Bar, claim: Claim, lines: Sequence[Line]) -> Verdict:
@@ -78,7 +103,12 @@ def label(case: Case) -> str:
 
 
 def shown(figure: float, unit: str, lookups: int) -> str:
-    """A figure with its unit: nanoseconds per look-up where there are look-ups, else milli- or microseconds."""
+    """A figure with its unit: nanoseconds per look-up where there are look-ups, else milli- or microseconds.
+
+    An AUC has none; five digits, so that a difference of .001 can be judged by the eye.
+    """
+    if unit == "AUC":
+        return f"{figure:.5f}"
     if unit == "bytes":
         return f"{figure:,.0f} bytes"
     if unit == "bytes/s":
@@ -89,24 +119,41 @@ def shown(figure: float, unit: str, lookups: int) -> str:
 
 
 def table(claim: Claim, lines: Sequence[Line]) -> str:
-    """Markdown: median (lowest to highest process) of each contestant in each case; then the ratios that bars bind."""
+    """Markdown: median (lowest to highest process) of each contestant in each case; then what bars bind: ratios, or
+    differences."""
     cases = by_case(lines)
     names = list(dict.fromkeys(line["contestant"] for line in lines))
     figures = [["case", *names]]
     figures += [[label(case), *(_cell(those.get(name), claim) for name in names)] for case, those in cases]
-    return "\n\n".join([_markdown(figures), *_ratios(claim, cases), *_facts(cases), *_remarks(lines)])
+    return "\n\n".join(
+        [_markdown(figures), *_ratios(claim, cases), *_differences(claim, cases), *_facts(cases), *_remarks(lines)]
+    )
 
 
 def _ratios(claim: Claim, cases: Sequence[tuple[Case, Mapping[str, Line]]]) -> list[str]:
     """A row per pair that a bar binds, a column per case; and which part of the time the machine's limit is."""
     rows = []
-    for ours, peer in dict.fromkeys((bar.ours, bar.peer) for bar in claim.bars if bar.peer):
+    for ours, peer in dict.fromkeys((bar.ours, bar.peer) for bar in _bars(claim) if bar.peer):
         rows.append([f"{ours} / {peer}", *(_number(ratio(those, ours, peer)) for _, those in cases)])
-    for ours in dict.fromkeys(bar.ours for bar in claim.bars):
+    for ours in dict.fromkeys(bar.ours for bar in _bars(claim)):
         shares = [limit_share(those, ours) for _, those in cases]
         if any(share is not None for share in shares):
             rows.append([f"the machine's limit / {ours}", *map(_number, shares)])
     return [_markdown([["ratio", *(label(case) for case, _ in cases)], *rows])] if rows else []
+
+
+def _bars(claim: Claim) -> list[Bar]:
+    return [bar for bar in claim.bars if isinstance(bar, Bar)]
+
+
+def _differences(claim: Claim, cases: Sequence[tuple[Case, Mapping[str, Line]]]) -> list[str]:
+    """A row per pair whose differences a bar binds, a column per case."""
+    rows = []
+    for bar in claim.bars:
+        if isinstance(bar, Interval):
+            apart = [difference(those, bar.ours, bar.peer) for _, those in cases]
+            rows.append([f"{bar.ours} - {bar.peer}", *("-" if one is None else f"{one:+.5f}" for one in apart)])
+    return [_markdown([["difference", *(label(case) for case, _ in cases)], *rows])] if rows else []
 
 
 def _facts(cases: Sequence[tuple[Case, Mapping[str, Line]]]) -> list[str]:
@@ -123,9 +170,14 @@ def _facts(cases: Sequence[tuple[Case, Mapping[str, Line]]]) -> list[str]:
 
 def _remarks(lines: Sequence[Line]) -> list[str]:
     skipped = {f"Not here: {line['contestant']}: {line['skipped']}." for line in lines if "skipped" in line}
-    busy = sum("quiet" in line and not line["quiet"] for line in lines)
+    busy = sum(map(_disturbed, lines))
     noted = [f"{busy} of {len(lines)} figures were taken while others computed; they are marked *."] if busy else []
     return [*sorted(skipped), *noted]
+
+
+def _disturbed(line: Line) -> bool:
+    """Whether others computed meanwhile, and the figure is one that they change."""
+    return not line.get("quiet", True) and line["unit"] != "AUC"
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:
@@ -143,4 +195,4 @@ def _cell(line: Line | None, claim: Claim) -> str:
         return "-"
     middle, low, high = (shown(line[which], claim.unit, claim.lookups) for which in ("median", "low", "high"))
     spread = "" if len(line["each"]) == 1 else f" ({low.split()[0]}-{high.split()[0]})"
-    return f"{middle}{spread}{'' if line['quiet'] else ' *'}"
+    return f"{middle}{spread}{' *' if _disturbed(line) else ''}"

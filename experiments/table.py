@@ -16,10 +16,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from pocketrec.metrics import paired_interval
 from pocketrec.spec.result import Result, read_results
-
-# Two-sided 95 % quantiles of Student's t by degrees of freedom (any table of the distribution).
-_T95 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 
 Key = tuple[str, str, str]
 
@@ -87,13 +85,9 @@ def _pairs(runs: Sequence[Result], first: str, second: str) -> list[str]:
     for (method, budget, storage), mine in by.items():
         theirs = by.get((method, budget, second), {}) if storage == first else {}
         shared = sorted(set(mine) & set(theirs))
-        if len(shared) < 2:
-            continue
-        gaps = [_auc(mine[s]) - _auc(theirs[s]) for s in shared]
-        mean, half = statistics.mean(gaps), _T95[len(gaps) - 1] * statistics.stdev(gaps) / len(gaps) ** 0.5
-        lines.append(
-            f"| {method} | {budget} | {len(shared)} | {mean:+.6f} | {mean - half:+.6f} .. {mean + half:+.6f} |"
-        )
+        gap = paired_interval([_auc(mine[s]) - _auc(theirs[s]) for s in shared])
+        if gap is not None:
+            lines.append(f"| {method} | {budget} | {gap.count} | {gap.mean:+.6f} | {gap.low:+.6f} .. {gap.high:+.6f} |")
     return lines
 
 

@@ -66,3 +66,21 @@ def test_a_claim_becomes_a_line_per_case_and_contestant(measure: Any, monkeypatc
     lines = measure.run(claim, measure.QUICK)
     assert [(line["case"], line["median"], line["each"]) for line in lines] == [({"x": 1}, 1, [1]), ({"x": 2}, 2, [2])]
     assert {"commit", "cpu", "simd", "torch", "load", "others_cores", "quiet", "date"} <= set(lines[0])
+
+
+@pytest.mark.parametrize(("own", "processes"), [(None, 3), (1, 1)])
+def test_a_claim_may_say_how_many_processes_it_needs(
+    measure: Any, monkeypatch: pytest.MonkeyPatch, own: int | None, processes: int
+) -> None:
+    monkeypatch.setattr(
+        measure,
+        "_in_a_process",
+        lambda claim, case, effort, only: {
+            "found": {"ours": float(effort.rounds)}, "missing": {}, "facts": {}, "load": 0.0, "others_cores": 0.0,
+        },
+    )  # fmt: skip
+    claim = measure.Claim(
+        name="n", says="s", cases=[{"x": 1}], quick=[], measure=lambda run: None, processes=own
+    )  # fmt: skip
+    [line] = measure.run(claim, measure.Effort(processes=3, rounds=7))
+    assert line["each"] == [7.0] * processes

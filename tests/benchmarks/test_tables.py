@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,59 @@ def test_the_ratio_is_the_median_over_processes_and_not_of_medians(modules: dict
     assert modules["tables"].ratio(case, "ours", "nobody") is None
 
 
+# five seeds whose differences are -.0001, ..., .0003: mean .0001, standard deviation .000158, t of four degrees 2.776
+GAPS = (-1e-4, 0.0, 1e-4, 2e-4, 3e-4)
+
+
+def area(contestant: str, seed: int, figure: float, *, quiet: bool = True) -> dict[str, Any]:
+    """A result line of an AUC."""
+    found = {"median": figure, "low": figure, "high": figure, "each": [figure], "unit": "AUC", "quiet": quiet}
+    return {**line(contestant, 16, 0, 0, 0), "case": {"seed": seed}, **found}
+
+
+def areas(shift: float = 0.0, *, seeds: int = 5, quiet: bool = True) -> list[dict[str, Any]]:
+    """Lines of ours, .75 and more by the gaps and the shift, and of a peer."""
+    ours = [area("ours", seed, 0.75 + seed / 100 + GAPS[seed] + shift, quiet=quiet) for seed in range(seeds)]
+    return [*ours, *(area("peer", seed, 0.75 + seed / 100, quiet=quiet) for seed in range(seeds))]
+
+
+@pytest.mark.parametrize(
+    ("shift", "seeds", "within", "met", "measured"),
+    [
+        (0.0, 5, 3e-4, True, "mean +0.00010, interval -0.00010 to +0.00030 (5 cases): met"),
+        (0.0, 5, 2.9e-4, False, "MISSED"),
+        (1e-3, 5, 1e-3, False, "mean +0.00110, interval +0.00090 to +0.00130 (5 cases): MISSED"),
+        (-1e-3, 5, 1e-3, False, "mean -0.00090, interval -0.00110 to -0.00070 (5 cases): MISSED"),
+        (0.0, 4, 1e-3, None, "(4 cases, 5 are needed): not measured"),
+        (0.0, 0, 1e-3, None, "(0 cases, 5 are needed): not measured"),
+    ],
+)
+def test_an_interval_of_paired_differences_is_bound_on_both_sides(
+    modules: dict[str, Any], shift: float, seeds: int, within: float, met: bool | None, measured: str
+) -> None:
+    stated = claim(modules, modules["measure"].Interval(ours="ours", peer="peer", within=within))
+    [verdict] = modules["tables"].verdicts(stated, areas(shift, seeds=seeds))
+    assert verdict.met is met
+    assert measured in str(verdict)
+
+
+def test_a_seed_that_one_side_lacks_is_no_pair(modules: dict[str, Any]) -> None:
+    stated = claim(modules, modules["measure"].Interval(ours="ours", peer="peer", within=1e-3))
+    gone = {"case": {"seed": 0}, "contestant": "peer", "unit": "AUC", "skipped": "it is not installed", **CONDITIONS}
+    lines = [gone if found["contestant"] == "peer" and found["case"]["seed"] == 0 else found for found in areas()]
+    [verdict] = modules["tables"].verdicts(stated, lines)
+    assert verdict.met is None
+    assert "(4 cases, 5 are needed)" in str(verdict)
+
+
+def test_areas_have_five_digits_and_are_nobody_elses(modules: dict[str, Any]) -> None:
+    stated = claim(modules, modules["measure"].Interval(ours="ours", peer="peer", within=1e-3))
+    shown = modules["tables"].table(replace(stated, unit="AUC"), areas(quiet=False))
+    assert "| seed 4 | 0.79030 | 0.79000 |" in shown
+    assert "| seed 0 | -0.00010 |" in shown
+    assert "*" not in shown, "what others compute changes no AUC"
+
+
 def test_the_page_prints_what_was_missed_busy_or_never_measured(modules: dict[str, Any]) -> None:
     slow = {**line("pocketrec", 16, 3.0, 3.0, 3.0), "quiet": False}
     gone = {"case": {"dim": 16}, "contestant": "a peer", "unit": "s", "skipped": "it is not installed", **CONDITIONS}
@@ -87,3 +141,16 @@ def test_the_page_prints_what_was_missed_busy_or_never_measured(modules: dict[st
     assert "Not here: a peer: it is not installed." in page
     assert page.count("Not measured yet.") == len(modules["performance"].NAMES) - 1
     assert "| [lookup_float32_against_torch](#lookup_float32_against_torch) | 0 of 2 bars |" in page
+
+
+def test_the_page_counts_processes_of_what_was_timed_and_tells_what_nobody_could_measure(
+    modules: dict[str, Any],
+) -> None:
+    timed = [line("pocketrec", 16, 1.0, 1.0, 1.0), line("torch embedding_bag", 16, 1.0, 1.0, 1.0)]
+    once = [{**found, "contestant": "reference"} for found in areas()[5:]]
+    page = modules["performance"].page({"lookup_float32_against_torch": timed, "auc_against_reference": once})
+    assert "over 3 processes of the median step" in page
+    gone = {"case": {"seed": 1}, "contestant": "reference", "unit": "AUC", "skipped": "no log", **CONDITIONS}
+    page = modules["performance"].page({"auc_against_reference": [gone]})
+    assert "Not here: reference: no log." in page
+    assert "| [auc_against_reference](#auc_against_reference) | 0 of 2 bars, 2 not measured |" in page

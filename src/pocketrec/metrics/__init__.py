@@ -10,6 +10,7 @@ from pocketrec.metrics.measures.calibration import calibration
 from pocketrec.metrics.measures.calibration_error import CalibrationBin, calibration_bins, calibration_error
 from pocketrec.metrics.measures.logloss import logloss
 from pocketrec.metrics.measures.normalised_entropy import normalised_entropy
+from pocketrec.metrics.paired_interval import PairedInterval, paired_interval
 from pocketrec.metrics.standard_error import auc_standard_error, hanley_mcneil
 from pocketrec.spec.metrics import GroupMetrics, Metrics
 
@@ -18,6 +19,7 @@ __all__ = [
     "CalibrationBin",
     "GroupMetrics",
     "Metrics",
+    "PairedInterval",
     "StreamingAuc",
     "StreamingByFrequency",
     "StreamingByUser",
@@ -35,4 +37,5 @@ __all__ = [
     "hanley_mcneil",
     "logloss",
     "normalised_entropy",
+    "paired_interval",
 ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Iterator
 
@@ -8,6 +9,7 @@ import torch
 
 from pocketrec.models.parts import matmul
 from pocketrec.models.parts.matmul import Matmul, bfloat16_cost, choose_matmul, decided, probed, serving
+from pocketrec.models.parts.mlp import mlp
 from pocketrec.spec.errors import OptionError
 
 FLAG = torch.backends.mkldnn.matmul
@@ -89,6 +91,24 @@ def test_what_is_chosen_here_is_as_exact_as_float32() -> None:
     assert (found.double() - exact).norm() <= 1e-6 * exact.norm()
     assert probed() is probed(), "once per process"
     assert WIDE or probed() == Matmul(), "torch knows the way with AVX-512 only"
+
+
+@pytest.mark.parametrize("rows", [128, 2048])
+@pytest.mark.parametrize(("inputs", "outputs"), [(13, 512), (512, 256), (256, 64), (64, 16), (367, 512), (256, 1)])
+def test_the_products_of_a_training_step_are_as_exact_as_float32(rows: int, inputs: int, outputs: int) -> None:
+    """Layers of a DLRM's nets over 26 tables: what goes forward, and both gradients, against float64."""
+    draw = torch.Generator().manual_seed(rows + inputs + outputs)
+    layer = mlp((inputs, outputs), last_relu=False, generator=draw)
+    x, slope = torch.randn(rows, inputs, generator=draw, requires_grad=True), torch.randn(rows, outputs, generator=draw)
+    with probed().at(rows):
+        found = layer(x)
+        gradients = torch.autograd.grad(found, [x, layer[0].weight, layer[0].bias], slope)
+    exact_x, exact = x.detach().double().requires_grad_(), copy.deepcopy(layer).double()
+    wanted = exact(exact_x)
+    both = torch.autograd.grad(wanted, [exact_x, exact[0].weight, exact[0].bias], slope.double())
+    for one, other in zip((found, *gradients), (wanted, *both), strict=True):
+        assert one.dtype is torch.float32
+        assert (one.double() - other).norm() <= 1e-6 * other.norm()
 
 
 def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
