@@ -18,6 +18,7 @@ from pathlib import Path
 
 import measure
 import torch
+from machine_limits import multiply_adds
 from measure import Bar, Case, Claim, Missing, Run, Step
 from reference_dlrm import ReferenceDlrm, Rows, train_step
 from torch import Tensor
@@ -40,6 +41,16 @@ REFERENCE, OURS, BFLOAT16, FUXICTR = "reference", "pocketrec", "pocketrec bfloat
 def table_sizes(cap: int) -> list[int]:
     """Criteo Kaggle's tables, none above `cap` rows."""
     return [min(rows, cap) for rows in CARDINALITIES["kaggle"]]
+
+
+def products(model: Model, batch: int, *, learning: bool) -> int:
+    """Multiplications, each with an addition, in the matrix products of both nets.
+
+    Learning takes three times as many as scoring: one product more for the gradient of the weights, and one for that of
+    the inputs, but for the dense numbers.
+    """
+    weights = {name: tensor.numel() for name, tensor in model.nets().items() if tensor.dim() == 2}
+    return batch * (3 * sum(weights.values()) - weights["bottom.0.weight"] if learning else sum(weights.values()))
 
 
 def make_batches(case: Case) -> list[Rows]:
@@ -180,6 +191,9 @@ def _measure(run: Run) -> None:
             REFERENCE: lambda: reference(case, batches),
             f"{REFERENCE} bfloat16": lambda: reference(case, batches, bfloat16=True),
             FUXICTR: lambda: fuxictr(case, batches),
+            "limit: float32 products of the nets": lambda: multiply_adds(
+                products(our_model(case), case["batch"], learning=True)
+            ),
         }
     )
 

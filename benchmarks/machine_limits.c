@@ -22,6 +22,27 @@ static uint64_t sum_of(const char* row, int64_t row_bytes) {
     return sum;
 }
 
+#if defined(__AVX512F__)
+typedef float Wide __attribute__((vector_size(64)));
+#elif defined(__AVX__)
+typedef float Wide __attribute__((vector_size(32)));
+#else
+typedef float Wide __attribute__((vector_size(16)));
+#endif
+
+/* Multiplies and adds `count` pairs of float32 that are in registers, which is all that a matrix product must do. Twelve
+ * sums are enough to hide an operation's latency. */
+float multiply_adds(int64_t count) {
+    enum { SUMS = 12, LANES = sizeof(Wide) / sizeof(float) };
+    Wide sums[SUMS], factor = {0};
+    for (int j = 0; j < SUMS; ++j) sums[j] = factor + (float)j;
+    factor += 0.999f;
+    for (int64_t done = 0; done < count; done += SUMS * LANES)
+        for (int j = 0; j < SUMS; ++j) sums[j] = sums[j] * factor + factor;
+    for (int j = 1; j < SUMS; ++j) sums[0] += sums[j];
+    return sums[0][0];
+}
+
 /* Reads all of memory in order. */
 uint64_t read_all(const char* memory, int64_t bytes) {
     return sum_of(memory, bytes);

@@ -1,4 +1,4 @@
-"""The machine's limits: memory read, written and copied in order, and rows read at random, by plain C.
+"""The machine's limits: memory read, written and copied in order, rows read at random, and arithmetic, by plain C.
 
 No claim; the other tables give their figures as a share of these limits, measured in the same process on the same
 memory. Needs `cc`.
@@ -41,6 +41,7 @@ def library() -> ctypes.CDLL:
         loaded = ctypes.CDLL(str(built))
     for function in (loaded.read_all, loaded.read_rows):
         function.restype = ctypes.c_uint64
+    loaded.multiply_adds.restype = ctypes.c_float
     return loaded
 
 
@@ -97,6 +98,18 @@ def write_output(out: Tensor) -> Step:
     return _fastest([through, past])
 
 
+def read_all(memory: Tensor) -> Step:
+    """Read memory in order, from wherever it is."""
+    limits = library()
+    return lambda: limits.read_all(_place(memory), _bytes(memory))
+
+
+def multiply_adds(count: int) -> Step:
+    """So many multiplications, each with an addition, of float32 in registers."""
+    limits = library()
+    return lambda: limits.multiply_adds(ctypes.c_int64(count))
+
+
 def _fastest(steps: Sequence[Step]) -> Step:
     probe = Run(case={}, effort=measure.Effort(rounds=3, steps=2))
     probe.time({str(i): functools.partial(_itself, step) for i, step in enumerate(steps)})
@@ -112,7 +125,7 @@ def _measure(run: Run) -> None:
     half = len(memory) // 2 // 64 * 64
     limits, to, start = library(), memory[:half], memory[half : 2 * half]
     makers: dict[str, Callable[[], Step]] = {
-        "read": lambda: lambda: limits.read_all(_place(start), _bytes(start)),
+        "read": lambda: read_all(start),
         "write": lambda: lambda: limits.write_all(_place(to), _bytes(to), 1),
         "write past the caches": lambda: lambda: limits.stream_all(_place(to), _bytes(to), 1),
         "copy": lambda: lambda: limits.copy_all(_place(to), _place(start), _bytes(to)),

@@ -163,6 +163,7 @@ class Claim:
         quick: cases small enough to try that everything runs.
         measure: runs the contestants that `Run.wants` on one case.
         bars: what is claimed of the figures.
+        stopped: what stops a bar that is missed, in words.
         unit: of the figures: "s", "bytes", "bytes/s" or "AUC".
         lookups: ids looked up per step, to show times per look-up; 0 to show whole steps.
         alone: contestants that get processes of their own.
@@ -176,6 +177,7 @@ class Claim:
     quick: Sequence[Case]
     measure: Callable[[Run], None]
     bars: Sequence[Bar | Interval] = ()
+    stopped: str = ""
     unit: str = "s"
     lookups: int = 0
     alone: Sequence[str] = ()

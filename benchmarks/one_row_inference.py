@@ -13,7 +13,8 @@ import sys
 
 import measure
 import torch
-from dlrm_step_against_reference import make_batches, our_model, reference_of
+from dlrm_step_against_reference import make_batches, our_model, products, reference_of
+from machine_limits import multiply_adds, read_all
 from measure import Bar, Claim, Run, Step
 from reference_dlrm import Rows
 from torch import nn
@@ -24,16 +25,25 @@ OURS, BFLOAT16, REFERENCE = "pocketrec float32", "pocketrec bfloat16", "referenc
 FASTER = "pocketrec, the faster"
 
 
-def answer(model: nn.Module, batches: list[Rows], *, bfloat16: bool = False) -> Step:
+def answer(model: nn.Module, batches: list[Rows]) -> Step:
     """Logits of one batch after the other."""
     following = itertools.cycle(batches)
 
     def step() -> None:
         batch = next(following)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            model(batch.dense, batch.ids)
+        model(batch.dense, batch.ids)
 
     return step
+
+
+def in_bfloat16(step: Step) -> Step:
+    """The same with the products of nets in bfloat16."""
+
+    def other() -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            step()
+
+    return other
 
 
 @torch.inference_mode()
@@ -41,13 +51,17 @@ def _measure(run: Run) -> None:
     batches = make_batches(run.case)
     trained = our_model(run.case)
     served, theirs = trained.with_bank(freeze(trained.bank)).eval(), reference_of(trained).eval()
-    first = batches[0]
+    first, weights = batches[0], torch.zeros(products(trained, 1, learning=False))
     torch.testing.assert_close(served(first.dense, first.ids), theirs(first.dense, first.ids), rtol=1e-4, atol=1e-4)
     run.time(
         {
             OURS: lambda: answer(served, batches),
-            BFLOAT16: lambda: answer(served, batches, bfloat16=True),
+            BFLOAT16: lambda: in_bfloat16(answer(served, batches)),
             REFERENCE: lambda: answer(theirs, batches),
+            "limit: float32 products of the nets": lambda: multiply_adds(
+                products(trained, len(first.ids), learning=False)
+            ),
+            "limit: read the nets": lambda: read_all(weights),
         }
     )
     run.found[FASTER] = min(run.found[OURS], run.found[BFLOAT16])

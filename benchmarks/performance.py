@@ -87,8 +87,10 @@ def _section(claim: Claim, lines: Sequence[Line]) -> str:
         f"{at['cpu']}, {at['cores']} cores, kernels {at['kernels']} ({at['simd']}), torch {at['torch']} "
         f"({at['torch_simd']}), commit {at['commit']}, {at['date']}."
     )
-    found = "\n".join(f"* {verdict}" for verdict in verdicts(claim, lines))
-    return "\n\n".join(part for part in (*parts, where, found, table(claim, lines)) if part)
+    judged = verdicts(claim, lines)
+    found = "\n".join(f"* {verdict}" for verdict in judged)
+    stopped = claim.stopped if any(verdict.met is False for verdict in judged) else ""
+    return "\n\n".join(part for part in (*parts, where, found, stopped, table(claim, lines)) if part)
 
 
 def main() -> int:

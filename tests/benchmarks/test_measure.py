@@ -84,3 +84,14 @@ def test_a_claim_may_say_how_many_processes_it_needs(
     )  # fmt: skip
     [line] = measure.run(claim, measure.Effort(processes=3, rounds=7))
     assert line["each"] == [7.0] * processes
+
+
+def test_products_of_a_net_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: 13-512-256-64-16 and 367-512-256-1; the dense numbers need no gradient."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    bench = importlib.import_module("dlrm_step_against_reference")
+    bottom = 13 * 512 + 512 * 256 + 256 * 64 + 64 * 16
+    top = (16 + 27 * 26 // 2) * 512 + 512 * 256 + 256
+    model = bench.our_model({"cap": 5})
+    assert bench.products(model, 3, learning=False) == 3 * (bottom + top)
+    assert bench.products(model, 3, learning=True) == 3 * (3 * (bottom + top) - 13 * 512)

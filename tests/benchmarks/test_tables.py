@@ -154,3 +154,11 @@ def test_the_page_counts_processes_of_what_was_timed_and_tells_what_nobody_could
     page = modules["performance"].page({"auc_against_reference": [gone]})
     assert "Not here: reference: no log." in page
     assert "| [auc_against_reference](#auc_against_reference) | 0 of 2 bars, 2 not measured |" in page
+
+
+def test_what_stops_a_bar_is_told_where_it_is_missed(modules: dict[str, Any]) -> None:
+    stated = replace(claim(modules, modules["measure"].Bar(ours="ours", peer="peer", most=1.0)), stopped="Memory does.")
+    section = modules["performance"]._section
+    assert "Memory does." in section(stated, [line("ours", 16, 3, 3, 3), line("peer", 16, 1, 1, 1)])
+    assert "Memory does." not in section(stated, [line("ours", 16, 1, 1, 1), line("peer", 16, 3, 3, 3)])
+    assert "Memory does." not in section(stated, [])
