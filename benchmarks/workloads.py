@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import mmap
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -123,6 +124,34 @@ def cycling(step: Callable[[Tensor], object], batches: Sequence[Tensor]) -> Step
 
 def into(bank: Bank, batches: Sequence[Tensor], out: Tensor) -> Step:
     """Look-ups of a bank of one group by the compiled kernel, into memory that is there already."""
+    compiled, packed = _packed(bank, batches)
+    following, place = itertools.cycle(packed), out.data_ptr()
+
+    def step(kept: object = (bank, batches, out)) -> None:  # they must live as long as their addresses are used
+        compiled.lookup(*next(following), place)
+
+    return step
+
+
+def addresses_into(bank: Bank, batches: Sequence[Tensor], out: Tensor) -> Step:
+    """Only the addresses of such look-ups, int64; those of one field after the other where they are of blocks."""
+    compiled, packed = _packed(bank, batches)
+    following, place = itertools.cycle(packed), out.data_ptr()
+
+    def step(kept: object = (bank, batches, out)) -> None:
+        compiled.addresses(next(following)[3], place)
+
+    return step
+
+
+def parts_of(bank: Bank) -> int:
+    """Addresses per id of a bank of one group."""
+    [group] = bank.groups
+    assert isinstance(group, Group)
+    return group.access.parts
+
+
+def _packed(bank: Bank, batches: Sequence[Tensor]) -> tuple[Any, list[Any]]:
     [group] = bank.groups
     assert isinstance(group, Group)
     compiled, access = kernels(), group.access
@@ -135,9 +164,4 @@ def into(bank: Bank, batches: Sequence[Tensor], out: Tensor) -> Step:
             int(access.combine), 0,
         )  # fmt: skip
         packed.append(pack(contiguous(request)))
-    following, place = itertools.cycle(packed), out.data_ptr()
-
-    def step(kept: object = (bank, batches, out)) -> None:  # they must live as long as their addresses are used
-        compiled.lookup(*next(following), place)
-
-    return step
+    return compiled, packed
