@@ -101,3 +101,12 @@ def test_logits_that_are_not_finite_score_nothing(bench: Any, made: tuple[Any, A
     with torch.no_grad():
         model.top[0].bias[0] = torch.nan
     assert bench.area(model, rows) == 0
+
+
+def test_a_rounding_moves_half_of_the_weights_by_next_to_nothing(bench: Any, made: tuple[Any, Any]) -> None:
+    model, moved = (bench.reference_of(bench.starting(*made)) for _ in range(2))
+    bench.moved_by_a_rounding(moved)
+    for one, other in zip(model.parameters(), moved.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1.2e-7, atol=0)
+    first, second = model.top[0].weight, moved.top[0].weight
+    assert 0.4 < float((first != second).float().mean()) < 0.6
