@@ -25,6 +25,7 @@ def test_public_names() -> None:
         "GROUPS",
         "GroupMetrics",
         "Metrics",
+        "PairedInterval",
         "StreamingAuc",
         "StreamingByFrequency",
         "StreamingByUser",
@@ -42,6 +43,7 @@ def test_public_names() -> None:
         "hanley_mcneil",
         "logloss",
         "normalised_entropy",
+        "paired_interval",
     ]
     assert all(callable(getattr(metrics, name)) for name in metrics.__all__ if name != "GROUPS")
 

@@ -108,7 +108,8 @@ def test_the_products_of_a_training_step_are_as_exact_as_float32(rows: int, inpu
     both = torch.autograd.grad(wanted, [exact_x, exact[0].weight, exact[0].bias], slope.double())
     for one, other in zip((found, *gradients), (wanted, *both), strict=True):
         assert one.dtype is torch.float32
-        assert (one.double() - other).norm() <= 1e-6 * other.norm()
+        # a single column is no matrix product but a sum of 2048 numbers, one after the other on some machines
+        assert (one.double() - other).norm() <= (1e-6 if outputs > 1 else 4e-6) * other.norm()
 
 
 def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
