@@ -52,11 +52,12 @@ ROWS = (105_792, 11_755, 19_592)
 # What `--choose` found: the reference alone, a seed that is of no case, AUC on validation rows after epochs 1, 2 and 3.
 # Batch 64: rate .1 .7185 .7297 .7431, .3 .7267 .7415 .7518, .5 .7293 .7427 .7501, 1 .7325 .7446 .7447.
 # Batch 128: rate .1 .7127 .7208 .7298, .3 .7208 .7310 .7430, .5 .7244 .7392 .7500, 1 .7290 .7418 .7487.
-# A third epoch would bring .007; two take four minutes per seed where the processor has no instructions for bfloat16. Of
-# two epochs rate 1 is the best, but there runs scatter: with it, on seeds 1 to 5, ours in float32 less the reference
-# gave -.0030 to +.0017, so that twenty seeds would be needed to tell .001. How far apart two runs of one
+# A third epoch would bring .007; two take four minutes per seed where the processor has no instructions for bfloat16.
+# Of two epochs rate 1 is the best, but there runs scatter: with it, on seeds 1 to 5, ours in float32 less the
+# reference gave -.0030 to +.0017, so that twenty seeds would be needed to tell .001. How far apart two runs of one
 # program are says `--rounding`: a reference whose weights begin one rounding away ends with another AUC on validation
-# rows, by -.0004 and -.0006 at rate 1 (seeds 100 and 101), by -.0001 twice at .3. So .3 is taken, and ten other seeds.
+# rows, by -.0004 and -.0006 at rate 1 (seeds 100 and 101), by -.0001 twice at .3. So .3 is taken, and ten other
+# seeds.
 BATCH, RATE, EPOCHS = 64, 0.3, 2
 CHOOSING_SEED, MOST_EPOCHS = 100, 3
 GRID = [(batch, rate) for batch in (64, 128) for rate in (0.1, 0.3, 0.5, 1.0)]
