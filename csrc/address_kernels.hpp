@@ -5,11 +5,6 @@
 
 constexpr int kWide = kLanes / 2;
 
-template <int kValue>
-struct Constant {
-    constexpr operator int() const { return kValue; }
-};
-
 typedef uint64_t Longs __attribute__((vector_size(8 * kWide)));
 typedef int64_t SignedLongs __attribute__((vector_size(8 * kWide)));
 

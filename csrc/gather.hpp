@@ -78,8 +78,10 @@ struct Gather {
     int64_t (*rows)(Format format, Memory memory, const int64_t* places, int64_t count, float* out, bool stream);
     // out[i] = sum (or product) of the `parts` rows of value i; null rows are left out, a null first one is zeros.
     // Returns how many places were read.
-    int64_t (*sums)(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out);
-    int64_t (*products)(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out);
+    int64_t (*sums)(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out,
+                   bool stream);
+    int64_t (*products)(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out,
+                       bool stream);
     // out[i * out_stride ...] = the vector whose blocks begin at starts[i * parts ...]; zeros where starts are -1.
     void (*blocks)(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride,
                    bool stream);

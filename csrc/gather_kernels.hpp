@@ -103,36 +103,68 @@ struct Times {
     }
 };
 
-template <class Read, class Combine, int kDim>
+// A value of two rows, the usual case.
+template <class Read, class Combine, bool stream>
+POCKETREC_INLINE void combine_two(const uint8_t* first, const uint8_t* second, int64_t dim, float* out) {
+    const Read a(first, dim), b(second, dim);
+    const int64_t whole = dim / kLanes * kLanes;
+    for (int64_t d = 0; d < whole; d += kLanes) store<stream>(out + d, Combine::of(a.at(d), b.at(d)));
+    for (int64_t d = whole; d < dim; ++d) out[d] = Combine::of(a.one(d), b.one(d));
+}
+
+// A value of any rows, some registers of numbers at a time, so that what was written is not read again. A function of
+// its own: copies of it in all loops would double the size of this file's code.
+template <class Read, class Combine, bool stream>
+__attribute__((noinline)) void combine_all(Memory memory, const int64_t* places, int64_t parts, int64_t dim, float* out) {
+    int64_t d = 0;
+    const auto row = [&](int64_t p) POCKETREC_LAMBDA { return Read(memory.base + places[p] * memory.scale, dim); };
+    const auto some = [&](auto vectors) POCKETREC_LAMBDA {
+        for (; d + vectors * kLanes <= dim; d += vectors * kLanes) {
+            Floats found[vectors] = {};
+            for (int64_t p = 0; p < parts; ++p) {
+                if (places[p] < 0) continue;
+                const Read next = row(p);
+                for (int v = 0; v < vectors; ++v) {
+                    const Floats numbers = next.at(d + v * kLanes);
+                    found[v] = p ? Combine::of(found[v], numbers) : numbers;
+                }
+            }
+            for (int v = 0; v < vectors; ++v) store<stream>(out + d + v * kLanes, found[v]);
+        }
+    };
+    some(Constant<4>{});
+    some(Constant<2>{});
+    some(Constant<1>{});
+    for (; d < dim; ++d) {
+        float found = 0.0f;
+        for (int64_t p = 0; p < parts; ++p)
+            if (places[p] >= 0) found = p ? Combine::of(found, row(p).one(d)) : row(p).one(d);
+        out[d] = found;
+    }
+}
+
+template <class Read, class Combine, int kDim, bool stream>
 int64_t combine_rows(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
     const int64_t dim = kDim ? kDim : format.dim, bytes = pocketrec::row_bytes(Format{format.storage, dim});
-    const int64_t far = (lookahead(bytes) + parts - 1) / parts * parts, all = count * parts;
+    // As many values as read_rows asks for rows, since often only one of a value's rows is far away. The two steps of
+    // read_rows gain nothing here.
+    const int64_t far = lookahead(bytes) * parts, all = count * parts;
     const bool whole_lines = has_whole_lines(memory, bytes);
-    const auto row = [&](int64_t i) { return memory.base + places[i] * memory.scale; };
+    const auto row = [&](int64_t i) POCKETREC_LAMBDA { return memory.base + places[i] * memory.scale; };
+    const auto is_row = [&](int64_t i) POCKETREC_LAMBDA {
+        return static_cast<uint64_t>(places[i]) < static_cast<uint64_t>(memory.end);
+    };
     for (int64_t i = 0; i < all; i += parts, out += dim) {
         for (int64_t p = i + far; p < i + far + parts && p < all; ++p) prefetch(row(p), bytes, whole_lines);
+        if (parts == 2 && is_row(i) && is_row(i + 1)) {
+            combine_two<Read, Combine, stream>(row(i), row(i + 1), dim, out);
+            continue;
+        }
         for (int64_t p = i; p < i + parts; ++p)
             if (places[p] >= memory.end) return p;
-        if (places[i] < 0) {
-            fill_zero<false>(out, dim);
-        } else if (parts < 2 || places[i + 1] < 0) {
-            read_row<Read, false>(row(i), dim, out);
-        } else {
-            const Read first(row(i), dim), second(row(i + 1), dim);
-            const int64_t whole = dim / kLanes * kLanes;
-            for (int64_t d = 0; d < whole; d += kLanes)
-                store<false>(out + d, Combine::of(first.at(d), second.at(d)));
-            for (int64_t d = whole; d < dim; ++d) out[d] = Combine::of(first.one(d), second.one(d));
-        }
-        for (int64_t p = i + 2; p < i + parts; ++p) {
-            if (places[p] < 0) continue;
-            const Read next(row(p), dim);
-            const int64_t whole = dim / kLanes * kLanes;
-            for (int64_t d = 0; d < whole; d += kLanes)
-                store<false>(out + d, Combine::of(load<Floats>(out + d), next.at(d)));
-            for (int64_t d = whole; d < dim; ++d) out[d] = Combine::of(out[d], next.one(d));
-        }
+        combine_all<Read, Combine, stream>(memory, places + i, parts, dim, out);
     }
+    if (stream) finish_stream();
     return all;
 }
 
@@ -167,15 +199,19 @@ struct Rows {
 
 template <class Read, int kDim>
 struct Sums {
-    static int64_t run(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
-        return combine_rows<Read, Plus, kDim>(format, memory, places, count, parts, out);
+    static int64_t run(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out,
+                       bool stream) {
+        return stream ? combine_rows<Read, Plus, kDim, true>(format, memory, places, count, parts, out)
+                      : combine_rows<Read, Plus, kDim, false>(format, memory, places, count, parts, out);
     }
 };
 
 template <class Read, int kDim>
 struct Products {
-    static int64_t run(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
-        return combine_rows<Read, Times, kDim>(format, memory, places, count, parts, out);
+    static int64_t run(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out,
+                       bool stream) {
+        return stream ? combine_rows<Read, Times, kDim, true>(format, memory, places, count, parts, out)
+                      : combine_rows<Read, Times, kDim, false>(format, memory, places, count, parts, out);
     }
 };
 
@@ -183,12 +219,14 @@ int64_t rows(Format format, Memory memory, const int64_t* places, int64_t count,
     return choose<Rows>(format, memory, places, count, out, stream);
 }
 
-int64_t sums(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
-    return choose<Sums>(format, memory, places, count, parts, out);
+int64_t sums(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out,
+             bool stream) {
+    return choose<Sums>(format, memory, places, count, parts, out, stream);
 }
 
-int64_t products(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
-    return choose<Products>(format, memory, places, count, parts, out);
+int64_t products(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out,
+                 bool stream) {
+    return choose<Products>(format, memory, places, count, parts, out, stream);
 }
 
 // The signs of kLanes numbers from number d of a vector on, in the places of the signs of floats.

@@ -15,6 +15,7 @@ import torch
 from pocketrec import native
 from pocketrec.native import Access, BlockFlag, Combining, Kind, lookup, program_row
 from pocketrec.native.threads import use_threads
+from pocketrec.spec.errors import IdError
 
 LEVELS = ("generic", "avx2", "avx512")
 DIMS = (1, 3, 8, 16, 17, 32, 64, 100, 128)
@@ -103,6 +104,28 @@ def test_large_outputs_are_written_past_the_caches(compiled: None, storage: int)
     found = lookup([region], ids, access)
     with native.use_backend("reference"):
         torch.testing.assert_close(found, lookup([region], ids, access), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize(("combining", "parts"), [(Combining.SUM, 2), (Combining.SUM, 3), (Combining.PRODUCT, 2)])
+@pytest.mark.parametrize("dim", [16, 112])
+def test_large_sums_are_written_past_the_caches(compiled: None, combining: Combining, parts: int, dim: int) -> None:
+    """Values of several rows, of one with null parts behind it, and of none."""
+    row = program_row(kind=Kind.HASHES, size=900, a=100, n=parts, seed=3, padding=7)
+    access = Access(torch.tensor([row]), (0,), dim, parts, combining)
+    draw = torch.Generator().manual_seed(0)
+    region, ids = torch.randn(1000, dim, generator=draw), torch.randint(0, 200, (80_000, 1), generator=draw)
+    found = lookup([region], ids, access)
+    with native.use_backend("reference"):
+        assert torch.equal(found, lookup([region], ids, access))
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_sums_refuse_rows_that_are_not_there(compiled: None, parts: int) -> None:
+    row = program_row(kind=Kind.HASHES, size=1000, n=parts, seed=3)
+    access = Access(torch.tensor([row]), (0,), 16, parts, Combining.SUM)
+    ids = torch.arange(1000)[:, None]
+    with pytest.raises(IdError, match="lies beyond the 999 rows"):
+        lookup([torch.zeros(999, 16)], ids, access)
 
 
 @pytest.mark.parametrize("flags", [0, BlockFlag.SIGN])
