@@ -105,22 +105,66 @@ POCKETREC_INLINE SignedLongs grid_of(const pocketrec::GridRules& rules, const in
     return ((id > last) | (id < 0)) & ~padding;
 }
 
-template <bool kHashes>
-int64_t grid_rows(const pocketrec::GridRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out) {
-    const int64_t fields = rules.fields, whole = fields - kWide;
+// Addresses of kWide fields from `f` on of one batch row, as pairs. Exact for n up to 2^31: in units of 2^-64,
+// known * slope + offset is x / n, apart from whole numbers, and an excess t < known + 1 <= n, which does not carry
+// over the next whole number since (n - 1) / n + n / 2^64 <= 1. Its upper half times n, in units of 2^-32, exceeds x by
+// at most n * n / 2^64 <= 1/4, and falls short of it by less than n / 2^32 <= 1/2: with 1/2 added, its floor is x.
+POCKETREC_INLINE SignedLongs pairs_of(const pocketrec::PairRules& rules, const int64_t* ids, int64_t f, int64_t* out) {
+    const auto of = [f](const int64_t* numbers) POCKETREC_LAMBDA { return load<SignedLongs>(numbers + f); };
+    const auto word_of = [f](const uint64_t* words) POCKETREC_LAMBDA { return load<Longs>(words + f); };
+    const SignedLongs id = load<SignedLongs>(ids + f), n = of(rules.n);
+    const SignedLongs padding = (id == of(rules.padding)) & of(rules.has_padding);
+    const Longs known = reinterpret_cast<Longs>(n > id ? id : of(rules.fold)), slope = word_of(rules.slope);
+    const Longs turns = product_of_halves(known, slope) + (product_of_halves(known, slope >> 32) << 32) + word_of(rules.offset);
+    const Longs x = (product_of_halves(turns >> 32, reinterpret_cast<Longs>(n)) + (uint64_t{1} << 31)) >> 32;
+    const Longs quotient = product_of_halves(x, word_of(rules.factor)) >> word_of(rules.shift);
+    const Longs remainder = x - product_of_halves(quotient, word_of(rules.size));
+    const SignedLongs first = (of(rules.first) + reinterpret_cast<SignedLongs>(quotient)) | padding;  // -1 has all bits
+    const SignedLongs second = (of(rules.second) + reinterpret_cast<SignedLongs>(remainder)) | padding;
+#if defined(__AVX512F__)
+    const SignedLongs low = {0, 8, 1, 9, 2, 10, 3, 11}, high = {4, 12, 5, 13, 6, 14, 7, 15};
+#else
+    const SignedLongs low = {0, 4, 1, 5}, high = {2, 6, 3, 7};
+#endif
+    const SignedLongs former = __builtin_shuffle(first, second, low), latter = __builtin_shuffle(first, second, high);
+    __builtin_memcpy(out + 2 * f, &former, sizeof former);
+    __builtin_memcpy(out + 2 * f + kWide, &latter, sizeof latter);
+    return ((id > of(rules.last)) | (id < 0)) & ~padding;
+}
+
+// Runs `of(ids, f, out)` for all fields of every batch row, until one has a refused id.
+template <class Of>
+POCKETREC_INLINE int64_t grid_rows(int64_t fields, int64_t parts, const int64_t* ids, int64_t ids_stride, int64_t count,
+                                   int64_t* out, Of of) {
+    const int64_t whole = fields - kWide;
     if (whole < 0) return 0;
-    for (int64_t i = 0; i < count; ++i, ids += ids_stride, out += fields) {
+    for (int64_t i = 0; i < count; ++i, ids += ids_stride, out += fields * parts) {
         SignedLongs refused{};
-        for (int64_t f = 0; f < whole; f += kWide) refused |= grid_of<kHashes>(rules, ids, f, out);
-        refused |= grid_of<kHashes>(rules, ids, whole, out);  // the last ones, some of them once more
+        for (int64_t f = 0; f < whole; f += kWide) refused |= of(ids, f, out);
+        refused |= of(ids, whole, out);  // the last ones, some of them once more
         if (any(refused)) return i;
     }
     return count;
 }
 
+template <bool kHashes>
+int64_t grid_rows_of(const pocketrec::GridRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out) {
+    const auto of = [&rules](const int64_t* row, int64_t f, int64_t* to) POCKETREC_LAMBDA {
+        return grid_of<kHashes>(rules, row, f, to);
+    };
+    return grid_rows(rules.fields, 1, ids, ids_stride, count, out, of);
+}
+
 int64_t grid(const pocketrec::GridRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out) {
-    return rules.hashes ? grid_rows<true>(rules, ids, ids_stride, count, out)
-                        : grid_rows<false>(rules, ids, ids_stride, count, out);
+    return rules.hashes ? grid_rows_of<true>(rules, ids, ids_stride, count, out)
+                        : grid_rows_of<false>(rules, ids, ids_stride, count, out);
+}
+
+int64_t pairs(const pocketrec::PairRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out) {
+    const auto of = [&rules](const int64_t* row, int64_t f, int64_t* to) POCKETREC_LAMBDA {
+        return pairs_of(rules, row, f, to);
+    };
+    return grid_rows(rules.fields, 2, ids, ids_stride, count, out, of);
 }
 
 #endif
