@@ -58,7 +58,7 @@ struct HashRule {
     int64_t parts;
     bool by_part;
     int64_t padding, last;
-    int64_t length, dim;  // with signs: numbers per block, a divisor of 64, and per vector
+    int64_t length, dim;  // with signs: numbers per block, a divisor or a multiple of 64, and per vector
 };
 
 // Fields of one address per id that read columns side by side; an array has one number per field. The address of an id is

@@ -21,7 +21,7 @@ COUNTED = {
     "lookup int4 dim 64": 91,
     "compact and update dim 16": 250,
     "lookup quotient_remainder dim 16": 65,
-    "lookup robe dim 16": 429,
+    "lookup robe dim 16": 300,
 }
 # Other compilers, and other libraries behind memcpy and fill, count a little differently.
 HEADROOM = 1.10
