@@ -30,9 +30,10 @@ CASES: dict[str, tuple[str, int, int]] = {
     "lookup int4 dim 16": ("lookup", 4, 16),
     "lookup int4 dim 64": ("lookup", 4, 64),
     "compact and update dim 16": ("update", 0, 16),
+    "lookup quotient_remainder dim 16": ("quotient_remainder", 0, 16),
     "lookup robe dim 16": ("robe", 0, 16),
 }
-COUNTED = {"lookup": ("pr_lookup",), "robe": ("pr_lookup",), "update": ("pr_compact", "pr_update")}
+COUNTED = {"update": ("pr_compact", "pr_update")}  # others: pr_lookup
 
 
 def why_not() -> str | None:
@@ -65,7 +66,7 @@ def count(driver: Path, case: str) -> float:
 def _instructions(driver: Path, case: str, batch: int) -> int:
     """All instructions inside of the kernel's functions."""
     kernel, storage, dim = CASES[case]
-    inside = [f"--toggle-collect={function}" for function in COUNTED[kernel]]
+    inside = [f"--toggle-collect={function}" for function in COUNTED.get(kernel, ("pr_lookup",))]
     command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *inside, driver, kernel]
     done = subprocess.run(
         [*map(str, command), str(storage), str(dim), str(batch)],

@@ -5,17 +5,25 @@
 
 constexpr int kWide = kLanes / 2;
 
-template <int kValue>
-struct Constant {
-    constexpr operator int() const { return kValue; }
-};
-
 typedef uint64_t Longs __attribute__((vector_size(8 * kWide)));
 typedef int64_t SignedLongs __attribute__((vector_size(8 * kWide)));
 
+// word * factor. AVX2 has no such product: the one of the lower halves and, in one instruction, the lower halves of both
+// crosswise ones, which count in the upper half; the compiler's own way takes one more.
+POCKETREC_INLINE Longs times(Longs word, uint64_t factor) {
+#if defined(__AVX512F__)
+    return word * factor;
+#else
+    const Longs swapped = Longs{} + (factor << 32 | factor >> 32);
+    const Longs cross = bits_of<Longs>(_mm256_mullo_epi32(bits_of<__m256i>(word), bits_of<__m256i>(swapped)));
+    const Longs low = bits_of<Longs>(_mm256_mul_epu32(bits_of<__m256i>(word), bits_of<__m256i>(Longs{} + factor)));
+    return low + (cross << 32) + (cross & 0xFFFFFFFF00000000u);
+#endif
+}
+
 POCKETREC_INLINE Longs fin(Longs word) {
-    word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9u;
-    word = (word ^ (word >> 27)) * 0x94D049BB133111EBu;
+    word = times(word ^ (word >> 30), 0xBF58476D1CE4E5B9u);
+    word = times(word ^ (word >> 27), 0x94D049BB133111EBu);
     return word ^ (word >> 31);
 }
 
@@ -45,51 +53,72 @@ POCKETREC_INLINE bool any(SignedLongs mask) {
 #endif
 }
 
-// kVectors * kWide ids at once: hashes are long chains of operations, of which several run side by side. False where one
-// of them is padding or refused; nothing of use was then written.
-template <int kVectors>
+// How the signs of a block come: not at all, as some bits of a word, or as whole words.
+enum Signs { kNoSigns, kBitSigns, kWordSigns };
+
+// kVectors * kWide ids at once: hashes are long chains of operations, of which several run side by side; so each step is a
+// loop without branches over all of them. False where an id is padding or refused; nothing of use was then written.
+template <int kSigns, int kVectors>
 POCKETREC_INLINE bool hash_some(const pocketrec::HashRule& rule, const int64_t* ids, int64_t ids_stride, int64_t* out,
                                 int64_t out_stride, uint64_t* signs, int64_t signs_stride) {
-    const uint64_t mask = rule.length < 64 ? (uint64_t{1} << rule.length) - 1 : ~uint64_t{0};
+    const uint64_t mask = (uint64_t{1} << (rule.length % 64)) - 1;
     SignedLongs id[kVectors], left_out{};
-    Longs base[kVectors], word[kVectors] = {};
     for (int v = 0; v < kVectors; ++v) {
         for (int j = 0; j < kWide; ++j) id[v][j] = ids[(v * kWide + j) * ids_stride];
         left_out |= (id[v] < 0) | (id[v] > rule.last) | (id[v] == rule.padding);
     }
     if (any(left_out)) return false;
-    for (int v = 0; v < kVectors; ++v) base[v] = mix(reinterpret_cast<Longs>(id[v]), rule.seed);
+    const auto put_signs = [&](int64_t place, const Longs* found) POCKETREC_LAMBDA {
+        for (int v = 0; v < kVectors; ++v)
+            for (int j = 0; j < kWide; ++j) signs[(v * kWide + j) * signs_stride + place / 64] = found[v][j];
+    };
+    Longs base[kVectors], hash[kVectors], word[kVectors] = {};
+    for (int v = 0; v < kVectors; ++v) hash[v] = base[v] = mix(reinterpret_cast<Longs>(id[v]), rule.seed);
     for (int64_t part = 0; part < rule.parts; ++part) {
-        const int64_t place = part * rule.length, end = place + rule.length;
-        const bool has_signs = signs && place < rule.dim, ends_word = end % 64 == 0 || end >= rule.dim;
+        if (rule.by_part)
+            for (int v = 0; v < kVectors; ++v) hash[v] = mix(base[v], static_cast<uint64_t>(part));
         for (int v = 0; v < kVectors; ++v) {
-            const Longs hash = rule.by_part ? mix(base[v], static_cast<uint64_t>(part)) : base[v];
-            const Longs chosen = product_of_halves(bucket(hash, Longs{} + rule.buckets), Longs{} + rule.step);
+            const Longs chosen = product_of_halves(bucket(hash[v], Longs{} + rule.buckets), Longs{} + rule.step);
             SignedLongs found = reinterpret_cast<SignedLongs>(chosen) + rule.start;
-            if (rule.exact) found = id[v] < rule.exact ? id[v] + (rule.start - rule.exact) : found;
+            if (!rule.by_part) found = id[v] < rule.exact ? id[v] + (rule.start - rule.exact) : found;
             for (int j = 0; j < kWide; ++j) out[(v * kWide + j) * out_stride + part] = found[j];
-            if (!has_signs) continue;
-            word[v] |= (mix(hash ^ pocketrec::kSignSalt, 1) & mask) << static_cast<uint64_t>(place % 64);
-            if (!ends_word) continue;
-            for (int j = 0; j < kWide; ++j) signs[(v * kWide + j) * signs_stride + place / 64] = word[v][j];
-            word[v] = Longs{};
+        }
+        const int64_t place = part * rule.length, end = place + rule.length < rule.dim ? place + rule.length : rule.dim;
+        if (kSigns == kBitSigns && place < end) {
+            for (int v = 0; v < kVectors; ++v)
+                word[v] |= (mix(hash[v] ^ pocketrec::kSignSalt, 1) & mask) << static_cast<uint64_t>(place % 64);
+            if (end % 64 && end < rule.dim) continue;
+            put_signs(place, word);
+            for (int v = 0; v < kVectors; ++v) word[v] = Longs{};
+        }
+        for (int64_t d = place; kSigns == kWordSigns && d < end; d += 64) {
+            const uint64_t number = static_cast<uint64_t>(1 + (d - place) / 64);
+            for (int v = 0; v < kVectors; ++v) word[v] = mix(hash[v] ^ pocketrec::kSignSalt, number);
+            put_signs(d, word);
         }
     }
     return true;
 }
 
-int64_t hash_ids(const pocketrec::HashRule& rule, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out,
-                 int64_t out_stride, uint64_t* signs, int64_t signs_stride) {
+template <int kSigns>
+int64_t hash_ids_of(const pocketrec::HashRule& rule, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out,
+                    int64_t out_stride, uint64_t* signs, int64_t signs_stride) {
     int64_t i = 0;
     const auto some = [&](auto vectors) POCKETREC_LAMBDA {
         for (; i + vectors * kWide <= count; i += vectors * kWide)
-            if (!hash_some<vectors>(rule, ids + i * ids_stride, ids_stride, out + i * out_stride, out_stride,
-                                    signs ? signs + i * signs_stride : nullptr, signs_stride))
+            if (!hash_some<kSigns, vectors>(rule, ids + i * ids_stride, ids_stride, out + i * out_stride, out_stride,
+                                            signs + (kSigns ? i * signs_stride : 0), signs_stride))
                 return;
     };
     some(Constant<2>{});
     some(Constant<1>{});
     return i;
+}
+
+int64_t hash_ids(const pocketrec::HashRule& rule, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out,
+                 int64_t out_stride, uint64_t* signs, int64_t signs_stride) {
+    const auto run = !signs ? hash_ids_of<kNoSigns> : rule.length < 64 ? hash_ids_of<kBitSigns> : hash_ids_of<kWordSigns>;
+    return run(rule, ids, ids_stride, count, out, out_stride, signs, signs_stride);
 }
 
 // Addresses of kWide fields from `f` on of one batch row; all bits of an element are set where the id is refused.
@@ -110,22 +139,66 @@ POCKETREC_INLINE SignedLongs grid_of(const pocketrec::GridRules& rules, const in
     return ((id > last) | (id < 0)) & ~padding;
 }
 
-template <bool kHashes>
-int64_t grid_rows(const pocketrec::GridRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out) {
-    const int64_t fields = rules.fields, whole = fields - kWide;
+// Addresses of kWide fields from `f` on of one batch row, as pairs. Exact for n up to 2^31: in units of 2^-64,
+// known * slope + offset is x / n, apart from whole numbers, and an excess t < known + 1 <= n, which does not carry
+// over the next whole number since (n - 1) / n + n / 2^64 <= 1. Its upper half times n, in units of 2^-32, exceeds x by
+// at most n * n / 2^64 <= 1/4, and falls short of it by less than n / 2^32 <= 1/2: with 1/2 added, its floor is x.
+POCKETREC_INLINE SignedLongs pairs_of(const pocketrec::PairRules& rules, const int64_t* ids, int64_t f, int64_t* out) {
+    const auto of = [f](const int64_t* numbers) POCKETREC_LAMBDA { return load<SignedLongs>(numbers + f); };
+    const auto word_of = [f](const uint64_t* words) POCKETREC_LAMBDA { return load<Longs>(words + f); };
+    const SignedLongs id = load<SignedLongs>(ids + f), n = of(rules.n);
+    const SignedLongs padding = (id == of(rules.padding)) & of(rules.has_padding);
+    const Longs known = reinterpret_cast<Longs>(n > id ? id : of(rules.fold)), slope = word_of(rules.slope);
+    const Longs turns = product_of_halves(known, slope) + (product_of_halves(known, slope >> 32) << 32) + word_of(rules.offset);
+    const Longs x = (product_of_halves(turns >> 32, reinterpret_cast<Longs>(n)) + (uint64_t{1} << 31)) >> 32;
+    const Longs quotient = product_of_halves(x, word_of(rules.factor)) >> word_of(rules.shift);
+    const Longs remainder = x - product_of_halves(quotient, word_of(rules.size));
+    const SignedLongs first = (of(rules.first) + reinterpret_cast<SignedLongs>(quotient)) | padding;  // -1 has all bits
+    const SignedLongs second = (of(rules.second) + reinterpret_cast<SignedLongs>(remainder)) | padding;
+#if defined(__AVX512F__)
+    const SignedLongs low = {0, 8, 1, 9, 2, 10, 3, 11}, high = {4, 12, 5, 13, 6, 14, 7, 15};
+#else
+    const SignedLongs low = {0, 4, 1, 5}, high = {2, 6, 3, 7};
+#endif
+    const SignedLongs former = __builtin_shuffle(first, second, low), latter = __builtin_shuffle(first, second, high);
+    __builtin_memcpy(out + 2 * f, &former, sizeof former);
+    __builtin_memcpy(out + 2 * f + kWide, &latter, sizeof latter);
+    return ((id > of(rules.last)) | (id < 0)) & ~padding;
+}
+
+// Runs `of(ids, f, out)` for all fields of every batch row, until one has a refused id.
+template <class Of>
+POCKETREC_INLINE int64_t grid_rows(int64_t fields, int64_t parts, const int64_t* ids, int64_t ids_stride, int64_t count,
+                                   int64_t* out, Of of) {
+    const int64_t whole = fields - kWide;
     if (whole < 0) return 0;
-    for (int64_t i = 0; i < count; ++i, ids += ids_stride, out += fields) {
+    for (int64_t i = 0; i < count; ++i, ids += ids_stride, out += fields * parts) {
         SignedLongs refused{};
-        for (int64_t f = 0; f < whole; f += kWide) refused |= grid_of<kHashes>(rules, ids, f, out);
-        refused |= grid_of<kHashes>(rules, ids, whole, out);  // the last ones, some of them once more
+        for (int64_t f = 0; f < whole; f += kWide) refused |= of(ids, f, out);
+        refused |= of(ids, whole, out);  // the last ones, some of them once more
         if (any(refused)) return i;
     }
     return count;
 }
 
+template <bool kHashes>
+int64_t grid_rows_of(const pocketrec::GridRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out) {
+    const auto of = [&rules](const int64_t* row, int64_t f, int64_t* to) POCKETREC_LAMBDA {
+        return grid_of<kHashes>(rules, row, f, to);
+    };
+    return grid_rows(rules.fields, 1, ids, ids_stride, count, out, of);
+}
+
 int64_t grid(const pocketrec::GridRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out) {
-    return rules.hashes ? grid_rows<true>(rules, ids, ids_stride, count, out)
-                        : grid_rows<false>(rules, ids, ids_stride, count, out);
+    return rules.hashes ? grid_rows_of<true>(rules, ids, ids_stride, count, out)
+                        : grid_rows_of<false>(rules, ids, ids_stride, count, out);
+}
+
+int64_t pairs(const pocketrec::PairRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out) {
+    const auto of = [&rules](const int64_t* row, int64_t f, int64_t* to) POCKETREC_LAMBDA {
+        return pairs_of(rules, row, f, to);
+    };
+    return grid_rows(rules.fields, 2, ids, ids_stride, count, out, of);
 }
 
 #endif

@@ -109,7 +109,7 @@ int64_t blocks(const Field& field, int64_t parts, Run run, Targets out) {
         if (out.signs) rest.signs += from * out.signs_stride;
         return rest;
     };
-    if (!gather().hash_ids || choices >= kFewBuckets || field.a >= kFewBuckets || (out.signs && 64 % field.a))
+    if (!gather().hash_ids || choices >= kFewBuckets || field.a >= kFewBuckets || (out.signs && 64 % field.a && field.a % 64))
         return blocks_one_by_one(field, parts, run, out);
     const HashRule rule{static_cast<uint64_t>(field.seed), static_cast<uint64_t>(choices),
                         static_cast<uint64_t>(aligned ? field.a : 1), field.start, 0, parts, true, field.padding, field.last, field.a, out.dim};

@@ -32,4 +32,16 @@ class Divider {
     int shift_ = 0;
 };
 
+// The same for 0 <= x < 2^31 and 1 <= d <= 2^31, by a factor below 2^32: x * factor >> shift. With c = ceil(log2 d) it is
+// floor(2^(31+c) / d) + 1, and the proof is the one above. It reaches 2^32 only if d < 2^(c-1) * (1 + 2^-31), but c > 0
+// means d >= 2^(c-1) + 1.
+struct ShortDivider {
+    explicit ShortDivider(uint64_t divisor) {
+        while ((uint64_t{1} << (shift - 31)) < divisor) ++shift;
+        factor = (uint64_t{1} << shift) / divisor + 1;
+    }
+
+    uint64_t factor, shift = 31;
+};
+
 }  // namespace pocketrec

@@ -58,7 +58,7 @@ struct HashRule {
     int64_t parts;
     bool by_part;
     int64_t padding, last;
-    int64_t length, dim;  // with signs: numbers per block, a divisor of 64, and per vector
+    int64_t length, dim;  // with signs: numbers per block, a divisor or a multiple of 64, and per vector
 };
 
 // Fields of one address per id that read columns side by side; an array has one number per field. The address of an id is
@@ -71,6 +71,17 @@ struct GridRules {
     const int64_t *padding, *has_padding, *last;        // has_padding: 0 or -1
 };
 
+// Fields of two addresses per id that read columns side by side; an array has one number per field. With
+// known = id < n ? id : fold and x = (known * p + q) mod n, which are below 2^31, an id has the addresses
+// first + x / size and second + x % size. slope and offset are 2^64 * p / n and 2^64 * q / n, rounded up, for p and q
+// below n; factor and shift divide by size (ShortDivider).
+struct PairRules {
+    int64_t fields;
+    const int64_t *n, *fold, *first, *second;
+    const uint64_t *slope, *offset, *size, *factor, *shift;
+    const int64_t *padding, *has_padding, *last;  // has_padding: 0 or -1
+};
+
 // All floats are written or added in ascending order of values, each operation rounded by itself: all levels give the
 // same bits.
 struct Gather {
@@ -78,8 +89,10 @@ struct Gather {
     int64_t (*rows)(Format format, Memory memory, const int64_t* places, int64_t count, float* out, bool stream);
     // out[i] = sum (or product) of the `parts` rows of value i; null rows are left out, a null first one is zeros.
     // Returns how many places were read.
-    int64_t (*sums)(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out);
-    int64_t (*products)(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out);
+    int64_t (*sums)(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out,
+                   bool stream);
+    int64_t (*products)(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out,
+                       bool stream);
     // out[i * out_stride ...] = the vector whose blocks begin at starts[i * parts ...]; zeros where starts are -1.
     void (*blocks)(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride,
                    bool stream);
@@ -95,6 +108,8 @@ struct Gather {
     // NULL, or: the addresses of `count` batch rows, ids[i * ids_stride + f] of field f, to out[i * fields + f]. Returns
     // how many batch rows were done: less than count when the next one has a refused id, or 0 for very few fields.
     int64_t (*grid)(const GridRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out);
+    // The same of two addresses: to out[(i * fields + f) * 2] and the place behind it.
+    int64_t (*pairs)(const PairRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out);
 };
 
 const Gather& gather();

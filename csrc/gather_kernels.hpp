@@ -103,36 +103,68 @@ struct Times {
     }
 };
 
-template <class Read, class Combine, int kDim>
+// A value of two rows, the usual case.
+template <class Read, class Combine, bool stream>
+POCKETREC_INLINE void combine_two(const uint8_t* first, const uint8_t* second, int64_t dim, float* out) {
+    const Read a(first, dim), b(second, dim);
+    const int64_t whole = dim / kLanes * kLanes;
+    for (int64_t d = 0; d < whole; d += kLanes) store<stream>(out + d, Combine::of(a.at(d), b.at(d)));
+    for (int64_t d = whole; d < dim; ++d) out[d] = Combine::of(a.one(d), b.one(d));
+}
+
+// A value of any rows, some registers of numbers at a time, so that what was written is not read again. A function of
+// its own: copies of it in all loops would double the size of this file's code.
+template <class Read, class Combine, bool stream>
+__attribute__((noinline)) void combine_all(Memory memory, const int64_t* places, int64_t parts, int64_t dim, float* out) {
+    int64_t d = 0;
+    const auto row = [&](int64_t p) POCKETREC_LAMBDA { return Read(memory.base + places[p] * memory.scale, dim); };
+    const auto some = [&](auto vectors) POCKETREC_LAMBDA {
+        for (; d + vectors * kLanes <= dim; d += vectors * kLanes) {
+            Floats found[vectors] = {};
+            for (int64_t p = 0; p < parts; ++p) {
+                if (places[p] < 0) continue;
+                const Read next = row(p);
+                for (int v = 0; v < vectors; ++v) {
+                    const Floats numbers = next.at(d + v * kLanes);
+                    found[v] = p ? Combine::of(found[v], numbers) : numbers;
+                }
+            }
+            for (int v = 0; v < vectors; ++v) store<stream>(out + d + v * kLanes, found[v]);
+        }
+    };
+    some(Constant<4>{});
+    some(Constant<2>{});
+    some(Constant<1>{});
+    for (; d < dim; ++d) {
+        float found = 0.0f;
+        for (int64_t p = 0; p < parts; ++p)
+            if (places[p] >= 0) found = p ? Combine::of(found, row(p).one(d)) : row(p).one(d);
+        out[d] = found;
+    }
+}
+
+template <class Read, class Combine, int kDim, bool stream>
 int64_t combine_rows(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
     const int64_t dim = kDim ? kDim : format.dim, bytes = pocketrec::row_bytes(Format{format.storage, dim});
-    const int64_t far = (lookahead(bytes) + parts - 1) / parts * parts, all = count * parts;
+    // As many values as read_rows asks for rows, since often only one of a value's rows is far away. The two steps of
+    // read_rows gain nothing here.
+    const int64_t far = lookahead(bytes) * parts, all = count * parts;
     const bool whole_lines = has_whole_lines(memory, bytes);
-    const auto row = [&](int64_t i) { return memory.base + places[i] * memory.scale; };
+    const auto row = [&](int64_t i) POCKETREC_LAMBDA { return memory.base + places[i] * memory.scale; };
+    const auto is_row = [&](int64_t i) POCKETREC_LAMBDA {
+        return static_cast<uint64_t>(places[i]) < static_cast<uint64_t>(memory.end);
+    };
     for (int64_t i = 0; i < all; i += parts, out += dim) {
         for (int64_t p = i + far; p < i + far + parts && p < all; ++p) prefetch(row(p), bytes, whole_lines);
+        if (parts == 2 && is_row(i) && is_row(i + 1)) {
+            combine_two<Read, Combine, stream>(row(i), row(i + 1), dim, out);
+            continue;
+        }
         for (int64_t p = i; p < i + parts; ++p)
             if (places[p] >= memory.end) return p;
-        if (places[i] < 0) {
-            fill_zero<false>(out, dim);
-        } else if (parts < 2 || places[i + 1] < 0) {
-            read_row<Read, false>(row(i), dim, out);
-        } else {
-            const Read first(row(i), dim), second(row(i + 1), dim);
-            const int64_t whole = dim / kLanes * kLanes;
-            for (int64_t d = 0; d < whole; d += kLanes)
-                store<false>(out + d, Combine::of(first.at(d), second.at(d)));
-            for (int64_t d = whole; d < dim; ++d) out[d] = Combine::of(first.one(d), second.one(d));
-        }
-        for (int64_t p = i + 2; p < i + parts; ++p) {
-            if (places[p] < 0) continue;
-            const Read next(row(p), dim);
-            const int64_t whole = dim / kLanes * kLanes;
-            for (int64_t d = 0; d < whole; d += kLanes)
-                store<false>(out + d, Combine::of(load<Floats>(out + d), next.at(d)));
-            for (int64_t d = whole; d < dim; ++d) out[d] = Combine::of(out[d], next.one(d));
-        }
+        combine_all<Read, Combine, stream>(memory, places + i, parts, dim, out);
     }
+    if (stream) finish_stream();
     return all;
 }
 
@@ -167,15 +199,19 @@ struct Rows {
 
 template <class Read, int kDim>
 struct Sums {
-    static int64_t run(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
-        return combine_rows<Read, Plus, kDim>(format, memory, places, count, parts, out);
+    static int64_t run(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out,
+                       bool stream) {
+        return stream ? combine_rows<Read, Plus, kDim, true>(format, memory, places, count, parts, out)
+                      : combine_rows<Read, Plus, kDim, false>(format, memory, places, count, parts, out);
     }
 };
 
 template <class Read, int kDim>
 struct Products {
-    static int64_t run(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
-        return combine_rows<Read, Times, kDim>(format, memory, places, count, parts, out);
+    static int64_t run(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out,
+                       bool stream) {
+        return stream ? combine_rows<Read, Times, kDim, true>(format, memory, places, count, parts, out)
+                      : combine_rows<Read, Times, kDim, false>(format, memory, places, count, parts, out);
     }
 };
 
@@ -183,12 +219,14 @@ int64_t rows(Format format, Memory memory, const int64_t* places, int64_t count,
     return choose<Rows>(format, memory, places, count, out, stream);
 }
 
-int64_t sums(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
-    return choose<Sums>(format, memory, places, count, parts, out);
+int64_t sums(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out,
+             bool stream) {
+    return choose<Sums>(format, memory, places, count, parts, out, stream);
 }
 
-int64_t products(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
-    return choose<Products>(format, memory, places, count, parts, out);
+int64_t products(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out,
+                 bool stream) {
+    return choose<Products>(format, memory, places, count, parts, out, stream);
 }
 
 // The signs of kLanes numbers from number d of a vector on, in the places of the signs of floats.
@@ -213,11 +251,44 @@ inline void apply_signs(const uint64_t* signs, int64_t dim, float* out) {
         out[d] = bits_of<float>(bits_of<uint32_t>(out[d]) ^ static_cast<uint32_t>(signs[d / 64] >> (d % 64)) << 31);
 }
 
+// kLanes numbers from blocks of 4 or 8 floats, which are shorter; place(i) is where block i begins. They meet in a
+// register: a vector that is read back from where such blocks were copied to would wait for all their stores.
+template <int kLength, class Place>
+POCKETREC_INLINE Floats joined(Place place) {
+#if defined(__AVX2__)
+    const auto eight = [&](int64_t i) POCKETREC_LAMBDA {
+        if (kLength == 8) return _mm256_loadu_ps(place(i));
+        return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(place(2 * i))), _mm_loadu_ps(place(2 * i + 1)), 1);
+    };
+#endif
+#if defined(__AVX512F__)
+    return _mm512_insertf32x8(_mm512_castps256_ps512(eight(0)), eight(1), 1);
+#elif defined(__AVX2__)
+    return eight(0);
+#else
+    return load<Floats>(place(0));
+#endif
+}
+
 // Consecutive weights of a shared array of floats. kCount: a length that is known when compiling, or 0.
 template <class Read, int kBytes>
 struct FloatArray {
     static int64_t bytes(int64_t count) { return count * kBytes; }
     static const uint8_t* place(const uint8_t* data, int64_t address) { return data + address * kBytes; }
+
+    // Whether `at` takes blocks of so many weights.
+    template <int kLength>
+    static constexpr bool kTakes = kLength >= kLanes || (kBytes == 4 && kLength >= 4);
+
+    // kLanes numbers from number d of a vector on, whose blocks of kLength weights begin at `starts`.
+    template <int kLength>
+    POCKETREC_INLINE static Floats at(const uint8_t* data, const int64_t* starts, int64_t d) {
+        const int64_t* start = starts + d / kLength;
+        if constexpr (kLength >= kLanes) return Read(place(data, *start), kLength).at(d % kLength);
+        return joined<kLength>([=](int64_t i) POCKETREC_LAMBDA {
+            return reinterpret_cast<const float*>(place(data, start[i]));
+        });
+    }
 
     // A whole vector of kCount numbers, with its signs unless they are NULL.
     template <int kCount, bool stream>
@@ -240,6 +311,9 @@ template <class Read, int kBytes, int kStep>
 struct CodeArray {
     static int64_t bytes(int64_t count) { return (count + 63) / 64 * kBytes; }
     static const uint8_t* place(const uint8_t* data, int64_t address) { return data + address / 64 * kBytes; }
+
+    template <int kLength>
+    static constexpr bool kTakes = false;
 
     template <int kCount>
     static void copy(const uint8_t* data, int64_t address, int64_t length, float* out) {
@@ -285,17 +359,52 @@ POCKETREC_INLINE void prefetch_block(const Blocks& blocks, int64_t start) {
     prefetch_to<kLevel>(Array::place(blocks.data, start), Array::bytes(length), false);
 }
 
+// Blocks of many values are asked for ahead, so that so many lines are under way; the first ones of a call, too.
+template <class Array, int kLength, class Copy>
+POCKETREC_INLINE void for_each_value(const Blocks& blocks, const int64_t* starts, int64_t count, Copy copy) {
+    constexpr int64_t kBlocks = 64;
+    const int64_t parts = blocks.parts, words = (blocks.dim + 63) / 64, all = count * parts;
+    const int64_t far = parts < kBlocks ? kBlocks / parts * parts : parts;
+    for (int64_t p = 0; p < far && p < all; ++p) prefetch_block<Array, kLength>(blocks, starts[p]);
+    for (int64_t i = 0; i < all; i += parts) {
+        for (int64_t p = i + far; p < i + far + parts && p < all; ++p) prefetch_block<Array, kLength>(blocks, starts[p]);
+        copy(starts + i, blocks.signs ? blocks.signs + i / parts * words : nullptr);
+    }
+}
+
 template <class Array, int kLength>
 void copy_blocks(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride) {
-    const int64_t parts = blocks.parts, words = (blocks.dim + 63) / 64;
-    const int64_t far = parts < 16 ? 16 / parts * parts : parts, all = count * parts;
-    for (int64_t i = 0; i < all; i += parts, out += out_stride) {
-        for (int64_t p = i + far; p < i + far + parts && p < all; ++p) prefetch_block<Array, kLength>(blocks, starts[p]);
-        if (starts[i] < 0)
+    for_each_value<Array, kLength>(blocks, starts, count, [&](const int64_t* start, const uint64_t* signs) POCKETREC_LAMBDA {
+        if (*start < 0)
             fill_zero<false>(out, blocks.dim);
         else
-            copy_parts<Array, kLength>(blocks, starts + i, blocks.signs ? blocks.signs + i / parts * words : nullptr, out);
-    }
+            copy_parts<Array, kLength>(blocks, start, signs, out);
+        out += out_stride;
+    });
+}
+
+// The same for whole blocks that the array takes as vectors.
+template <class Array, int kLength, bool stream>
+void join_blocks(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride) {
+    const int64_t dim = blocks.dim, parts = blocks.parts, last = blocks.start + blocks.size - kLength;
+    for_each_value<Array, kLength>(blocks, starts, count, [&](const int64_t* start, const uint64_t* signs) POCKETREC_LAMBDA {
+        int64_t room = 0;  // negative where a block runs over the end
+        for (int64_t p = 0; p < parts; ++p) room |= last - start[p];
+        if (*start < 0)
+            fill_zero<stream>(out, dim);
+        else if (room < 0)
+            copy_parts<Array, kLength>(blocks, start, signs, out);
+        else if (signs)
+            for (int64_t d = 0; d < dim; d += kLanes) {
+                const Words numbers = bits_of<Words>(Array::template at<kLength>(blocks.data, start, d));
+                store<stream>(out + d, bits_of<Floats>(numbers ^ flips_at(signs, d)));
+            }
+        else
+            for (int64_t d = 0; d < dim; d += kLanes)
+                store<stream>(out + d, Array::template at<kLength>(blocks.data, start, d));
+        out += out_stride;
+    });
+    if (stream) finish_stream();
 }
 
 // The same where one block is a whole vector of kLength numbers. Only arrays of floats write past the caches.
@@ -303,8 +412,10 @@ template <class Array, int kLength, bool stream>
 void copy_vectors(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride) {
     constexpr int64_t kWords = (kLength + 63) / 64;
     const bool in_steps = Array::bytes(kLength) > 64;  // as in read_rows
-    const int64_t near = in_steps ? kNearRows : 2 * kNearRows, far = kNearRows + kFarRows;
+    const int64_t near = in_steps ? kNearRows : 2 * kNearRows, far = in_steps ? kNearRows + kFarRows : near;
     const int64_t last = blocks.start + blocks.size - kLength;
+    for (int64_t i = 0; i < near && i < count; ++i) prefetch_block<Array, kLength>(blocks, starts[i]);
+    for (int64_t i = near; i < far && i < count; ++i) prefetch_block<Array, kLength, 2>(blocks, starts[i]);
     for (int64_t i = 0; i < count; ++i, out += out_stride) {
         if (in_steps && i + far < count) prefetch_block<Array, kLength, 2>(blocks, starts[i + far]);
         if (i + near < count) prefetch_block<Array, kLength>(blocks, starts[i + near]);
@@ -319,26 +430,37 @@ void copy_vectors(const Blocks& blocks, const int64_t* starts, int64_t count, fl
     if (stream) finish_stream();
 }
 
-// Blocks of kLength where such a block may be a whole vector.
+// Blocks of kLength: those that are a whole vector, those of which vectors of registers are made, others.
 template <class Array, int kLength>
-void choose_vectors(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride, bool stream) {
-    if (blocks.dim != kLength) return copy_blocks<Array, kLength>(blocks, starts, count, out, out_stride);
-    if (stream) return copy_vectors<Array, kLength, true>(blocks, starts, count, out, out_stride);
-    copy_vectors<Array, kLength, false>(blocks, starts, count, out, out_stride);
+void choose_length(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride, bool stream) {
+    if constexpr (kLength >= 16) {
+        if (blocks.dim == kLength && stream) return copy_vectors<Array, kLength, true>(blocks, starts, count, out, out_stride);
+        if (blocks.dim == kLength) return copy_vectors<Array, kLength, false>(blocks, starts, count, out, out_stride);
+    }
+    if constexpr (Array::template kTakes<kLength>) {
+        constexpr int64_t kUnit = kLength < kLanes ? kLanes : kLength;
+        if (blocks.dim % kUnit == 0)
+            return stream ? join_blocks<Array, kLength, true>(blocks, starts, count, out, out_stride)
+                          : join_blocks<Array, kLength, false>(blocks, starts, count, out, out_stride);
+    }
+    copy_blocks<Array, kLength>(blocks, starts, count, out, out_stride);
 }
 
 template <class Array>
 void choose_blocks(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride, bool stream) {
+    const auto run = [&](auto length) POCKETREC_LAMBDA {
+        choose_length<Array, length>(blocks, starts, count, out, out_stride, stream);
+    };
     switch (blocks.length) {
-        case 1: return copy_blocks<Array, 1>(blocks, starts, count, out, out_stride);
-        case 2: return copy_blocks<Array, 2>(blocks, starts, count, out, out_stride);
-        case 4: return copy_blocks<Array, 4>(blocks, starts, count, out, out_stride);
-        case 8: return copy_blocks<Array, 8>(blocks, starts, count, out, out_stride);
-        case 16: return choose_vectors<Array, 16>(blocks, starts, count, out, out_stride, stream);
-        case 32: return choose_vectors<Array, 32>(blocks, starts, count, out, out_stride, stream);
-        case 64: return choose_vectors<Array, 64>(blocks, starts, count, out, out_stride, stream);
-        case 128: return choose_vectors<Array, 128>(blocks, starts, count, out, out_stride, stream);
-        default: return copy_blocks<Array, 0>(blocks, starts, count, out, out_stride);
+        case 1: return run(Constant<1>{});
+        case 2: return run(Constant<2>{});
+        case 4: return run(Constant<4>{});
+        case 8: return run(Constant<8>{});
+        case 16: return run(Constant<16>{});
+        case 32: return run(Constant<32>{});
+        case 64: return run(Constant<64>{});
+        case 128: return run(Constant<128>{});
+        default: return run(Constant<0>{});
     }
 }
 

@@ -1,57 +1,100 @@
 #include "grid.hpp"
 
+#include <algorithm>
+
 #include "mix.hpp"
 
 namespace pocketrec {
 namespace {
 
-constexpr int64_t kBuckets = int64_t{1} << 32;
+constexpr int64_t kBuckets = int64_t{1} << 32, kPairIds = int64_t{1} << 31;
+constexpr int64_t kWorthPairs = 32;  // batch rows from which on the divisions of add_pair are earned back
 
-bool fits(const Field& field) {
+bool is_single(const Field& field) {
     return field.kind == PR_ROW || (field.kind == PR_HASH && field.size < kBuckets);
+}
+
+// A row is a pair of its number and the null address: x is the id, which is divided by 1.
+bool is_pair(const Field& field) {
+    if (field.kind == PR_ROW) return field.size <= kPairIds && field.a >= 0 && field.a < field.size;
+    return field.kind == PR_QUOTIENT_REMAINDER && field.n <= kPairIds;
+}
+
+// 2^64 * numerator / divisor, rounded up, for numerator < divisor <= 2^31: a long division in two digits.
+uint64_t fraction(uint64_t numerator, uint64_t divisor) {
+    const uint64_t high = (numerator << 32) / divisor, rest = (numerator << 32) % divisor;
+    return (high << 32) + ((rest << 32) + divisor - 1) / divisor;
+}
+
+int64_t has_padding(const Field& field) {
+    return field.padding == -1 ? 0 : -1;
 }
 
 }  // namespace
 
 Grid::Grid(const pr_request& request, const std::vector<Field>& fields, const std::vector<Addressing>& prepared)
     : request_(request), fields_(fields), prepared_(prepared) {
-    if (!gather().grid || !are_done_together()) return;
-    const size_t count = fields.size();
-    numbers_.resize(6 * count);
-    words_.resize(3 * count);
-    for (size_t f = 0; f < count; ++f) {
-        const Field& field = fields[f];
-        const bool hashed = field.kind == PR_HASH;
-        const int64_t fold = field.a < 0 ? -1 : field.start + field.a, has_padding = field.padding == -1 ? 0 : -1;
-        const int64_t numbers[] = {field.start, hashed ? field.a : field.size, fold, field.padding, has_padding, field.last};
-        const uint64_t seed = static_cast<uint64_t>(field.seed);
-        const uint64_t words[] = {added(seed), flipped(seed), hashed ? static_cast<uint64_t>(field.size) : 0};
-        for (size_t number = 0; number < 6; ++number) numbers_[number * count + f] = numbers[number];
-        for (size_t word = 0; word < 3; ++word) words_[word * count + f] = words[word];
-        hashes_ = hashes_ || hashed;
-    }
+    if (!gather().grid || !are_side_by_side()) return;
+    if (request.parts == 1 && std::all_of(fields.begin(), fields.end(), is_single))
+        for (size_t f = 0; f < fields.size(); ++f) add_single(f);
+    if (request.parts == 2 && request.batch >= kWorthPairs && std::all_of(fields.begin(), fields.end(), is_pair))
+        for (size_t f = 0; f < fields.size(); ++f) add_pair(f);
 }
 
-// Whether all fields have one address per id of a kind that Gather::grid knows, and read columns side by side.
-bool Grid::are_done_together() const {
+bool Grid::are_side_by_side() const {
     int64_t column = fields_[0].column;
-    for (const Field& field : fields_)
-        if (!fits(field) || field.column != column++) return false;
-    return request_.parts == 1;
+    return std::all_of(fields_.begin(), fields_.end(), [&](const Field& field) { return field.column == column++; });
 }
 
-GridRules Grid::rules() const {
+void Grid::set(size_t f, std::initializer_list<int64_t> numbers, std::initializer_list<uint64_t> words) {
     const size_t count = fields_.size();
-    const int64_t* number = numbers_.data();
-    const uint64_t* word = words_.data();
-    return {static_cast<int64_t>(count), hashes_, number, number + count, number + 2 * count, word, word + count,
-            word + 2 * count, number + 3 * count, number + 4 * count, number + 5 * count};
+    numbers_.resize(numbers.size() * count);
+    words_.resize(words.size() * count);
+    size_t place = f;
+    for (const int64_t number : numbers) numbers_[place] = number, place += count;
+    place = f;
+    for (const uint64_t word : words) words_[place] = word, place += count;
+}
+
+void Grid::add_single(size_t f) {
+    const Field& field = fields_[f];
+    const bool hashed = field.kind == PR_HASH;
+    const int64_t fold = field.a < 0 ? -1 : field.start + field.a;
+    const uint64_t seed = static_cast<uint64_t>(field.seed), buckets = static_cast<uint64_t>(field.size);
+    set(f, {field.start, hashed ? field.a : field.size, fold, field.padding, has_padding(field), field.last},
+        {added(seed), flipped(seed), hashed ? buckets : 0});
+    hashes_ = hashes_ || hashed;
+}
+
+void Grid::add_pair(size_t f) {
+    const Field& field = fields_[f];
+    const bool row = field.kind == PR_ROW;
+    const int64_t n = row ? field.size : field.n, size = row ? 1 : std::min(field.size, kPairIds);  // x is below kPairIds
+    const uint64_t slope = fraction(static_cast<uint64_t>(row ? 1 % n : field.p % n), static_cast<uint64_t>(n));
+    const uint64_t offset = fraction(static_cast<uint64_t>(row ? 0 : field.q % n), static_cast<uint64_t>(n));
+    const ShortDivider by_size(static_cast<uint64_t>(size));
+    set(f, {n, row ? field.a : 0, field.start, row ? -1 : field.a, field.padding, has_padding(field), field.last},
+        {slope, offset, static_cast<uint64_t>(size), by_size.factor, by_size.shift});
+}
+
+int64_t Grid::find_together(const int64_t* ids, int64_t count, int64_t* out) const {
+    const size_t fields = fields_.size();
+    const auto numbers = [&](size_t number) { return numbers_.data() + number * fields; };
+    const auto words = [&](size_t word) { return words_.data() + word * fields; };
+    if (request_.parts == 1) {
+        const GridRules rules{request_.fields, hashes_, numbers(0), numbers(1), numbers(2), words(0), words(1), words(2),
+                              numbers(3), numbers(4), numbers(5)};
+        return gather().grid(rules, ids, request_.columns, count, out);
+    }
+    const PairRules rules{request_.fields, numbers(0), numbers(1), numbers(2), numbers(3), words(0), words(1), words(2),
+                          words(3), words(4), numbers(4), numbers(5), numbers(6)};
+    return gather().pairs(rules, ids, request_.columns, count, out);
 }
 
 void Grid::find(int64_t first, int64_t count, int64_t* out) const {
     const int64_t columns = request_.columns, parts = request_.parts, width = request_.fields * parts;
     const int64_t* ids = request_.ids + first * columns;
-    if (!numbers_.empty() && gather().grid(rules(), ids + fields_[0].column, columns, count, out) == count) return;
+    if (!numbers_.empty() && find_together(ids + fields_[0].column, count, out) == count) return;
     for (const Addressing& field : prepared_) {
         if (find_addresses(field, request_, {ids + field.field.column, columns, count}, out, width) < count)
             refuse_first_outside(request_, fields_);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <vector>
 
 #include "addressing.hpp"
@@ -18,13 +19,16 @@ class Grid {
     void find(int64_t first, int64_t count, int64_t* out) const;
 
   private:
-    bool are_done_together() const;
-    GridRules rules() const;
+    bool are_side_by_side() const;
+    void add_single(size_t f);
+    void add_pair(size_t f);
+    void set(size_t f, std::initializer_list<int64_t> numbers, std::initializer_list<uint64_t> words);
+    int64_t find_together(const int64_t* ids, int64_t count, int64_t* out) const;
 
     const pr_request& request_;
     const std::vector<Field>& fields_;
     const std::vector<Addressing>& prepared_;
-    std::vector<int64_t> numbers_;  // what GridRules point to, or none: fields are then done one by one
+    std::vector<int64_t> numbers_;  // what GridRules or PairRules point to, or none: fields are then done one by one
     std::vector<uint64_t> words_;
     bool hashes_ = false;
 };

@@ -21,6 +21,12 @@ typedef uint8_t Bytes __attribute__((vector_size(kLanes)));
 #define POCKETREC_INLINE inline __attribute__((always_inline))
 #define POCKETREC_LAMBDA __attribute__((always_inline))
 
+// A number as an argument that is known when compiling.
+template <int kValue>
+struct Constant {
+    constexpr operator int() const { return kValue; }
+};
+
 template <class To>
 POCKETREC_INLINE To load(const void* from) {
     To to;

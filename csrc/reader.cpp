@@ -20,7 +20,7 @@ void Reader::rows(const int64_t* addresses, int64_t count, float* out, bool stre
     if (regions_.storage() < 0) return mixed_parts(addresses, count, out);
     const auto combine = request_.combining == PR_SUM ? gather_.sums : gather_.products;
     const Format format{regions_.storage(), request_.dim};
-    const int64_t done = combine(format, memory(), places(addresses, all), count, parts, out);
+    const int64_t done = combine(format, memory(), places(addresses, all), count, parts, out, stream);
     if (done < all) regions_.refuse(addresses[done]);
 }
 

@@ -1,10 +1,10 @@
 // One call of a kernel, for callgrind to count: benchmarks/instruction_counts.py builds and runs it.
 //
-//   count_driver lookup|robe|update STORAGE DIM BATCH
+//   count_driver lookup|quotient_remainder|robe|update STORAGE DIM BATCH
 //
 // 26 fields of 2,000 rows each share one region; ids are spread by a multiplication, so that about half of a small
 // batch is distinct. STORAGE is a number of enum pr_storage. robe reads blocks of 4 weights with signs from a float32
-// array; update is pr_compact, then pr_update by row-wise Adagrad.
+// array; quotient_remainder multiplies two rows; update is pr_compact, then pr_update by row-wise Adagrad.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -24,11 +24,13 @@ int64_t row_bytes(int64_t storage, int64_t dim) {
     return dim * (storage == PR_FLOAT32 ? 4 : 2);
 }
 
-std::vector<int64_t> program_of(bool blocks) {
+std::vector<int64_t> program_of(const std::string& kernel) {
     std::vector<int64_t> program;
     for (int64_t f = 0; f < kFields; ++f) {
-        if (blocks)
+        if (kernel == "robe")
             program.insert(program.end(), {f, PR_BLOCK, 0, kFields * kRows, 77 + f, kBlock, PR_SIGN, 0, -1, 1, 0, 0, -1});
+        else if (kernel == "quotient_remainder")
+            program.insert(program.end(), {f, PR_QUOTIENT_REMAINDER, f * kRows, 40, 0, f * kRows + 50, 0, kRows, -1, 1237, 5, 0, -1});
         else
             program.insert(program.end(), {f, PR_ROW, f * kRows, kRows, 0, 0, 0, 0, -1, 1, 0, 0, -1});
     }
@@ -62,10 +64,10 @@ int main(int count, char** words) {
     if (count != 5) return 2;
     const std::string kernel = words[1];
     const int64_t storage = std::atoll(words[2]), dim = std::atoll(words[3]), batch = std::atoll(words[4]);
-    const bool blocks = kernel == "robe";
+    const bool blocks = kernel == "robe", pairs = kernel == "quotient_remainder";
     const int64_t values = batch * kFields, bytes = row_bytes(storage, dim) * kFields * kRows;
     std::vector<float> rows(static_cast<size_t>(bytes / 4 + 1), 0.0f);
-    const std::vector<int64_t> program = program_of(blocks);
+    const std::vector<int64_t> program = program_of(kernel);
     std::vector<int64_t> ids(static_cast<size_t>(values));
     for (int64_t v = 0; v < values; ++v) ids[static_cast<size_t>(v)] = v * kPrime % kRows;
 
@@ -80,8 +82,8 @@ int main(int count, char** words) {
     request.program = program.data();
     request.map_bytes = 8;
     request.dim = dim;
-    request.parts = blocks ? dim / kBlock : 1;
-    request.combining = blocks ? PR_CONCAT : PR_COPY;
+    request.parts = blocks ? dim / kBlock : pairs ? 2 : 1;
+    request.combining = blocks ? PR_CONCAT : pairs ? PR_PRODUCT : PR_COPY;
     request.pooling = PR_POOL_NONE;
     request.threads = 1;
     if (kernel == "update") {

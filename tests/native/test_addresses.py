@@ -201,6 +201,37 @@ def test_many_rows_with_folds_and_padding(backend: str, oracle: Any, fields: int
         addresses(ids, torch.tensor(rows))
 
 
+# Numbers of ids around those where quotients and remainders are no longer found for several fields at once.
+PAIR_IDS = (1, 2, 3, 4, 97, 65_536, 10_000_019, 2**31 - 1, 2**31, 2**31 + 1, 2**32 - 1, 2**32, 2**40 + 15)
+
+
+@pytest.mark.parametrize("n", PAIR_IDS)
+def test_quotients_and_remainders_at_their_edges(backend: str, oracle: Any, n: int) -> None:
+    """Many fields at once: divisors and permutations of every size; plain rows, padding and refused ids among them."""
+    sizes = (1, 2, 3, 17, 1128, 65_537, max(1, n // 2), max(1, n - 1), n, n + 1, 2**31 - 1, 2**31, 2**31 + 1, 2**61)
+    most = min(2**61, (2**63 - 1 - 11) // max(1, n - 1))
+    steps = (1, min(2, most), min(n, most), min(n + 1, most), min(int(n * 0.618) + 1, most), most)
+    rows = [
+        program_row(
+            column=f, kind=Kind.QUOTIENT_REMAINDER, start=10**15 + f, size=size, a=2**40, n=n, p=steps[f % len(steps)],
+            q=(0, 11, min(n - 1, 11))[f % 3], padding=(-1, 5, -9)[f % 3],
+        )
+        for f, size in enumerate(sizes)
+    ]  # fmt: skip
+    rows.append(program_row(column=len(rows), kind=Kind.ROW, start=7, size=n, a=n - 1, padding=4))
+    near = {k * size + d for size in (*sizes, n) for k in (0, 1, 2, n // size) for d in (-1, 0, 1)}
+    draw = torch.Generator().manual_seed(n)
+    drawn = torch.randint(0, n, (300,), generator=draw).tolist()
+    ids = torch.tensor([x for x in (*near, *drawn, 5, 2**63 - 1) if 0 <= x < 2**63])[:, None].repeat(1, len(rows))
+    program = torch.tensor(rows)
+    ids[::7, 2] = -9  # padding
+    expected = [[oracle.addresses(x, row, 2, []) for x, row in zip(each, rows, strict=True)] for each in ids.tolist()]
+    assert addresses(ids, program, parts=2).view(ids.shape[0], len(rows), 2).tolist() == expected
+    ids[50, 3] = -2
+    with pytest.raises(IdError, match=rf"id -2 \(value {50 * len(rows) + 3}, field 3\) is negative"):
+        addresses(ids, program, parts=2)
+
+
 def test_a_negative_padding_id_is_padding(backend: str) -> None:
     program = torch.tensor([program_row(kind=Kind.ROW, size=9, padding=-100)])
     assert addresses(torch.tensor([[-100], [4]]), program).tolist() == [[-1], [4]]

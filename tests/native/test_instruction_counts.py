@@ -20,7 +20,8 @@ COUNTED = {
     "lookup int4 dim 16": 47,
     "lookup int4 dim 64": 91,
     "compact and update dim 16": 250,
-    "lookup robe dim 16": 429,
+    "lookup quotient_remainder dim 16": 65,
+    "lookup robe dim 16": 300,
 }
 # Other compilers, and other libraries behind memcpy and fill, count a little differently.
 HEADROOM = 1.10

@@ -15,6 +15,7 @@ import torch
 from pocketrec import native
 from pocketrec.native import Access, BlockFlag, Combining, Kind, lookup, program_row
 from pocketrec.native.threads import use_threads
+from pocketrec.spec.errors import IdError
 
 LEVELS = ("generic", "avx2", "avx512")
 DIMS = (1, 3, 8, 16, 17, 32, 64, 100, 128)
@@ -105,13 +106,48 @@ def test_large_outputs_are_written_past_the_caches(compiled: None, storage: int)
         torch.testing.assert_close(found, lookup([region], ids, access), rtol=0, atol=0, equal_nan=True)
 
 
+@pytest.mark.parametrize(("combining", "parts"), [(Combining.SUM, 2), (Combining.SUM, 3), (Combining.PRODUCT, 2)])
+@pytest.mark.parametrize("dim", [16, 112])
+def test_large_sums_are_written_past_the_caches(compiled: None, combining: Combining, parts: int, dim: int) -> None:
+    """Values of several rows, of one with null parts behind it, and of none."""
+    row = program_row(kind=Kind.HASHES, size=900, a=100, n=parts, seed=3, padding=7)
+    access = Access(torch.tensor([row]), (0,), dim, parts, combining)
+    draw = torch.Generator().manual_seed(0)
+    region, ids = torch.randn(1000, dim, generator=draw), torch.randint(0, 200, (80_000, 1), generator=draw)
+    found = lookup([region], ids, access)
+    with native.use_backend("reference"):
+        assert torch.equal(found, lookup([region], ids, access))
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_sums_refuse_rows_that_are_not_there(compiled: None, parts: int) -> None:
+    row = program_row(kind=Kind.HASHES, size=1000, n=parts, seed=3)
+    access = Access(torch.tensor([row]), (0,), 16, parts, Combining.SUM)
+    ids = torch.arange(1000)[:, None]
+    with pytest.raises(IdError, match="lies beyond the 999 rows"):
+        lookup([torch.zeros(999, 16)], ids, access)
+
+
 @pytest.mark.parametrize("flags", [0, BlockFlag.SIGN])
-@pytest.mark.parametrize("length", [1, 2, 4, 16, 48, 64, 128, 200])
-def test_blocks_of_every_length(compiled: None, flags: int, length: int) -> None:
-    dim, weights = 200, 1000
-    row = program_row(kind=Kind.BLOCK, size=weights, a=length, b=flags, seed=5)
+@pytest.mark.parametrize("length", [1, 2, 4, 8, 16, 32, 48, 64, 128, 192, 200])
+@pytest.mark.parametrize("dim", [16, 128, 200])
+def test_blocks_of_every_length(compiled: None, flags: int, length: int, dim: int) -> None:
+    """Some run over the end of the array; padding among them."""
+    row = program_row(kind=Kind.BLOCK, size=1000, a=length, b=flags, seed=5, padding=17)
     access = Access(torch.tensor([row]), (0,), dim, -(-dim // length), Combining.CONCAT)
-    ids, region = torch.arange(500)[:, None], torch.randn(weights, generator=torch.Generator().manual_seed(1))
+    ids, region = torch.arange(500)[:, None], torch.randn(1000, generator=torch.Generator().manual_seed(1))
+    found = lookup([region], ids, access)
+    with native.use_backend("reference"):
+        assert torch.equal(found, lookup([region], ids, access))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("length", [4, 8, 16, 32])
+def test_large_outputs_of_blocks_are_written_past_the_caches(compiled: None, dtype: torch.dtype, length: int) -> None:
+    dim, draw = 64, torch.Generator().manual_seed(0)
+    row = program_row(kind=Kind.BLOCK, size=5000, a=length, b=BlockFlag.SIGN, seed=5, padding=17)
+    access = Access(torch.tensor([row]), (0,), dim, dim // length, Combining.CONCAT)
+    ids, region = torch.randint(0, 10_000, (20_000, 1), generator=draw), torch.randn(5000, generator=draw).to(dtype)
     found = lookup([region], ids, access)
     with native.use_backend("reference"):
         assert torch.equal(found, lookup([region], ids, access))
