@@ -12,7 +12,7 @@ import sys
 
 import measure
 import torch
-from machine_limits import read_rows, write_output
+from machine_limits import decode_rows, read_rows, write_output
 from measure import Bar, Case, Claim, Run, Step
 from workloads import (
     LOOKUPS,
@@ -27,6 +27,8 @@ from workloads import (
     stacked,
     total_rows,
 )
+
+from pocketrec.native import set_threads
 
 QUANTIZED = torch.ops.quantized
 PEERS = {"int8": "torch embedding_bag_byte", "int4": "torch embedding_bag_4bit"}
@@ -56,12 +58,26 @@ def _measure(run: Run) -> None:
         torch.testing.assert_close(bank(ids[0]).view(LOOKUPS, dim), theirs(flat[0]), rtol=1e-5, atol=1e-5)
         return cycling(bank, ids)
 
+    def alone() -> Step:
+        step = ours()
+
+        def with_one_thread() -> None:
+            set_threads(1)
+            step()
+            set_threads(case["threads"])
+
+        return with_one_thread
+
+    both = {"pocketrec": ours, PEERS[storage]: lambda: cycling(theirs, flat)}
+    if case["threads"] > 1:
+        run.time({**both, "pocketrec, one thread": alone})
+        return
     run.time(
         {
-            "pocketrec": ours,
-            PEERS[storage]: lambda: cycling(theirs, flat),
+            **both,
             "limit: read the rows": lambda: read_rows(rows, flat),
             "limit: write the output": lambda: write_output(on_pages([LOOKUPS, dim])),
+            "limit: read, decode, write": lambda: decode_rows(rows, flat, dim, 8 if storage == "int8" else 4),
         }
     )
 

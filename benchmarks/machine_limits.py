@@ -73,6 +73,36 @@ def read_rows(table: Tensor, batches: Sequence[Tensor], ahead: int | None = None
     return step
 
 
+def decode_rows(table: Tensor, batches: Sequence[Tensor], dim: int, bits: int) -> Step:
+    """Make floats of rows of int8 or int4 codes by flat batches of row numbers, in the best of `AHEADS`.
+
+    Raises:
+        Missing: the processor has no AVX2, for which it is written.
+    """
+    return _decoding(table, batches, bits, torch.empty(len(batches[0]), dim))
+
+
+def _decoding(table: Tensor, batches: Sequence[Tensor], bits: int, out: Tensor) -> Step:
+    limits = library()
+
+    def made(ahead: int) -> Step:
+        following = itertools.cycle(batches)
+
+        def step() -> None:
+            ids = next(following)
+            known = limits.decode_rows(
+                _place(table), _place(ids), ctypes.c_int64(len(ids)), ctypes.c_int64(out.shape[1]), ctypes.c_int64(bits),
+                _place(out), ctypes.c_int64(ahead),
+            )  # fmt: skip
+            if not known:
+                raise Missing("decoding in plain C is written for AVX2 only")
+
+        return step
+
+    made(1)()  # or it is missing
+    return _fastest([made(ahead) for ahead in AHEADS])
+
+
 def change_rows(table: Tensor, batches: Sequence[Tensor], ahead: int = 16) -> Step:
     """Add to rows of floats in place."""
     limits, following = library(), itertools.cycle(batches)

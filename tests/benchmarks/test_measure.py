@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -95,3 +96,20 @@ def test_products_of_a_net_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     model = bench.our_model({"cap": 5})
     assert bench.products(model, 3, learning=False) == 3 * (bottom + top)
     assert bench.products(model, 3, learning=True) == 3 * (3 * (bottom + top) - 13 * 512)
+
+
+@pytest.mark.parametrize("dim", [16, 64])
+@pytest.mark.parametrize("bits", [4, 8])
+def test_the_limit_of_decoding_decodes(monkeypatch: pytest.MonkeyPatch, dim: int, bits: int) -> None:
+    """Otherwise it would be no limit."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    limits = importlib.import_module("machine_limits")
+    name = "4bit" if bits == 4 else "byte"
+    pack, unpack = (getattr(torch.ops.quantized, f"embedding_bag_{name}_{way}") for way in ("prepack", "unpack"))
+    rows = pack(torch.randn(9, dim, generator=torch.Generator().manual_seed(1)))
+    ids, out = torch.tensor([8, 0, 3, 3]), torch.empty(4, dim)
+    try:
+        limits._decoding(rows, [ids], bits, out)()
+    except importlib.import_module("measure").Missing as why:
+        pytest.skip(str(why))
+    torch.testing.assert_close(out, unpack(rows)[ids], rtol=1e-6, atol=1e-6)

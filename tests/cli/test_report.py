@@ -19,6 +19,15 @@ def test_a_page_is_written_from_lines(pocketrec: Say, run_folder: Path, tmp_path
     assert pocketrec("report", lines, lines).out == "report.html: 2 runs\n"
 
 
+def test_a_folder_stands_for_its_run(pocketrec: Say, run_folder: Path, tmp_path: Path) -> None:
+    assert pocketrec("report", run_folder, "--out", "page.html").out == "page.html: 1 run\n"
+    (tmp_path / "other").mkdir()
+    said = pocketrec("report", run_folder, "other", "--out", "none.html")
+    assert said.code == 2
+    assert "other is a folder without result.jsonl: no run has finished there" in said.err
+    assert not (tmp_path / "none.html").exists()
+
+
 def test_a_line_that_is_not_a_result_is_named(pocketrec: Say, tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text("{}\n")
     said = pocketrec("report", "bad.jsonl")
