@@ -90,11 +90,9 @@ def _decoding(table: Tensor, batches: Sequence[Tensor], bits: int, out: Tensor) 
 
         def step() -> None:
             ids = next(following)
-            known = limits.decode_rows(
-                _place(table), _place(ids), ctypes.c_int64(len(ids)), ctypes.c_int64(out.shape[1]), ctypes.c_int64(bits),
-                _place(out), ctypes.c_int64(ahead),
-            )  # fmt: skip
-            if not known:
+            numbers = (len(ids), out.shape[1], bits)
+            shape = [ctypes.c_int64(number) for number in numbers]
+            if not limits.decode_rows(_place(table), _place(ids), *shape, _place(out), ctypes.c_int64(ahead)):
                 raise Missing("decoding in plain C is written for AVX2 only")
 
         return step
