@@ -25,7 +25,9 @@ QUIET_OTHERS = 0.1
 
 def conditions() -> dict[str, Any]:
     """Commit, processor, instruction set, versions."""
-    changed = "+changes" if _git("status", "--porcelain", "-uno") else ""
+    # but for what the benchmarks themselves have written since
+    others = (":!benchmarks/results", ":!docs/performance.md")
+    changed = "+changes" if _git("status", "--porcelain", "-uno", "--", *others) else ""
     return {
         "commit": _git("rev-parse", "--short=12", "HEAD") + changed,
         "cpu": _cpu("model name") or platform.machine(),

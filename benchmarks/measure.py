@@ -30,6 +30,7 @@ Case = dict[str, Any]
 Step = Callable[[], object]
 Line = dict[str, Any]
 PROCESSES = 5
+SLOW_S, SLOW_STEPS = 0.5, 2  # steps that take longer are made so often per round: their own noise is small
 
 
 class Missing(Exception):
@@ -131,8 +132,10 @@ class Run:
         for number in range(self.effort.rounds):
             for name in _rotated(list(steps), number):
                 step, times = steps[name], repeats[name]
+                began = time.perf_counter()
                 step()  # brings back what the others drove out of the caches
-                for _ in range(self.effort.steps):
+                slow = time.perf_counter() - began > SLOW_S
+                for _ in range(min(self.effort.steps, SLOW_STEPS) if slow else self.effort.steps):
                     began = clock()
                     for _ in range(times):
                         step()

@@ -87,6 +87,14 @@ def test_a_claim_may_say_how_many_processes_it_needs(
     assert line["each"] == [7.0] * processes
 
 
+def test_slow_steps_are_made_less_often(measure: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    monkeypatch.setattr(measure, "_repeats", lambda step: 1)
+    monkeypatch.setattr(measure, "SLOW_S", -1.0)
+    measure.Run(case={}, effort=measure.Effort(rounds=2, steps=8)).time(contestants(called, "a"))
+    assert len(called) == 1 + 2 * (1 + measure.SLOW_STEPS)
+
+
 def test_products_of_a_net_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """By hand: 13-512-256-64-16 and 367-512-256-1; the dense numbers need no gradient."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
