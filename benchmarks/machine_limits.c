@@ -1,7 +1,11 @@
 /* What memory can give at best: the least that any lookup or update must do. Compiled by machine_limits.py.
  * Rows are read with a prefetch `ahead` rows before their turn. */
+#define _POSIX_C_SOURCE 200809L
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 #if defined(__AVX2__) && defined(__F16C__)
 #include <immintrin.h>
 #elif defined(__SSE2__)
@@ -43,6 +47,52 @@ float multiply_adds(int64_t count) {
         for (int j = 0; j < SUMS; ++j) sums[j] = sums[j] * factor + factor;
     for (int j = 1; j < SUMS; ++j) sums[0] += sums[j];
     return sums[0][0];
+}
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+typedef struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t called;
+    int calls;           /* of the mutex */
+    double at;           /* when the last call was made */
+    _Atomic int answers; /* how many were heard */
+    double* seconds;
+    int rounds;
+} Bell;
+
+static void* listen(void* given) {
+    Bell* bell = given;
+    for (int round = 0; round < bell->rounds; ++round) {
+        pthread_mutex_lock(&bell->mutex);
+        while (bell->calls <= round) pthread_cond_wait(&bell->called, &bell->mutex);
+        bell->seconds[round] = now() - bell->at;
+        pthread_mutex_unlock(&bell->mutex);
+        atomic_store(&bell->answers, round + 1);
+    }
+    return 0;
+}
+
+/* Seconds from calling a sleeping thread until it runs, `rounds` times, while this thread is awake. Returns 0, or not when
+ * there is no second thread. */
+int wake_thread(int rounds, double pause, double* seconds) {
+    Bell bell = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0, 0, seconds, rounds};
+    pthread_t thread;
+    if (pthread_create(&thread, 0, listen, &bell)) return 1;
+    for (int round = 0; round < rounds; ++round) {
+        for (const double until = now() + pause; now() < until;) continue;
+        pthread_mutex_lock(&bell.mutex);
+        bell.calls = round + 1;
+        bell.at = now();
+        pthread_cond_signal(&bell.called);
+        pthread_mutex_unlock(&bell.mutex);
+        while (atomic_load(&bell.answers) <= round) continue;
+    }
+    return pthread_join(thread, 0);
 }
 
 /* Reads all of memory in order. */

@@ -37,7 +37,7 @@ def library() -> ctypes.CDLL:
         raise Missing("there is no C compiler called cc")
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / "limits.so"
-        subprocess.run([compiler, "-O3", "-march=native", "-shared", "-fPIC", "-o", built, SOURCE], check=True)
+        subprocess.run([compiler, "-O3", "-march=native", "-shared", "-fPIC", "-pthread", "-o", built, SOURCE], check=True)
         loaded = ctypes.CDLL(str(built))
     for function in (loaded.read_all, loaded.read_rows):
         function.restype = ctypes.c_uint64
@@ -136,6 +136,14 @@ def multiply_adds(count: int) -> Step:
     """So many multiplications, each with an addition, of float32 in registers."""
     limits = library()
     return lambda: limits.multiply_adds(ctypes.c_int64(count))
+
+
+def seconds_to_wake(rounds: int = 200, pause: float = 1e-3) -> float:
+    """The median time from calling a thread that has slept for `pause` seconds until it runs."""
+    seconds = torch.empty(rounds, dtype=torch.float64)
+    if library().wake_thread(ctypes.c_int(rounds), ctypes.c_double(pause), _place(seconds)):
+        raise Missing("a second thread cannot be started")
+    return float(seconds.median())
 
 
 def _fastest(steps: Sequence[Step]) -> Step:

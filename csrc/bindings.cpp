@@ -185,6 +185,12 @@ class Dlrm {
     std::vector<pr_layer> bottom_, top_;
 };
 
+void minhash(int64_t starts, int64_t sets, int64_t members, int64_t member_count, int64_t hashes, int64_t seed,
+             int64_t threads, int64_t out) {
+    const pr_sets given{pointer<const int64_t>(starts), sets, pointer<const int32_t>(members), member_count};
+    run([&](pr_error* error) { return pr_minhash(&given, hashes, seed, threads, pointer<int64_t>(out), error); });
+}
+
 void hash63(int64_t offsets, int64_t count, int64_t data, int64_t out) {
     nb::gil_scoped_release released;
     pr_hash63(pointer<const int64_t>(offsets), count, pointer<const uint8_t>(data), pointer<int64_t>(out));
@@ -218,6 +224,7 @@ NB_MODULE(_native, module) {
     nb::class_<Dlrm>(module, "Dlrm")
         .def(nb::init<const Numbers&, const Numbers&, const Numbers&, const Numbers&, const Numbers&, const Numbers&>())
         .def("__call__", &Dlrm::operator());
+    module.def("minhash", &minhash);
     module.def("hash63", &hash63);
     module.def("simd", &simd);
     module.def("simd_available", &simd_available);

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 /* Raised whenever arguments or meaning change; src/pocketrec/native/binding.py carries the same number. */
-#define POCKETREC_ABI 4
+#define POCKETREC_ABI 5
 
 #define PR_PROGRAM_COLUMNS 13
 #define PR_LINEAR_MODULUS INT64_C(2038074743)
@@ -144,6 +144,18 @@ typedef struct {
 } pr_dlrm_nets;
 
 int pr_dlrm(const pr_dlrm_nets* nets, const pr_request* request, const float* dense, float* out, pr_error* error);
+
+/* Sets: set i has members data[starts[i]] to data[starts[i + 1] - 1]; starts has count + 1 numbers, which the kernel checks,
+ * and members says how many numbers data has. */
+typedef struct {
+    const int64_t* starts;
+    int64_t count;
+    const int32_t* data;
+    int64_t members;
+} pr_sets;
+
+/* out: int64 [count, hashes], from 0: the least hash of each set's members under each hash; -1 for empty sets. */
+int pr_minhash(const pr_sets* sets, int64_t hashes, int64_t seed, int64_t threads, int64_t* out, pr_error* error);
 
 /* Token i is data[offsets[i]] to data[offsets[i + 1]], which the caller has checked. out: int64 [count], from 0. */
 void pr_hash63(const int64_t* offsets, int64_t count, const uint8_t* data, int64_t* out);

@@ -36,3 +36,26 @@ def test_modes_subclasses_and_profilers_see_the_op() -> None:
         bank(ids)
     assert any("lookup_frozen" in event.key for event in profile.key_averages())
     assert is_eager(ids)
+
+
+def test_transforms_of_torch_func_see_the_op() -> None:
+    """Inside vmap a plain-looking tensor has no memory of its own."""
+    bank = freeze(build(size([TableSpec(name="a", rows=5, dim=4), TableSpec(name="b", rows=5, dim=4)], "1x"), seed=0))
+    ids = torch.tensor([[[0, 1], [4, 2]], [[3, 3], [1, 0]], [[2, 4], [0, 0]]])
+    seen: list[bool] = []
+
+    def look_up(some: torch.Tensor) -> torch.Tensor:
+        seen.append(is_eager(some))
+        found: torch.Tensor = bank(some)
+        return found
+
+    with torch.no_grad():
+        found = torch.func.vmap(look_up)(ids)
+        assert torch.equal(found, torch.stack([bank(one) for one in ids]))
+    assert seen == [False]
+
+
+def test_forward_derivatives_are_not_dropped() -> None:
+    with torch.autograd.forward_ad.dual_level():
+        assert not is_eager(torch.zeros(1))
+    assert is_eager(torch.zeros(1))
