@@ -204,8 +204,9 @@ def _measure(run: Run) -> None:
         run.found = {
             REFERENCE: reference(config, dataset, dealt),
             OURS: ours(config, dataset, dealt, "float32"),
-            BFLOAT16: ours(config, dataset, dealt, "bfloat16"),
         }
+        if "bfloat16" in run.case["nets"]:
+            run.found[BFLOAT16] = ours(config, dataset, dealt, "bfloat16")
 
 
 def choose() -> int:
@@ -256,10 +257,11 @@ def _curve(config: RunConfig, cache: Path, *, moved: bool = False) -> list[float
 
 CLAIM = Claim(
     name="auc_against_reference",
-    says="AUC on the test rows of a Criteo sample is the reference's: the 95 % interval of the mean of 10 paired "
-    "differences lies within .001.",
-    cases=[{"seed": seed} for seed in range(11, 21)],
-    quick=[{"seed": 1, "rows": 800}],
+    says="AUC on the test rows of a Criteo sample is the reference's: the 95 % interval of the mean of paired "
+    "differences lies within .001, of 10 seeds in float32, of 5 with bfloat16 nets.",
+    # bfloat16 takes four times as long as the rest where the processor has no instructions for it
+    cases=[{"seed": seed, "nets": "float32, bfloat16" if seed < 16 else "float32"} for seed in range(11, 21)],
+    quick=[{"seed": 1, "nets": "float32, bfloat16", "rows": 800}],
     measure=_measure,
     bars=[Interval(ours=name, peer=REFERENCE, within=0.001) for name in (OURS, BFLOAT16)],
     unit="AUC",

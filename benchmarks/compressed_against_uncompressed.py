@@ -119,14 +119,15 @@ CLAIM = Claim(
         )
         for ours in OURS
     ],
-    stopped="What stops them. An address must be found before a row is read, and the vector is written afterwards; both are "
-    "timed by themselves below, and what is left is reading. At dim 16 the uncompressed look-up needs one line per id, "
-    "which comes while others are under way, so that 1000 times less memory saves it little: a row of 64 bytes from a near "
-    "cache still takes its instructions. `hash_rows` spends half of its time on two rounds of a 64-bit mixing hash, each of "
-    "two products that AVX2 makes of six instructions; `quotient_remainder` reads two rows. `robe` draws, with signs, three "
-    "such hashes per block; its weights begin anywhere, so that a block lies on one line more than a row does. Blocks "
-    "of 4, which it takes unless told otherwise, are 4 to 32 lines anywhere per vector: they are there for their AUC. Who "
-    "wants speed says `block=dim`.",
+    stopped="What stops them. An address must be found before a row is read, and the vector is written afterwards; both"
+    " are timed by themselves below, and what is left is reading. At dim 16 the uncompressed look-up needs one "
+    "line per id, which comes while others are under way, so that 1000 times less memory saves it little: a row"
+    " of 64 bytes from a near cache still takes its instructions. `hash_rows` spends half of its time on two "
+    "rounds of a 64-bit mixing hash, each of two products that AVX2 makes of six instructions; "
+    "`quotient_remainder` reads two rows. `robe` draws, with signs, three such hashes per block; its weights "
+    "begin anywhere, so that a block lies on one line more than a row does. Blocks of 4, which it takes unless "
+    "told otherwise, are 4 to 32 lines anywhere per vector: they are there for their AUC. Who wants speed says "
+    "`block=dim`.",
     lookups=LOOKUPS,
 )
 

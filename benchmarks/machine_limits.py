@@ -37,7 +37,9 @@ def library() -> ctypes.CDLL:
         raise Missing("there is no C compiler called cc")
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / "limits.so"
-        subprocess.run([compiler, "-O3", "-march=native", "-shared", "-fPIC", "-pthread", "-o", built, SOURCE], check=True)
+        subprocess.run(
+            [compiler, "-O3", "-march=native", "-shared", "-fPIC", "-pthread", "-o", built, SOURCE], check=True
+        )
         loaded = ctypes.CDLL(str(built))
     for function in (loaded.read_all, loaded.read_rows):
         function.restype = ctypes.c_uint64

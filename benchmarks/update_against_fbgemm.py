@@ -174,9 +174,9 @@ CLAIM = Claim(
         Bar(ours=OURS, peer=FBGEMM, most=1.25),
         Bar(ours=OURS, peer=TORCH, most=0.2),
     ],
-    stopped="What stops it: reading rows and gradients once, writing the output and changing the rows once, in plain C that is "
-    "given all addresses and no duplicates (the limit), takes two thirds of our step where rows are wide; the rest is "
-    "finding duplicates and adding them up.",
+    stopped="What stops it: reading rows and gradients once, writing the output and changing the rows once, in plain C "
+    "that is given all addresses and no duplicates (the limit), takes two thirds of our step where rows are "
+    "wide; the rest is finding duplicates and adding them up.",
     lookups=LOOKUPS,
     alone=[TORCH],
     environment={"THP_MEM_ALLOC_ENABLE": "1"},

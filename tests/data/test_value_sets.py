@@ -82,7 +82,9 @@ def test_sets_are_the_rows_that_have_the_value(dataset: Dataset, rows: int) -> N
     for table, those in columns.items():
         pairs = [(int(ids[number, column]), number) for number in range(len(chosen)) for column in those]
         assert as_dict(found[table]) == by_hand(pairs)
-        assert found[table].nbytes == sum(a.nbytes for a in (found[table].values, found[table].starts, found[table].members))
+        assert found[table].nbytes == sum(
+            a.nbytes for a in (found[table].values, found[table].starts, found[table].members)
+        )
 
 
 def test_they_do_not_depend_on_how_rows_are_read(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

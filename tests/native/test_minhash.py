@@ -58,7 +58,9 @@ class TestBoth:
 
     def test_it_is_the_definition(self) -> None:
         sets = [0, 1, 2], [5], [2**31 - 1, 77]
-        assert minhash(*sets_of(*sets), hashes=9, seed=7).tolist() == [[least(one, j) for j in range(9)] for one in sets]
+        assert minhash(*sets_of(*sets), hashes=9, seed=7).tolist() == [
+            [least(one, j) for j in range(9)] for one in sets
+        ]
 
     def test_order_and_repetition_do_not_count(self) -> None:
         found = minhash(*sets_of([3, 1, 2], [2, 3, 3, 1, 1]), hashes=16, seed=0)
@@ -112,7 +114,9 @@ def test_sets_agree_as_often_as_they_are_alike(similarity: float, size: int) -> 
     assert abs(float(share.mean()) - exact) <= 4 * error
     # hashes of one pair of sets know nothing of one another: the mean over hashes scatters as so many draws do
     if exact:
-        assert float(share.mean(dim=1).var()) == pytest.approx(exact * (1 - exact) / hashes, rel=0.35 if pairs > 100 else 1)
+        assert float(share.mean(dim=1).var()) == pytest.approx(
+            exact * (1 - exact) / hashes, rel=0.35 if pairs > 100 else 1
+        )
 
 
 def test_hashes_fill_all_63_bits() -> None:

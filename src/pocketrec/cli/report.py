@@ -13,9 +13,7 @@ __all__ = ["command"]
 
 
 def command(
-    results: Annotated[
-        list[Path], typer.Argument(help="Files of results, one JSON line per run; or folders of runs.")
-    ],
+    results: Annotated[list[Path], typer.Argument(help="Files of results, one JSON line per run; or folders of runs.")],
     out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("report.html"),
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "pocketrec results",
 ) -> None:

@@ -1,9 +1,9 @@
 """Value sets: in which of some sampled rows each value of a table occurs.
 
-Two values that occur in the same rows mean alike, for a model that sees rows. Methods that let alike values share memory
-(LMA: Desai et al., Semantically Constrained Memory Allocation, arXiv:2103.06124) read these sets. A field with one value
-per row never has two of its values in one row, so sets of one field are disjoint then; with bags, or with users in the
-place of rows, they are not.
+Two values that occur in the same rows mean alike, for a model that sees rows. Methods that let alike values share
+memory (LMA: Desai et al., Semantically Constrained Memory Allocation, arXiv:2103.06124) read these sets. A field with
+one value per row never has two of its values in one row, so sets of one field are disjoint then; with bags, or with
+users in the place of rows, they are not.
 
 The sample is drawn by hashes of the rows' numbers. So it depends on the seed and on how many rows there are, not on who
 reads them: parts of the rows can be read by themselves and merged. Memory is that of the sample.
