@@ -13,8 +13,8 @@ namespace pocketrec {
 // More threads than this are never used by one call.
 constexpr int64_t MOST_THREADS = 256;
 
-// More parts than threads make it less: a worker takes 30 to 50 microseconds to wake on some machines, in which the caller
-// goes on with the next part. So a call's work is cut into this many parts per thread where parts cost nothing to begin.
+// More parts than threads make it less: a worker may take tens of microseconds to wake (seconds_to_wake of
+// benchmarks/machine_limits.py measures it), in which the caller goes on with the next part. So a call's work is cut into this many parts per thread where parts cost nothing to begin.
 constexpr int64_t PARTS_PER_THREAD = 4;
 
 // Calls body(0) to body(parts - 1), each once, on up to `threads` threads of which the caller is one, and returns when all

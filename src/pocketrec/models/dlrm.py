@@ -100,9 +100,12 @@ class _Ready:
 
 def _made_ready(model: Dlrm, compiled: Any) -> _Ready | None:
     """The model as it is now as one call, or None where the kernel cannot compute it."""
+    # asked at every call of a model that has no such call: the cheapest reasons first
     lookup = None if compiled is None else model.bank.prepared()
+    if lookup is None:
+        return None
     bottom, top = None if model.bottom is None else model.bottom.prepared(), model.top.prepared()
-    if lookup is None or top is None or (bottom is None and model.bottom is not None):
+    if top is None or (bottom is None and model.bottom is not None):
         return None
     nets = [net for net in (model.bottom, model.top) if net is not None]
     unchanged = Unchanged([*model.bank.modules(), *(m for net in nets for m in net.modules())])

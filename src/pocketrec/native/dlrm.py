@@ -1,7 +1,7 @@
 """A whole DLRM for a few rows in one call: what a server does with one request.
 
-One row takes the kernels some 40 microseconds, most of them for reading the nets. Four calls with torch around them
-took twice as many again, much of it because the nets drive the interpreter's own memory out of the caches each time.
+For one row the calls between torch and the kernels cost more than the kernels, which mostly read the nets, and the nets
+drive the interpreter's own memory out of the caches between them (docs/decisions/0014, docs/performance.md).
 """
 
 from __future__ import annotations
