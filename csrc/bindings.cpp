@@ -100,12 +100,12 @@ void lookup(const Numbers& data, const Numbers& rows, const Numbers& storages, c
 }
 
 int64_t compact(const Numbers& data, const Numbers& rows, const Numbers& storages, const Numbers& numbers, int64_t grad,
-                int64_t capacity, int64_t addresses, int64_t grads) {
+                int64_t capacity, int64_t addresses, int64_t grads, int64_t squares) {
     const Request request(data, rows, storages, numbers);
     int64_t count = 0;
     run([&](pr_error* error) {
         return pr_compact(request.view(), pointer<const float>(grad), capacity, pointer<int64_t>(addresses),
-                          pointer<float>(grads), &count, error);
+                          pointer<float>(grads), pointer<float>(squares), &count, error);
     });
     return count;
 }

@@ -16,23 +16,27 @@ namespace pocketrec {
 namespace {
 
 constexpr int64_t kTile = 2048;
+constexpr int64_t kStreamedBytes = 4 << 20;
 constexpr int64_t kNumbersPerPart = 1 << 16;  // a thread is worth waking for about this many numbers
 
 class CompactRows {
   public:
-    CompactRows(const Gradient& gradient, int64_t* addresses, float* grads)
+    CompactRows(const Gradient& gradient, int64_t* addresses, float* grads, float* squares)
         : gradient_(gradient),
           request_(gradient.request()),
           values_(gradient.values()),
           slots_(values_ * request_.parts, addresses),
           grads_(grads),
+          squares_(squares),
           found_(new int64_t[static_cast<size_t>(values_ * request_.parts)]),
-          places_(new int32_t[static_cast<size_t>(values_ * request_.parts)]) {}
+          places_(new int32_t[static_cast<size_t>(values_ * request_.parts)]),
+          last_(new int32_t[static_cast<size_t>(values_ * request_.parts)]) {}
 
     int64_t run() {
         gradient_.for_each_tile(kTile / request_.parts + 1, [&](const Tile& tile) { place(tile); });
         const int64_t worth = 1 + values_ * request_.parts * request_.dim / kNumbersPerPart;
         const int64_t parts = std::max(int64_t{1}, std::min(request_.threads, worth)), count = slots_.count();
+        stream_ = is_streamed(count);
         run_parts(parts, [&](int64_t part) {
             const auto cut = [&](int64_t p) { return static_cast<int32_t>(count * p / parts); };
             add(cut(part), cut(part + 1));
@@ -41,6 +45,12 @@ class CompactRows {
     }
 
   private:
+    // Sums of more bytes than a core's caches hold are read from memory anyway.
+    bool is_streamed(int64_t count) const {
+        return request_.dim % 16 == 0 && reinterpret_cast<uintptr_t>(grads_) % 64 == 0 &&
+               count * request_.dim * static_cast<int64_t>(sizeof(float)) > kStreamedBytes;
+    }
+
     void place(const Tile& tile) {
         const int64_t first = tile.first * request_.parts, count = tile.count * request_.parts;
         gradient_.find_addresses_of(tile, found_.get() + first);
@@ -48,6 +58,10 @@ class CompactRows {
         for (int64_t i = first; i < first + count; ++i)
             if (found_[static_cast<size_t>(i)] >= total) gradient_.regions().refuse(found_[static_cast<size_t>(i)]);
         slots_.places(found_.get() + first, count, places_.get() + first);
+        for (int64_t i = first; i < first + count; ++i) {
+            const int32_t found = places_[static_cast<size_t>(i)];
+            if (found >= 0) last_[static_cast<size_t>(found)] = static_cast<int32_t>(i);
+        }
     }
 
     // Adds up the gradients of places [begin, end).
@@ -61,7 +75,8 @@ class CompactRows {
             const int64_t each = product ? 1 : request_.parts;
             const float* const* vectors = product ? spread.products(tile, found_.get() + first)
                                                   : spread.vectors(tile);
-            gather().add_rows({vectors, request_.dim, each, places_.get() + first, begin, end, grads_},
+            gather().add_rows({vectors, request_.dim, each, places_.get() + first, begin, end, first, last_.get(), grads_,
+                               squares_, stream_},
                               tile.count * request_.parts, &next);
         });
     }
@@ -71,24 +86,28 @@ class CompactRows {
     int64_t values_;
     Slots slots_;
     float* grads_;
+    float* squares_;
     std::unique_ptr<int64_t[]> found_;
     std::unique_ptr<int32_t[]> places_;
+    std::unique_ptr<int32_t[]> last_;  // by place: which of all gradients is the last one there
+    bool stream_ = false;
 };
 
-int64_t compact(const pr_request& request, const float* grad, int64_t capacity, int64_t* addresses, float* grads) {
+int64_t compact(const pr_request& request, const float* grad, int64_t capacity, int64_t* addresses, float* grads,
+                float* squares) {
     const Gradient gradient(request, grad);
     const bool blocks = request.combining == PR_CONCAT;
     const int64_t needed = gradient.values() * (blocks ? request.dim : request.parts);
     if (needed > capacity)
         fail(PR_VALUE_ERROR, "room for %lld gradients, %lld may be needed.", say(capacity), say(needed));
-    return blocks ? compact_blocks(gradient, addresses, grads) : CompactRows(gradient, addresses, grads).run();
+    return blocks ? compact_blocks(gradient, addresses, grads) : CompactRows(gradient, addresses, grads, squares).run();
 }
 
 }  // namespace
 }  // namespace pocketrec
 
 int pr_compact(const pr_request* request, const float* grad, int64_t capacity, int64_t* addresses, float* grads,
-               int64_t* count, pr_error* error) {
-    return pocketrec::guarded(error,
-                              [&] { *count = pocketrec::compact(*request, grad, capacity, addresses, grads); });
+               float* squares, int64_t* count, pr_error* error) {
+    return pocketrec::guarded(
+        error, [&] { *count = pocketrec::compact(*request, grad, capacity, addresses, grads, squares); });
 }

@@ -40,14 +40,19 @@ struct Blocks {
 };
 
 // Vectors that are added up by place. Places count up from `begin` in order of first occurrence; those outside
-// [begin, end) are passed over.
+// [begin, end) are passed over. Vector i of a call is number first + i of all; where that is the place's last one, the
+// sum of squares of its sum is written.
 struct Additions {
     const float* const* vectors;
     int64_t dim;
     int64_t parts;
     const int32_t* places;
     int32_t begin, end;
+    int64_t first;
+    const int32_t* last;  // by place
     float* sums;
+    float* squares;  // by place
+    bool stream;     // sums are aligned to lines, more than the caches hold, and dim is a multiple of 16
 };
 
 // Ids to hashed addresses: start + bucket * step, of hashes of the id (and the part, where by_part); ids below `exact`,

@@ -238,45 +238,6 @@ void add_scaled(const float* vector, float factor, int64_t dim, float* sum) {
     for (int64_t d = whole; d < dim; ++d) sum[d] += vector[d] * factor;
 }
 
-inline void add(const float* vector, int64_t dim, float* sum) {
-    const int64_t whole = dim / kLanes * kLanes;
-    for (int64_t d = 0; d < whole; d += kLanes) store<false>(sum + d, load<Floats>(sum + d) + load<Floats>(vector + d));
-    for (int64_t d = whole; d < dim; ++d) sum[d] += vector[d];
-}
-
-template <int kDim>
-void add_rows_of(const pocketrec::Additions& additions, int64_t count, int32_t* next) {
-    const int64_t dim = kDim ? kDim : additions.dim;
-    constexpr int64_t kFar = 8;
-    for (int64_t i = 0; i < count; ++i) {
-        const int32_t place = additions.places[i];
-        if (i + kFar < count) {
-            const int32_t later = additions.places[i + kFar];
-            if (later >= additions.begin && later < *next) {
-                float* sum = additions.sums + later * dim;
-                for (int64_t d = 0; d < dim; d += 16) __builtin_prefetch(sum + d, 1);
-            }
-        }
-        if (place < additions.begin || place >= additions.end) continue;
-        const float* vector = additions.vectors[i / additions.parts];
-        float* sum = additions.sums + place * dim;
-        if (place < *next) {
-            add(vector, dim, sum);
-        } else {
-            __builtin_memcpy(sum, vector, static_cast<unsigned long>(dim) * sizeof(float));
-            *next = place + 1;
-        }
-    }
-}
-
-void add_rows(const pocketrec::Additions& additions, int64_t count, int32_t* next) {
-    switch (additions.dim) {
-        case 16: return add_rows_of<16>(additions, count, next);
-        case 32: return add_rows_of<32>(additions, count, next);
-        case 64: return add_rows_of<64>(additions, count, next);
-        case 128: return add_rows_of<128>(additions, count, next);
-        default: return add_rows_of<0>(additions, count, next);
-    }
-}
+#include "add_kernels.hpp"
 
 }  // namespace

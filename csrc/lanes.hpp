@@ -75,6 +75,18 @@ POCKETREC_INLINE void store(float* to, Floats numbers) {
     __builtin_memcpy(to, &numbers, sizeof numbers);
 }
 
+// Sixteen sums, in as many registers as they take, to one: sum j and sum j + 8, j + 4, j + 2, j + 1.
+typedef float Four __attribute__((vector_size(16)));
+typedef int32_t Ints4 __attribute__((vector_size(16)));
+
+POCKETREC_INLINE float folded(const Floats* sixteen) {
+    Four fours[4];
+    __builtin_memcpy(fours, sixteen, sizeof fours);
+    const Four four = (fours[0] + fours[2]) + (fours[1] + fours[3]);
+    const Four two = four + __builtin_shuffle(four, (Ints4{2, 3, 0, 1}));
+    return two[0] + two[1];
+}
+
 inline void finish_stream() {
 #if defined(__AVX2__)
     _mm_sfence();

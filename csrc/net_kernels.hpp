@@ -18,24 +18,12 @@ namespace {
 
 constexpr int kSums = 16, kRegisters = kSums / kLanes;
 
-typedef float Four __attribute__((vector_size(16)));
-typedef int32_t Ints4 __attribute__((vector_size(16)));
-
 struct Sums {
     Floats of[kRegisters] = {};
 
     template <class Read>
     POCKETREC_INLINE void add(const Read& weights, const float* row, int64_t d) {
         for (int r = 0; r < kRegisters; ++r) of[r] += weights.at(d + r * kLanes) * load<Floats>(row + r * kLanes);
-    }
-
-    // Sum j and sum j + 8, j + 4, j + 2, j + 1.
-    POCKETREC_INLINE float folded() const {
-        Four fours[4];
-        __builtin_memcpy(fours, of, sizeof fours);
-        const Four four = (fours[0] + fours[2]) + (fours[1] + fours[3]);
-        const Four two = four + __builtin_shuffle(four, (Ints4{2, 3, 0, 1}));
-        return two[0] + two[1];
     }
 };
 
@@ -57,7 +45,7 @@ struct Inputs {
 
 template <class Read>
 POCKETREC_INLINE void put(const pr_layer& layer, const Sums& sums, int64_t o, float* out) {
-    float found = sums.folded();
+    float found = folded(sums.of);
     if (layer.bias) found += Read(static_cast<const uint8_t*>(layer.bias), layer.outputs).one(o);
     out[o] = layer.relu && found < 0 ? 0.0f : found;
 }

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 /* Raised whenever arguments or meaning change; src/pocketrec/native/binding.py carries the same number. */
-#define POCKETREC_ABI 5
+#define POCKETREC_ABI 6
 
 #define PR_PROGRAM_COLUMNS 13
 #define PR_LINEAR_MODULUS INT64_C(2038074743)
@@ -73,10 +73,11 @@ int pr_addresses(const pr_request* request, int64_t* out, pr_error* error);
 int pr_lookup(const pr_request* request, float* out, pr_error* error);
 
 /* grad: of the shape of pr_lookup's out. addresses: room for `capacity` numbers, grads: for capacity * unit, where unit
- * is dim, or 1 for blocks. *count: how many were written. Enough room is always values * parts, for blocks values *
- * dim; less is refused before anything is written. */
+ * is dim, or 1 for blocks. squares: room for `capacity`, the sum of squares of each gradient; blocks, whose gradients are
+ * single numbers, leave it alone. *count: how many were written. Enough room is always values * parts, for blocks
+ * values * dim; less is refused before anything is written. */
 int pr_compact(const pr_request* request, const float* grad, int64_t capacity, int64_t* addresses, float* grads,
-               int64_t* count, pr_error* error);
+               float* squares, int64_t* count, pr_error* error);
 
 typedef struct {
     int64_t algorithm;

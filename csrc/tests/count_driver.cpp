@@ -46,7 +46,7 @@ void require(int status, const pr_error& error) {
 // Gradients to distinct pairs, pairs to moved rows.
 void update(const pr_request& request, std::vector<float>& rows, int64_t values) {
     const int64_t dim = request.dim;
-    std::vector<float> grad(static_cast<size_t>(values * dim), 0.01f), grads(grad.size());
+    std::vector<float> grad(static_cast<size_t>(values * dim), 0.01f), grads(grad.size()), squares(static_cast<size_t>(values));
     std::vector<float> state(static_cast<size_t>(kFields * kRows), 1.0f);
     std::vector<int64_t> addresses(static_cast<size_t>(values));
     const pr_rule rule{PR_ROWWISE_ADAGRAD, 0.01, 1e-8, 0.0, 0.0, 0.0, 1, 0};
@@ -54,7 +54,7 @@ void update(const pr_request& request, std::vector<float>& rows, int64_t values)
     float* sums = state.data();
     pr_error error;
     int64_t count = 0;
-    require(pr_compact(&request, grad.data(), values, addresses.data(), grads.data(), &count, &error), error);
+    require(pr_compact(&request, grad.data(), values, addresses.data(), grads.data(), squares.data(), &count, &error), error);
     require(pr_update(&region, 1, &sums, dim, addresses.data(), grads.data(), count, &rule, 1, &error), error);
 }
 

@@ -52,3 +52,15 @@ def test_the_norm_is_that_of_float64(rows: int, unit: int) -> None:
     grads = torch.randn(rows, unit, generator=torch.Generator().manual_seed(rows))
     found = float(Pairs(torch.arange(rows), grads).squared_norm())
     assert found == pytest.approx(float(grads.double().square().sum()), rel=1e-6)
+
+
+def test_squares_that_are_known_are_not_added_up_again_until_gradients_change() -> None:
+    grads = torch.tensor([[3.0, 4.0], [0.0, 1.0]])
+    known = Pairs.with_squares(torch.tensor([3, 5]), grads, torch.tensor([25.0, 100.0]))  # the second is wrong
+    assert float(known.squared_norm()) == 125
+    grads.mul_(2)
+    assert float(known.squared_norm()) == pytest.approx(104)
+    large = Pairs.with_squares(torch.tensor([0]), torch.tensor([[3e30, 4e30]]), torch.tensor([math.inf]))
+    assert float(large.squared_norm()) == pytest.approx(25e60)
+    numbers = Pairs.with_squares(torch.tensor([0, 1]), torch.tensor([[3.0], [4.0]]), torch.empty(0))
+    assert float(numbers.squared_norm()) == 25

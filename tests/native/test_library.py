@@ -133,7 +133,7 @@ def test_a_compiled_step_of_training(backend: str) -> None:
     spec = OptimizerSpec(name="adagrad", lr=0.1)
 
     def step(regions: list[Tensor], state: list[Tensor], ids: Tensor, grad: Tensor) -> Tensor:
-        places, grads = compact(grad, regions, ids, access)
+        places, grads, _ = compact(grad, regions, ids, access)
         update(regions, state, places, grads * 2, spec, step=1)
         return places
 

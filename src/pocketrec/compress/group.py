@@ -229,12 +229,12 @@ class Group(nn.Module):
 
     def compact(self, grad: Tensor, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool) -> Pairs:
         """Distinct addresses and summed gradients of one lookup, given the gradient of its result."""
-        addresses, grads = torch.ops.pocketrec.compact(
+        addresses, grads, squares = torch.ops.pocketrec.compact(
             grad, [r.detach() for r in self.regions()], ids, offsets, weights, self.program, self.maps(),
             self.storages, self.access.width, self.access.parts,
             int(self.access.combine), POOLING["none" if offsets is None else pool],
         )  # fmt: skip
-        return Pairs(addresses, grads)
+        return Pairs.with_squares(addresses, grads, squares)
 
     def state(self) -> list[Tensor]:
         """The optimizer's tensors, in the order that the update op takes them."""

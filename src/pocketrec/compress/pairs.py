@@ -24,6 +24,13 @@ class Pairs:
 
     addresses: Tensor
     grads: Tensor
+    _squares: Tensor | None = None
+    _version: int = 0  # of the gradients, when their squares were added up
+
+    @staticmethod
+    def with_squares(addresses: Tensor, grads: Tensor, squares: Tensor) -> Pairs:
+        """Pairs as the op ``compact`` gives them: with the sum of squares of each, or none where units are numbers."""
+        return Pairs(addresses, grads, squares if len(squares) else None, grads._version)
 
     def plus(self, other: Pairs) -> Pairs:
         """Both together, duplicates summed; the order of first occurrence is kept."""
@@ -44,14 +51,17 @@ class Pairs:
 
     def squared_norm(self) -> Tensor:
         """Sum of squares of all gradients, float64 scalar; NaN or infinite if one of them is."""
+        known = self._squares is not None and self.grads._version == self._version
+        found = self._squares.double().sum() if self._squares is not None and known else self._summed_squares()
+        # squares of finite numbers may be beyond float32
+        return found if torch.isfinite(found) else self.grads.double().square().sum()
+
+    def _summed_squares(self) -> Tensor:
         # blocks in float32, their sum in float64: a tenth of the time of float64 all through, and as exact as 1e-6
         flat = self.grads.reshape(-1)
         whole = len(flat) // _BLOCK * _BLOCK
         parts = [flat[:whole].view(-1, _BLOCK), flat[None, whole:]]
-        norms = torch.cat([torch.linalg.vector_norm(part, dim=1) for part in parts])
-        found = norms.double().square().sum()
-        # squares of finite numbers may be beyond float32
-        return found if torch.isfinite(found) else flat.double().square().sum()
+        return torch.cat([torch.linalg.vector_norm(part, dim=1) for part in parts]).double().square().sum()
 
     def as_sparse(self, rows: int) -> Tensor:
         """A sparse gradient [rows, unit] that any torch optimizer for sparse gradients takes."""

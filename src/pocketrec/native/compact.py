@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pocketrec.native.addresses import compute_addresses
 from pocketrec.native.binding import kernels_for
+from pocketrec.native.lane_sums import lane_sums
 from pocketrec.native.library import define
 from pocketrec.native.packing import contiguous, pack
 from pocketrec.native.pooling import value_gradients
@@ -27,7 +28,7 @@ __all__ = ["check_gradient", "compact", "compact_pairs"]
 
 
 @torch.no_grad()
-def _reference(grad: Tensor, request: Request) -> tuple[Tensor, Tensor]:
+def _reference(grad: Tensor, request: Request) -> tuple[Tensor, Tensor, Tensor]:
     check_program(request.program, request.maps, request.parts)
     check_blocks(request.program, request.dim, request.parts, request.combining)
     values = values_of(request.ids, request.offsets, request.program)
@@ -36,13 +37,14 @@ def _reference(grad: Tensor, request: Request) -> tuple[Tensor, Tensor]:
     per_value = value_gradients(request, values, grad, vectors)
     if request.combining == Combining.CONCAT:
         weights, signs = block_weights(values, addresses, request.program, request.dim)
-        return _by_chunk(*_merge(weights.reshape(-1), (per_value * signs).reshape(-1, 1)))
+        return *_by_chunk(*_merge(weights.reshape(-1), (per_value * signs).reshape(-1, 1))), grad.new_empty(0)
     per_part = per_value[:, None].expand(-1, request.parts, -1)
     if request.combining == Combining.PRODUCT:
         per_part = torch.stack(
             (_times(request, per_value, addresses[:, 1]), _times(request, per_value, addresses[:, 0])), 1
         )
-    return _merge(addresses.reshape(-1), per_part.reshape(-1, request.dim))
+    distinct, grads = _merge(addresses.reshape(-1), per_part.reshape(-1, request.dim))
+    return distinct, grads, lane_sums(grads * grads)
 
 
 def _times(request: Request, grads: Tensor, other: Tensor) -> Tensor:
@@ -104,17 +106,19 @@ def _room(request: Request) -> int:
     return values * (request.dim if request.combining == Combining.CONCAT else request.parts)
 
 
-def _compiled(kernels: Any, grad: Tensor, request: Request) -> tuple[Tensor, Tensor]:
+def _compiled(kernels: Any, grad: Tensor, request: Request) -> tuple[Tensor, Tensor, Tensor]:
     request, grad = contiguous(request), grad.contiguous()
-    room = _room(request)
-    unit = 1 if request.combining == Combining.CONCAT else request.dim
-    addresses, grads = request.ids.new_empty(room), grad.new_empty((room, unit))
-    count = kernels.compact(*pack(request), grad.data_ptr(), room, addresses.data_ptr(), grads.data_ptr())
+    room, blocks = _room(request), request.combining == Combining.CONCAT
+    addresses, grads = request.ids.new_empty(room), grad.new_empty((room, 1 if blocks else request.dim))
+    squares = grad.new_empty(0 if blocks else room)
+    count = kernels.compact(
+        *pack(request), grad.data_ptr(), room, addresses.data_ptr(), grads.data_ptr(), squares.data_ptr()
+    )
     # Of what was reserved, only pages that were written take memory.
-    return addresses[:count], grads[:count]
+    return addresses[:count], grads[:count], squares[:count]
 
 
-def _compact(grad: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
+def _compact(grad: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     request = Request(*arguments)
     check_request(request)
     check_gradient(grad, request)
@@ -122,22 +126,27 @@ def _compact(grad: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
     return _reference(grad, request) if kernels is None else _compiled(kernels, grad, request)
 
 
-def _fake(grad: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
+def _fake(grad: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     request = Request(*arguments)
     check_request(request)
     check_gradient(grad, request)
     distinct = torch.library.get_ctx().new_dynamic_size()
-    unit = 1 if request.combining == Combining.CONCAT else request.dim
-    return request.ids.new_empty((distinct,)), grad.new_empty((distinct, unit))
+    blocks = request.combining == Combining.CONCAT
+    return (
+        request.ids.new_empty((distinct,)), grad.new_empty((distinct, 1 if blocks else request.dim)),
+        grad.new_empty((0 if blocks else distinct,)),
+    )  # fmt: skip
 
 
-_OP: Final = define("compact", f"(Tensor grad, {SCHEMA}) -> (Tensor addresses, Tensor grads)", _compact, _fake)
+_OP: Final = define(
+    "compact", f"(Tensor grad, {SCHEMA}) -> (Tensor addresses, Tensor grads, Tensor squares)", _compact, _fake
+)
 
 
 def compact_pairs(grad: Tensor, request: Request) -> tuple[Tensor, Tensor]:
-    """`compact` for a request."""
-    result: tuple[Tensor, Tensor] = _OP(grad, *request)
-    return result
+    """Addresses and gradients of `compact` for a request."""
+    addresses, grads, _ = _OP(grad, *request)
+    return addresses, grads
 
 
 def compact(
@@ -149,7 +158,7 @@ def compact(
     offsets: Tensor | None = None,
     weights: Tensor | None = None,
     pooling: int = Pooling.NONE,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Distinct addresses that a lookup touched, with the sum of the gradients of each.
 
     Args:
@@ -159,14 +168,15 @@ def compact(
     Returns:
         addresses int64 [u], distinct, in order of first occurrence (values in order, then parts); gradients float32
         [u, dim], or [u, 1] for blocks, whose addresses are single weights, in chunks of 64 (address // 64) in order of
-        first occurrence, rising within a chunk. Padding and null addresses
-        take none. Duplicates are summed in order of occurrence. Not differentiable.
+        first occurrence, rising within a chunk; and the sum of squares of each gradient, float32 [u], or [0] for
+        blocks, whose gradients are single numbers. Padding and null addresses take none. Duplicates are summed in order
+        of occurrence, squares by `lane_sums`. Not differentiable.
 
     Raises:
         IdError, TypeError, ValueError: as `pocketrec.native.lookup` does.
     """
     program, storages, dim, parts, combining, maps = access
-    result: tuple[Tensor, Tensor] = _OP(
+    result: tuple[Tensor, Tensor, Tensor] = _OP(
         grad, regions, ids, offsets, weights, program, maps, storages, dim, parts, combining, pooling
     )
     return result

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 
 from pocketrec.native.binding import kernels_for
+from pocketrec.native.lane_sums import lane_sums
 from pocketrec.native.library import define
 from pocketrec.native.packing import require_cpu
 from pocketrec.native.program import Storage
@@ -37,7 +38,6 @@ from pocketrec.spec.optimizer import OptimizerSpec
 __all__ = ["ALGORITHMS", "Rule", "update"]
 
 ALGORITHMS: Final = ("sgd", "rowwise_adagrad", "adagrad", "adam")
-_LANES: Final = 16
 _SCALE_BYTES: Final = 8
 _CODES: Final = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.uint8: 8}  # pr_storage in pocketrec.h
 _STATES: Final = {"sgd": 0, "rowwise_adagrad": 1, "adagrad": 1, "adam": 2}
@@ -83,16 +83,8 @@ def _root(values: Tensor) -> Tensor:
 
 
 def _mean(values: Tensor) -> Tensor:
-    """Mean over the last axis, [n, 1], summed in the order of the kernels: 16 lanes, then folded in halves."""
-    unit = values.shape[1]
-    padded = torch.nn.functional.pad(values, (0, -unit % _LANES))
-    lanes = torch.zeros_like(padded[:, :_LANES])
-    for start in range(0, padded.shape[1], _LANES):
-        lanes = lanes + padded[:, start : start + _LANES]
-    while lanes.shape[1] > 1:
-        half = lanes.shape[1] // 2
-        lanes = lanes[:, :half] + lanes[:, half:]
-    return lanes / unit
+    """Mean over the last axis, [n, 1]."""
+    return lane_sums(values)[:, None] / values.shape[1]
 
 
 @torch.no_grad()

@@ -78,6 +78,17 @@ def test_gradients_are_those_of_the_layers() -> None:
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
+def test_many_rows_learn_the_same_whatever_their_width() -> None:
+    """Inputs that are no multiple of 16 are filled up, of which gradients must show nothing."""
+    net, x = made(13, 37, 16, 2), torch.randn(600, 13, generator=torch.Generator().manual_seed(1))
+    one, other = x.clone().requires_grad_(), x.clone().requires_grad_()
+    found = torch.autograd.grad(net(one).square().mean(), [one, *net.parameters()])
+    expected = torch.autograd.grad(nn.Sequential(*net)(other).square().mean(), [other, *net.parameters()])
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == b.shape
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
 def test_hooks_and_other_layers_are_called() -> None:
     net, x, seen = made(4, 3, 2), torch.randn(5, 4, generator=torch.Generator().manual_seed(1)), []
     expected = net(x)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import final
+from typing import Final, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear as linear_of
+from torch.nn.functional import pad
 
 from pocketrec.compress.parts.unchanged import Unchanged
 from pocketrec.models.parts.linear import linear
@@ -18,6 +19,11 @@ from pocketrec.native.eager import is_eager
 from pocketrec.native.net import MOST_ROWS, Layer, Net
 
 __all__ = ["Mlp", "mlp"]
+
+# Where inputs are not a multiple of this, the products for the gradients are slow: with 2048 rows and MKL, filling up
+# takes a tenth off a layer's step at 367 inputs and a fifth at 13. With 128 rows it costs what it saves.
+_EVEN: Final = 16
+_FILLED_ROWS: Final = 512
 
 
 @final
@@ -63,11 +69,19 @@ class Mlp(nn.Sequential):
                     numbers = masks(numbers)
                 own = False
             elif type(layer) is nn.Linear and not (layer._forward_hooks or layer._forward_pre_hooks):
-                numbers = linear_of(numbers, layer.weight, layer.bias)
+                numbers = _product(numbers, layer)
                 own = True
             else:
                 numbers, own = layer(numbers), False
         return numbers
+
+
+def _product(numbers: Tensor, layer: nn.Linear) -> Tensor:
+    """The layer over the rows; of many rows that learn, filled up with columns of zeros, which change nothing."""
+    lacking = -numbers.shape[-1] % _EVEN
+    if lacking and len(numbers) >= _FILLED_ROWS and torch.is_grad_enabled() and is_eager(numbers):
+        return linear_of(pad(numbers, (0, lacking)), pad(layer.weight, (0, lacking)), layer.bias)
+    return linear_of(numbers, layer.weight, layer.bias)
 
 
 def _described(layers: Sequence[nn.Module]) -> list[Layer]:
