@@ -79,7 +79,8 @@ class Mlp(nn.Sequential):
 def _product(numbers: Tensor, layer: nn.Linear) -> Tensor:
     """The layer over the rows; of many rows that learn, filled up with columns of zeros, which change nothing."""
     lacking = -numbers.shape[-1] % _EVEN
-    if lacking and len(numbers) >= _FILLED_ROWS and torch.is_grad_enabled() and is_eager(numbers):
+    # the number of rows is asked for last, as above
+    if lacking and torch.is_grad_enabled() and is_eager(numbers) and len(numbers) >= _FILLED_ROWS:
         return linear_of(pad(numbers, (0, lacking)), pad(layer.weight, (0, lacking)), layer.bias)
     return linear_of(numbers, layer.weight, layer.bias)
 
