@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import copy
 import math
 
+import pytest
 import torch
+from torch import nn
 
 from pocketrec.models.parts.linear import linear, normal
 
@@ -45,3 +48,16 @@ def test_normal_numbers() -> None:
     numbers = normal(300, 300, deviation=0.1, generator=draw())
     assert abs(float(numbers.std()) / 0.1 - 1) < 0.02
     assert torch.equal(numbers, normal(300, 300, deviation=0.1, generator=draw()))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_weights_held_in_bfloat16_are_widened_for_numbers_in_float32(bias: bool) -> None:
+    layer, numbers = linear(40, 4, generator=draw(), bias=bias), torch.randn(7, 40, generator=draw(2))
+    low = copy.deepcopy(layer).bfloat16()
+    expected = copy.deepcopy(low).float()(numbers)
+    assert torch.equal(low(numbers), expected)
+    assert low(numbers).dtype is torch.float32
+    assert not torch.equal(layer(numbers), expected)
+    assert torch.equal(low(numbers.bfloat16()), nn.functional.linear(numbers.bfloat16(), low.weight, low.bias))
+    with pytest.raises(RuntimeError):
+        low(numbers.double())

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import math
+from typing import final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear as linear_of
 
-__all__ = ["linear", "normal"]
+__all__ = ["Linear", "linear", "normal"]
 
 
-def linear(inputs: int, outputs: int, *, generator: torch.Generator, bias: bool = True) -> nn.Linear:
+@final
+class Linear(nn.Linear):
+    """A layer whose weights may be held in bfloat16: for numbers in float32 they are widened, which is exact."""
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """From [..., inputs] to [..., outputs]."""
+        weight, bias = self.weight, self.bias
+        if weight.dtype is torch.bfloat16 and numbers.dtype is torch.float32:
+            weight, bias = weight.float(), None if bias is None else bias.float()
+        return linear_of(numbers, weight, bias)
+
+
+def linear(inputs: int, outputs: int, *, generator: torch.Generator, bias: bool = True) -> Linear:
     """A layer from `inputs` to `outputs` numbers; without memory under ``torch.device("meta")``.
 
     Weights start as N(0, 2 / (in + out)) and biases as N(0, 1 / out), as in the published DLRM (arXiv:1906.00091).
@@ -21,7 +35,7 @@ def linear(inputs: int, outputs: int, *, generator: torch.Generator, bias: bool 
         generator: draws the starting values.
         bias: whether there is one.
     """
-    layer = nn.Linear(inputs, outputs, bias=bias, device="meta")  # no draw from the global generator
+    layer = Linear(inputs, outputs, bias=bias, device="meta")  # no draw from the global generator
     if torch.get_default_device().type == "meta":
         return layer
     layer = layer.to_empty(device="cpu")

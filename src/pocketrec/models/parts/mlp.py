@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import final
+from typing import Final, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear as linear_of
 
 from pocketrec.compress.parts.unchanged import Unchanged
-from pocketrec.models.parts.linear import linear
+from pocketrec.models.parts.linear import Linear, linear
 from pocketrec.models.parts.masks import Masks
 from pocketrec.native.binding import kernels_for
 from pocketrec.native.eager import is_eager
 from pocketrec.native.net import MOST_ROWS, Layer, Net
 
 __all__ = ["Mlp", "mlp"]
+
+_LINEAR: Final = (Linear, nn.Linear)
 
 
 @final
@@ -62,8 +63,8 @@ class Mlp(nn.Sequential):
                 if masks is not None:
                     numbers = masks(numbers)
                 own = False
-            elif type(layer) is nn.Linear and not (layer._forward_hooks or layer._forward_pre_hooks):
-                numbers = linear_of(numbers, layer.weight, layer.bias)
+            elif type(layer) is Linear and not (layer._forward_hooks or layer._forward_pre_hooks):
+                numbers = layer.forward(numbers)
                 own = True
             else:
                 numbers, own = layer(numbers), False
@@ -74,7 +75,7 @@ def _described(layers: Sequence[nn.Module]) -> list[Layer]:
     """Linear layers, each with whether a ReLU follows; nothing where there is any other layer."""
     found: list[Layer] = []
     for layer in layers:
-        if type(layer) is nn.Linear:
+        if isinstance(layer, nn.Linear) and type(layer) in _LINEAR:
             found.append(Layer(layer.weight, layer.bias, False))
         elif type(layer) is nn.ReLU and found and not found[-1].relu:
             found[-1] = found[-1]._replace(relu=True)
