@@ -18,10 +18,13 @@ class Linear(nn.Linear):
 
     def forward(self, numbers: Tensor) -> Tensor:
         """From [..., inputs] to [..., outputs]."""
-        weight, bias = self.weight, self.bias
-        if weight.dtype is torch.bfloat16 and numbers.dtype is torch.float32:
-            weight, bias = weight.float(), None if bias is None else bias.float()
-        return linear_of(numbers, weight, bias)
+        if self.weight.dtype is torch.bfloat16 and numbers.dtype is torch.float32:
+            return linear_of(numbers, self.weight.float(), _widened(self.bias))
+        return linear_of(numbers, self.weight, self.bias)
+
+
+def _widened(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.float()
 
 
 def linear(inputs: int, outputs: int, *, generator: torch.Generator, bias: bool = True) -> Linear:
