@@ -22,6 +22,7 @@ from torch import nn
 from pocketrec.compress import freeze
 
 OURS, BFLOAT16, REFERENCE = "pocketrec float32", "pocketrec bfloat16", "reference"
+HELD = "pocketrec, nets held in bfloat16"
 FASTER = "pocketrec, the faster"
 
 
@@ -51,12 +52,15 @@ def _measure(run: Run) -> None:
     batches = make_batches(run.case)
     trained = our_model(run.case)
     served, theirs = trained.with_bank(freeze(trained.bank)).eval(), reference_of(trained).eval()
+    held = served.with_nets_in(torch.bfloat16)
     first, weights = batches[0], torch.zeros(products(trained, 1, learning=False))
     torch.testing.assert_close(served(first.dense, first.ids), theirs(first.dense, first.ids), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(held(first.dense, first.ids), theirs(first.dense, first.ids), rtol=0.05, atol=0.05)
     run.time(
         {
             OURS: lambda: answer(served, batches),
             BFLOAT16: lambda: in_bfloat16(answer(served, batches)),
+            HELD: lambda: answer(held, batches),
             REFERENCE: lambda: answer(theirs, batches),
             "limit: float32 products of the nets": lambda: multiply_adds(
                 products(trained, len(first.ids), learning=False)
@@ -64,7 +68,7 @@ def _measure(run: Run) -> None:
             "limit: read the nets": lambda: read_all(weights),
         }
     )
-    run.found[FASTER] = min(run.found[OURS], run.found[BFLOAT16])
+    run.found[FASTER] = min(run.found[way] for way in (OURS, BFLOAT16, HELD))
 
 
 CLAIM = Claim(

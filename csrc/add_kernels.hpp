@@ -35,7 +35,9 @@ POCKETREC_INLINE float sum_of_squares(const float* vector, int64_t dim) {
         for (int64_t d = whole; d < dim; ++d) rest[d - whole] = vector[d];
         add_squares(rest);
     }
-    return folded(sums);
+    Four fours[4];
+    __builtin_memcpy(fours, sums, sizeof fours);
+    return one_of(four_of(fours));
 }
 
 template <int kDim, bool kStream>

@@ -75,14 +75,15 @@ POCKETREC_INLINE void store(float* to, Floats numbers) {
     __builtin_memcpy(to, &numbers, sizeof numbers);
 }
 
-// Sixteen sums, in as many registers as they take, to one: sum j and sum j + 8, j + 4, j + 2, j + 1.
 typedef float Four __attribute__((vector_size(16)));
 typedef int32_t Ints4 __attribute__((vector_size(16)));
 
-POCKETREC_INLINE float folded(const Floats* sixteen) {
-    Four fours[4];
-    __builtin_memcpy(fours, sixteen, sizeof fours);
-    const Four four = (fours[0] + fours[2]) + (fours[1] + fours[3]);
+// Sixteen sums to one: sum j and sum j + 8, then j + 4, and those four to one: j + 2, j + 1.
+POCKETREC_INLINE Four four_of(const Four* sums) {
+    return (sums[0] + sums[2]) + (sums[1] + sums[3]);
+}
+
+POCKETREC_INLINE float one_of(Four four) {
     const Four two = four + __builtin_shuffle(four, (Ints4{2, 3, 0, 1}));
     return two[0] + two[1];
 }

@@ -40,6 +40,7 @@ def test_a_result_is_told_with_all_its_bytes_and_their_sum() -> None:
         "Zipf assumed.",
     ):  # fmt: skip
         assert expected in lines
+    assert "dense nets, bfloat16 1,400" in " ".join(describe(replace(RESULT, serving_precision="bfloat16")).split())
 
 
 def test_users_and_progressive_losses_are_told_where_there_are_any() -> None:

@@ -125,6 +125,14 @@ class TestAFewRows:
             assert calls == list(range(1, MOST_ROWS + 1))
             calls.clear()
 
+    def test_nets_in_bfloat16_take_one_call_too(self, calls: list[int]) -> None:
+        made, (numbers, ids) = model().with_nets_in(torch.bfloat16), inputs()
+        for rows in range(1, MOST_ROWS + 1):
+            some = numbers[:rows], ids[:rows]
+            assert torch.equal(made(*some), in_four_calls(made, *some))
+            torch.testing.assert_close(made(*some), made.with_nets_in(torch.float32)(*some), rtol=1e-6, atol=1e-6)
+        assert calls == [rows for rows in range(1, MOST_ROWS + 1) for _ in range(3)]
+
     def test_vectors_that_are_widened_take_more(self, calls: list[int]) -> None:
         made = MODEL(build(size(TABLES, "2x", "narrow"), seed=0), dense_features=5, config=SMALL, seed=0)
         numbers, ids = inputs()

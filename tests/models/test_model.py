@@ -79,6 +79,30 @@ def test_from_nets_copies_and_shares_nothing() -> None:
         assert tensor.requires_grad
 
 
+def test_nets_are_copied_in_the_dtype_that_they_are_held_in() -> None:
+    one = model(bank(), seed=1)
+    low = one.with_nets_in(torch.bfloat16)
+    again = Dlrm.from_nets(bank(), dense_features=5, config=SMALL, nets=low.nets())
+    assert all(t.dtype is torch.bfloat16 for t in again.nets().values())
+    said = r"'bottom.0.bias' is torch.bfloat16 in them and torch.float32 in this one"
+    with pytest.raises(OptionError, match=said):
+        one.copy_nets(low.nets())
+    with pytest.raises(OptionError, match=r"not in torch.float16"):
+        Dlrm.from_nets(bank(), dense_features=5, config=SMALL, nets={n: t.half() for n, t in one.nets().items()})
+
+
+def test_nets_in_bfloat16_are_rounded_to_the_nearest_and_not_trained() -> None:
+    one = model(bank())
+    low = one.with_nets_in(torch.bfloat16)
+    for name, tensor in low.nets().items():
+        assert torch.equal(tensor, one.nets()[name].bfloat16())
+        assert tensor.data_ptr() != one.nets()[name].data_ptr()
+    with pytest.raises(OptionError, match="held in bfloat16, which is for serving"):
+        low.dense_parameters()
+    with pytest.raises(OptionError, match=r"float32 or bfloat16, not in torch.float16"):
+        one.with_nets_in(torch.float16)
+
+
 @pytest.mark.parametrize(
     ("fields", "config"),
     [

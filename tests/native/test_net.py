@@ -35,6 +35,7 @@ def test_the_kernel_gives_the_bits_of_the_reference(dtype: torch.dtype, widths: 
         made, rows = layers(widths, dtype, bias=bias), rows_of(3, widths[0])
         found = Net(made)(kernels(), rows)
         assert torch.equal(found, plain_net(made, rows))
+        assert torch.equal(rows, rows_of(3, widths[0])), "the rows that come in are left alone"
         for row in range(3):
             assert torch.equal(Net(made)(kernels(), rows[row : row + 1])[0], found[row]), "rows know nothing of others"
 
@@ -51,12 +52,33 @@ def test_the_reference_is_a_net_to_the_rounding_of_float32() -> None:
 
 @needs_kernels
 def test_what_is_not_finite_goes_through() -> None:
-    weight = torch.ones(2, 20)
     rows = torch.ones(3, 20)
     rows[0, 18], rows[1, 3], rows[2, 0] = torch.nan, torch.inf, -torch.inf
-    found = Net([Layer(weight, None, True)])(kernels(), rows)
-    assert bool(found[0].isnan().all())
-    assert found[1:].tolist() == [[torch.inf] * 2, [0.0] * 2]
+    for dtype in (torch.float32, torch.bfloat16):
+        found = Net([Layer(torch.ones(2, 20, dtype=dtype), None, True)])(kernels(), rows)
+        assert bool(found[0].isnan().all())
+        assert found[1:].tolist() == [[torch.inf] * 2, [0.0] * 2]
+
+
+@needs_kernels
+@pytest.mark.parametrize("inputs", [1, 2, 7, 15])
+def test_a_weight_that_is_not_finite_stays_in_its_row(inputs: int) -> None:
+    """Rows of fewer than sixteen weights are read with the beginning of the next ones."""
+    for dtype in (torch.float32, torch.bfloat16):
+        weight = torch.ones(20, inputs, dtype=dtype)
+        weight[1::2] = torch.inf
+        found = Net([Layer(weight, None, False)])(kernels(), torch.ones(1, inputs))
+        assert found.tolist() == [[float(inputs), torch.inf] * 10]
+
+
+@needs_kernels
+def test_every_weight_meets_its_own_input() -> None:
+    """In numbers that are exact in any order."""
+    for inputs in (13, 16, 17, 40, 63):
+        weight = torch.randint(-8, 9, (9, inputs), generator=torch.Generator().manual_seed(inputs))
+        rows = torch.randint(-99, 100, (2, inputs), generator=torch.Generator().manual_seed(1))
+        found = Net([Layer(weight.bfloat16(), None, False)])(kernels(), rows.float())
+        assert torch.equal(found.long(), rows @ weight.t())
 
 
 @needs_kernels

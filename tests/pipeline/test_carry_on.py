@@ -73,6 +73,19 @@ def days(runs: Callable[..., Any], fit: Callable[..., Trained], next_day: Any) -
 # ---------------------------------------------------------------- what is taken over
 
 
+def test_nets_that_serve_in_bfloat16_go_on_as_they_were_trained(
+    fit: Callable[..., Trained], logs: dict[str, Any], runs: Callable[..., Any], next_day: Any, tmp_path: Path,
+    at_start: AtTheStart,
+) -> None:  # fmt: skip
+    run, settings = runs("min_count"), {"method": "min_count", "budget": "4x", "options": {"storage": "float32"}}
+    fit(logs["ranks"], **settings, serving_precision="bfloat16", out=tmp_path / "run")
+    trained = load_artifact(run.out / "model").tensors("nets")
+    onwards = fit(next_day, start=tmp_path / "run", watcher=at_start)
+    for name, tensor in at_start.parts[0]["nets"].items():
+        assert torch.equal(tensor, trained[name]), "rounded before training went on"
+    assert {t.dtype for t in onwards.recommender.model.nets().values()} == {torch.bfloat16}
+
+
 @pytest.mark.parametrize("method", METHODS.names())
 def test_rows_nets_and_the_state_of_both_optimizers_are_taken_over(
     method: str, runs: Callable[..., Any], fit: Callable[..., Trained], next_day: Any, at_start: AtTheStart

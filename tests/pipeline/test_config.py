@@ -43,6 +43,7 @@ def test_a_file_is_read(file: Path) -> None:
     assert (config.optimizer.name, config.optimizer.lr) == ("adagrad", 0.05)
     assert (config.model.bottom, config.model.top, config.model.name) == ((32,), (64, 32), "dlrm")
     assert config.refit is True
+    assert config.serving_precision == "float32"
     assert config.split.split() == Split(train="27/35", validation="3/35", test="1/7")
     assert (config.dim, config.seed, config.schema) == (16, 0, "criteo")
 
@@ -119,6 +120,7 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
         ({"split": {"train": "1"}}, "split: The shares of a split must not be negative nor add up to more than 1"),
         ({"split": {"rows": [1, 2]}}, "split.rows.2: Field required"),
         ({"split": {"rows": [1, 2, 3], "by": "hash"}}, "split: Numbers of rows belong to a split by time"),
+        ({"serving_precision": "int8"}, "serving_precision: it should be 'float32' or 'bfloat16', got 'int8'"),
         ({"data": []}, "f.yaml: data names no file"),
         ({"dim": 0}, "f.yaml: dim must be 1 or more"),
         ({"seed": -1}, "seed 0 or more, got 16 and -1"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,18 @@ def test_an_exported_program_scores_alike(
     called = torch.export.load(tmp_path / "clicks.pt2").module()
     found = called(*served.inputs(rows))
     np.testing.assert_allclose(found, served.logits(rows), rtol=1e-5, atol=1e-6)
+
+
+def test_an_exported_program_holds_nets_as_the_model_does(
+    runs: Callable[..., Any], logs: dict[str, Any], tmp_path: Path
+) -> None:
+    served, rows = load(runs("robe", "int8", "mixed").out), logs["mixed"].test_rows()
+    low = replace(served, model=served.model.with_nets_in(torch.bfloat16))
+    low.export(tmp_path / "low.pt2")
+    program = torch.export.load(tmp_path / "low.pt2")
+    held = {name.rsplit("model.", 1)[-1]: t for name, t in program.state_dict.items()}
+    assert all(held[name].dtype is torch.bfloat16 for name in low.model.nets())
+    np.testing.assert_allclose(program.module()(*low.inputs(rows)), low.logits(rows), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("pools", "inputs"), [(("mean", "sum"), 4), (("sum", "sum"), 3)])

@@ -16,6 +16,7 @@ import pocketrec
 from pocketrec.artifact import load_artifact
 from pocketrec.compress import METHODS, build
 from pocketrec.data.dataset import Dataset
+from pocketrec.metrics import evaluate
 from pocketrec.models import MODELS, Model, ModelConfig
 from pocketrec.pipeline import Trained, load, train
 from pocketrec.pipeline import train as package_train
@@ -98,6 +99,29 @@ def test_every_model_trains_saves_and_opens(
     served, rows = load(tmp_path / "run"), logs[kind].test_rows()
     assert type(served.model) is MODELS.get(model)
     np.testing.assert_array_equal(served.logits(rows), trained.recommender.logits(rows))
+
+
+@pytest.mark.parametrize("model", ["dlrm", "deepfm"])
+def test_nets_are_held_judged_and_served_in_bfloat16(
+    model: str, fit: Callable[..., Trained], logs: dict[str, Any], tmp_path: Path
+) -> None:
+    settings = {"budget": "4x", "model": {"name": model, "bottom": [8], "top": [8]}}
+    plain = fit(logs["no_dense"], **settings, out=tmp_path / "plain")
+    trained = fit(logs["no_dense"], **settings, serving_precision="bfloat16", out=tmp_path / "run")
+    served, frame = load(tmp_path / "run"), logs["no_dense"].test_rows()
+    nets = load_artifact(tmp_path / "run" / "model").tensors("nets")
+    for held in (served.model.nets(), trained.recommender.model.nets(), nets):
+        assert {t.dtype for t in held.values()} == {torch.bfloat16}
+    result = trained.result
+    assert (result.serving_precision, plain.result.serving_precision) == ("bfloat16", "float32")
+    assert 2 * result.dense_bytes == plain.result.dense_bytes
+    assert result.dense_bytes == served.model.dense_bytes() == sum(t.nbytes for t in nets.values())
+    assert result.validation == plain.result.validation, "training is left alone"
+    assert result.test == evaluate(frame["click"].to_numpy(), served.logits(frame)), "judged as it serves"
+    assert result.test != plain.result.test
+    np.testing.assert_allclose(served.logits(frame), plain.recommender.logits(frame), rtol=0.05, atol=0.05)
+    served.save(tmp_path / "serving")
+    np.testing.assert_array_equal(load(tmp_path / "serving").logits(frame), served.logits(frame))
 
 
 # ---------------------------------------------------------------- what grows and what does not

@@ -112,7 +112,7 @@ def _byte_rows(result: Result) -> list[tuple[str, str]]:
         ("tables, held", result.held_bytes),
         ("tables, in the file", result.file_bytes),
         ("vocabulary", result.vocabulary_bytes),
-        ("dense nets", result.dense_bytes),
+        ("dense nets" + (", bfloat16" if result.serving_precision == "bfloat16" else ""), result.dense_bytes),
         ("all that serves", sum(known) if len(known) == len(parts) else None),
         ("tables while training", result.train_bytes),
     ]

@@ -80,7 +80,7 @@ def _opened(artifact: Artifact) -> Start:
     arrays = {name: t.numpy() for name, t in artifact.tensors("training_vocabulary").items()}
     warm = WarmStart(
         bank=attach(sizing, artifact.tensors("training"), form="train"),
-        nets=artifact.tensors("nets"),
+        nets=artifact.tensors("training_nets" if "training_nets" in artifact.parts else "nets"),
         optimizer=artifact.tensors("optimizer"),
     )
     return Start(

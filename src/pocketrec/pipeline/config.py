@@ -81,6 +81,8 @@ class RunConfig:
         model: which model, how wide.
         optimizer: of looked-up rows.
         train: settings of the trainer.
+        serving_precision: what the nets are held in by the artifact and judged in on the test rows: ``float32``, or
+            ``bfloat16`` for half their bytes and quicker answers to a few rows. Training is left alone.
         refit: after the epochs are chosen, train anew on training and validation rows together for as many epochs.
         seed: of starting values, hashes and the order of rows; 0 or more.
     """
@@ -99,6 +101,7 @@ class RunConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     optimizer: OptimizerSpec = field(default_factory=OptimizerSpec)
     train: TrainConfig = field(default_factory=TrainConfig)
+    serving_precision: Literal["float32", "bfloat16"] = "float32"
     refit: bool = False
     seed: int = 0
 

@@ -28,8 +28,8 @@ def judge(
 ) -> tuple[Metrics | None, dict[str, GroupMetrics]]:
     """Metrics over one part, and per group of rows by their rarest id; None and {} for a part without rows.
 
-    The nets compute in float32 whatever they were trained in, because that is how an artifact serves: the logits are
-    those of :meth:`Recommender.logits`, to the last bit. Rows have their weights, if the schema gives them any.
+    The nets compute as an artifact serves, whatever they were trained in: the logits are those of
+    :meth:`Recommender.logits`, to the last bit. Rows have their weights, if the schema gives them any.
 
     Args:
         model: in eval mode; nothing of it changes.

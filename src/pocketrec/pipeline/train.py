@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pocketrec.compress import Bank, freeze
@@ -181,7 +182,8 @@ class _Job:
         self, outcome: Outcome, sizing: Sizing, through: Through, identity: Mapping[str, Any], began: float | None
     ) -> Trained:
         """Freeze, judge, save."""
-        served = outcome.model.with_bank(freeze(outcome.model.bank)).eval()
+        frozen = outcome.model.with_bank(freeze(outcome.model.bank))
+        served = frozen.with_nets_in(getattr(torch, self.config.serving_precision)).eval()
         test = judge(served, self.dataset, "test", through=through)
         content = {
             "config": self.config.to_json(), "method": self.config.method, "budget": str(self.config.budget),
@@ -210,6 +212,8 @@ def _saved(path: Path, recommender: Recommender, outcome: Outcome) -> Recommende
         "optimizer": optimizer_tensors(outcome.optimizer),
         "training_vocabulary": encoder.to_arrays(),
     }
+    if recommender.model.dense_bytes() < outcome.model.dense_bytes():  # those that serve were rounded
+        training["training_nets"] = {name: t.detach() for name, t in outcome.model.nets().items()}
     content = {**recommender.content, TRAINING_SIZING: bank.sizing.to_json()}
     return opened(save(path, recommender.model, encoder, content, training=training))
 

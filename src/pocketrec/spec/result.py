@@ -34,6 +34,7 @@ class Result:
         method: name of the method.
         options: the method's options, JSON only; those that tell apart runs of one method.
         storage: name of the storage.
+        serving_precision: what the nets are held in by the model that was judged.
         budget: the budget as it was written ("16x").
         budget_bytes: what that means in bytes for these tables, 0 or more.
         promised_bytes: `serve_bytes` of the sizing.
@@ -72,6 +73,7 @@ class Result:
     command: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     storage: str = "float32"
+    serving_precision: str = "float32"
     promised_bytes: int | None = None
     held_bytes: int | None = None
     file_bytes: int | None = None

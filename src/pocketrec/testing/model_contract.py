@@ -224,6 +224,30 @@ class ModelContract:
         assert low.dtype == torch.float32
         torch.testing.assert_close(low, self.logits(model, features), rtol=0.05, atol=0.1)
 
+    def test_nets_are_held_in_bfloat16(self, variant: Mapping[str, Any], features: str) -> None:
+        model = self.made(self.bank(), variant, features).eval()
+        before, bytes_before = self.logits(model, features), model.dense_bytes()
+        low = model.with_nets_in(torch.bfloat16)
+        assert {t.dtype for t in low.nets().values()} == {torch.bfloat16}
+        assert 2 * low.dense_bytes() == model.dense_bytes() == bytes_before
+        assert low.bank is model.bank, "shared, not copied"
+        assert low.with_nets_in(torch.bfloat16) is low
+        widened = low.with_nets_in(torch.float32)
+        dense, bags = _FEATURES[features]
+        for count in (0, 1, 2, 12):
+            inputs = planted(count, dense_features=dense, bags=bags).inputs()
+            for plain in (False, True):
+                low.plain = widened.plain = plain
+                with torch.no_grad():
+                    found = low(*inputs)
+                    torch.testing.assert_close(found, widened(*inputs), rtol=1e-5, atol=1e-6)
+                assert found.dtype == torch.float32
+        torch.testing.assert_close(self.logits(low, features), before, rtol=0.05, atol=0.1)
+        assert not torch.equal(self.logits(low, features), before), "nothing was rounded"
+        assert torch.equal(self.logits(model, features), before), "the model itself is left alone"
+        refusal(OptionError, low.dense_parameters, "with_nets_in")
+        assert len(widened.dense_parameters()) == len(model.dense_parameters())
+
     def test_freezing_stays_within_tolerance(self, variant: Mapping[str, Any], storage: str) -> None:
         features = "dense_and_bags"
         model = self.made(self.bank(storage=storage), variant, features).eval()
@@ -239,19 +263,22 @@ class ModelContract:
         features = "dense_and_bags"
         model = self.made(self.bank(storage=storage), variant, features, seed=4).eval()
         served = model.with_bank(freeze(model.bank))
+        if storage == "bfloat16":
+            served = served.with_nets_in(torch.bfloat16)
         nets = {name: t.detach() for name, t in served.nets().items()}
         save_artifact(tmp_path / "m", Manifest(kind="model"), {"tables": served.bank.tensors(), "nets": nets})
         artifact = load_artifact(tmp_path / "m")
         bank = attach(served.bank.sizing, artifact.tensors("tables"))
         known: dict[str, Any] = {"dense_features": model.dense_features, "config": model.config}
         again = self.model.from_nets(bank, **known, nets=artifact.tensors("nets")).eval()
-        assert all(torch.equal(t, nets[name]) for name, t in again.nets().items())
+        assert all(t.dtype is nets[name].dtype and torch.equal(t, nets[name]) for name, t in again.nets().items())
         assert torch.equal(self.logits(again, features), self.logits(served, features))
         name, tensor = next(iter(nets.items()))
         for wrong in (
             {n: t for n, t in nets.items() if n != name},
             {**nets, name: tensor[:0]},
             {**nets, "more": tensor},
+            {**nets, name: tensor.half()},
         ):
             refusal(OptionError, lambda: self.model.from_nets(bank, **known, nets=wrong), "nets of another model")  # noqa: B023
 
@@ -262,6 +289,8 @@ class ModelContract:
         ):  # fmt: skip
             dense, bags = _FEATURES[features]
             model = self.made(freeze(bank), variant, features).eval()
+            if features == "bags":
+                model = model.with_nets_in(torch.bfloat16)
             batches = [planted(n, dense_features=dense, bags=bags, seed=n).inputs() for n in (7, 1)]
             cases.append((model, batches))
         for (model, batches), found in zip(cases, scores_elsewhere(cases, tmp_path), strict=True):

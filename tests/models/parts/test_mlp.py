@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
 from torch import nn
 
+from pocketrec.models.parts.linear import Linear
 from pocketrec.models.parts.masks import Masks
 from pocketrec.models.parts.mlp import Mlp, mlp
 
@@ -14,8 +16,8 @@ def made(*widths: int, last_relu: bool = False, seed: int = 0) -> Mlp:
 
 
 def test_linear_layers_with_relu_between_them() -> None:
-    assert [type(m) for m in made(4, 3, 2)] == [nn.Linear, nn.ReLU, nn.Linear]
-    assert [type(m) for m in made(4, 3, 2, last_relu=True)] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU]
+    assert [type(m) for m in made(4, 3, 2)] == [Linear, nn.ReLU, Linear]
+    assert [type(m) for m in made(4, 3, 2, last_relu=True)] == [Linear, nn.ReLU, Linear, nn.ReLU]
     assert [tuple(p.shape) for p in made(4, 3, 2).parameters()] == [(3, 4), (3,), (2, 3), (2,)]
 
 
@@ -78,15 +80,17 @@ def test_gradients_are_those_of_the_layers() -> None:
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
-def test_many_rows_learn_the_same_whatever_their_width() -> None:
-    """Inputs that are no multiple of 16 are filled up, of which gradients must show nothing."""
-    net, x = made(13, 37, 16, 2), torch.randn(600, 13, generator=torch.Generator().manual_seed(1))
-    one, other = x.clone().requires_grad_(), x.clone().requires_grad_()
-    found = torch.autograd.grad(net(one).square().mean(), [one, *net.parameters()])
-    expected = torch.autograd.grad(nn.Sequential(*net)(other).square().mean(), [other, *net.parameters()])
-    for a, b in zip(found, expected, strict=True):
-        assert a.shape == b.shape
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+def test_layers_in_bfloat16_compute_what_their_weights_are_in_float32() -> None:
+    net, x = made(40, 30, 2), torch.randn(9, 40, generator=torch.Generator().manual_seed(1))
+    low = copy.deepcopy(net).bfloat16()
+    widened = copy.deepcopy(low).float()
+    assert torch.equal(low(x), widened(x))
+    assert not torch.equal(low(x), net(x))
+    with torch.no_grad():
+        for rows in range(1, 9):
+            torch.testing.assert_close(low(x[:rows]), widened(x[:rows]), rtol=1e-6, atol=1e-6)
+    low[0].register_forward_hook(lambda layer, args, out: None)
+    assert torch.equal(low(x), widened(x)), "with a hook too"
 
 
 def test_hooks_and_other_layers_are_called() -> None:

@@ -3,14 +3,44 @@
 from __future__ import annotations
 
 import math
+from typing import Final, final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear as linear_of
+from torch.nn.functional import pad
 
-__all__ = ["linear", "normal"]
+from pocketrec.native.eager import is_eager
+
+__all__ = ["Linear", "linear", "normal"]
+
+# Where inputs are not a multiple of this, the products for the gradients are slow: with 2048 rows and MKL, filling up
+# takes a tenth off a layer's step at 367 inputs and a fifth at 13. With 128 rows it costs what it saves.
+_EVEN: Final = 16
+_FILLED_ROWS: Final = 512
 
 
-def linear(inputs: int, outputs: int, *, generator: torch.Generator, bias: bool = True) -> nn.Linear:
+@final
+class Linear(nn.Linear):
+    """A layer whose weights may be held in bfloat16: for numbers in float32 they are widened, which is exact."""
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """From [..., inputs] to [..., outputs]."""
+        if self.weight.dtype is torch.bfloat16 and numbers.dtype is torch.float32:
+            return linear_of(numbers, self.weight.float(), _widened(self.bias))
+        lacking = -numbers.shape[-1] % _EVEN
+        # the number of rows is asked for last: whoever traces must not meet a condition on it
+        if lacking and torch.is_grad_enabled() and is_eager(numbers) and len(numbers) >= _FILLED_ROWS:
+            # columns of zeros, which change nothing
+            return linear_of(pad(numbers, (0, lacking)), pad(self.weight, (0, lacking)), self.bias)
+        return linear_of(numbers, self.weight, self.bias)
+
+
+def _widened(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.float()
+
+
+def linear(inputs: int, outputs: int, *, generator: torch.Generator, bias: bool = True) -> Linear:
     """A layer from `inputs` to `outputs` numbers; without memory under ``torch.device("meta")``.
 
     Weights start as N(0, 2 / (in + out)) and biases as N(0, 1 / out), as in the published DLRM (arXiv:1906.00091).
@@ -21,7 +51,7 @@ def linear(inputs: int, outputs: int, *, generator: torch.Generator, bias: bool 
         generator: draws the starting values.
         bias: whether there is one.
     """
-    layer = nn.Linear(inputs, outputs, bias=bias, device="meta")  # no draw from the global generator
+    layer = Linear(inputs, outputs, bias=bias, device="meta")  # no draw from the global generator
     if torch.get_default_device().type == "meta":
         return layer
     layer = layer.to_empty(device="cpu")

@@ -8,11 +8,9 @@ from typing import Final, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear as linear_of
-from torch.nn.functional import pad
 
 from pocketrec.compress.parts.unchanged import Unchanged
-from pocketrec.models.parts.linear import linear
+from pocketrec.models.parts.linear import Linear, linear
 from pocketrec.models.parts.masks import Masks
 from pocketrec.native.binding import kernels_for
 from pocketrec.native.eager import is_eager
@@ -20,10 +18,7 @@ from pocketrec.native.net import MOST_ROWS, Layer, Net
 
 __all__ = ["Mlp", "mlp"]
 
-# Where inputs are not a multiple of this, the products for the gradients are slow: with 2048 rows and MKL, filling up
-# takes a tenth off a layer's step at 367 inputs and a fifth at 13. With 128 rows it costs what it saves.
-_EVEN: Final = 16
-_FILLED_ROWS: Final = 512
+_LINEAR: Final = (Linear, nn.Linear)
 
 
 @final
@@ -68,28 +63,19 @@ class Mlp(nn.Sequential):
                 if masks is not None:
                     numbers = masks(numbers)
                 own = False
-            elif type(layer) is nn.Linear and not (layer._forward_hooks or layer._forward_pre_hooks):
-                numbers = _product(numbers, layer)
+            elif type(layer) is Linear and not (layer._forward_hooks or layer._forward_pre_hooks):
+                numbers = layer.forward(numbers)
                 own = True
             else:
                 numbers, own = layer(numbers), False
         return numbers
 
 
-def _product(numbers: Tensor, layer: nn.Linear) -> Tensor:
-    """The layer over the rows; of many rows that learn, filled up with columns of zeros, which change nothing."""
-    lacking = -numbers.shape[-1] % _EVEN
-    # the number of rows is asked for last, as above
-    if lacking and torch.is_grad_enabled() and is_eager(numbers) and len(numbers) >= _FILLED_ROWS:
-        return linear_of(pad(numbers, (0, lacking)), pad(layer.weight, (0, lacking)), layer.bias)
-    return linear_of(numbers, layer.weight, layer.bias)
-
-
 def _described(layers: Sequence[nn.Module]) -> list[Layer]:
     """Linear layers, each with whether a ReLU follows; nothing where there is any other layer."""
     found: list[Layer] = []
     for layer in layers:
-        if type(layer) is nn.Linear:
+        if isinstance(layer, nn.Linear) and type(layer) in _LINEAR:
             found.append(Layer(layer.weight, layer.bias, False))
         elif type(layer) is nn.ReLU and found and not found[-1].relu:
             found[-1] = found[-1]._replace(relu=True)
