@@ -228,7 +228,8 @@ class ModelContract:
         model = self.made(self.bank(), variant, features).eval()
         before, bytes_before = self.logits(model, features), model.dense_bytes()
         low = model.with_nets_in(torch.bfloat16)
-        assert {t.dtype for t in low.nets().values()} == {torch.bfloat16}
+        rounded = {name: t.bfloat16() for name, t in model.nets().items()}
+        assert all(t.dtype is torch.bfloat16 and torch.equal(t, rounded[name]) for name, t in low.nets().items())
         assert 2 * low.dense_bytes() == model.dense_bytes() == bytes_before
         assert low.bank is model.bank, "shared, not copied"
         assert low.with_nets_in(torch.bfloat16) is low
@@ -243,9 +244,9 @@ class ModelContract:
                     torch.testing.assert_close(found, widened(*inputs), rtol=1e-5, atol=1e-6)
                 assert found.dtype == torch.float32
         torch.testing.assert_close(self.logits(low, features), before, rtol=0.05, atol=0.1)
-        assert not torch.equal(self.logits(low, features), before), "nothing was rounded"
         assert torch.equal(self.logits(model, features), before), "the model itself is left alone"
-        refusal(OptionError, low.dense_parameters, "with_nets_in")
+        if rounded:  # a model may have no nets
+            refusal(OptionError, low.dense_parameters, "with_nets_in")
         assert len(widened.dense_parameters()) == len(model.dense_parameters())
 
     def test_freezing_stays_within_tolerance(self, variant: Mapping[str, Any], storage: str) -> None:
