@@ -16,7 +16,7 @@ from torch.nn.functional import pad
 
 __all__ = ["MOST_ROWS", "Layer", "Net", "plain_net"]
 
-MOST_ROWS: Final = 4
+MOST_ROWS: Final = 8
 """Up to so many rows the kernel is quicker than matrix products, which read weights once for all rows."""
 
 _SUMS: Final = 16
