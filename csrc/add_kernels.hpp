@@ -8,16 +8,6 @@ inline void add(const float* vector, int64_t dim, float* sum) {
     for (int64_t d = whole; d < dim; ++d) sum[d] += vector[d];
 }
 
-// A vector that is alone at its place. What is read next of it is far off: the update of all places.
-template <bool kStream>
-POCKETREC_INLINE void copy(const float* vector, int64_t dim, float* sum) {
-    if (!kStream) {
-        __builtin_memcpy(sum, vector, static_cast<unsigned long>(dim) * sizeof(float));
-        return;
-    }
-    for (int64_t d = 0; d < dim; d += kLanes) store<true>(sum + d, load<Floats>(vector + d));
-}
-
 // Sixteen sums, d modulo 16, then folded: an order that every level can keep.
 POCKETREC_INLINE float sum_of_squares(const float* vector, int64_t dim) {
     constexpr int kSums = 16, kRegisters = kSums / kLanes;
@@ -40,7 +30,7 @@ POCKETREC_INLINE float sum_of_squares(const float* vector, int64_t dim) {
     return one_of(four_of(fours));
 }
 
-template <int kDim, bool kStream>
+template <int kDim>
 void add_rows_of(const Additions& additions, int64_t count, int32_t* next) {
     const int64_t dim = kDim ? kDim : additions.dim;
     constexpr int64_t kFar = 8;
@@ -56,35 +46,22 @@ void add_rows_of(const Additions& additions, int64_t count, int32_t* next) {
         if (place < additions.begin || place >= additions.end) continue;
         const float* vector = additions.vectors[i / additions.parts];
         float* sum = additions.sums + place * dim;
-        const bool last = additions.last[place] == additions.first + i;
         if (place < *next) {
             add(vector, dim, sum);
-            if (last) additions.squares[place] = sum_of_squares(sum, dim);
-            continue;
+        } else {
+            __builtin_memcpy(sum, vector, static_cast<unsigned long>(dim) * sizeof(float));
+            *next = place + 1;
         }
-        *next = place + 1;
-        if (!last) {
-            copy<false>(vector, dim, sum);
-            continue;
-        }
-        copy<kStream>(vector, dim, sum);
-        additions.squares[place] = sum_of_squares(vector, dim);
+        if (additions.last[place] == additions.first + i) additions.squares[place] = sum_of_squares(sum, dim);
     }
-    if (kStream) finish_stream();
-}
-
-template <int kDim>
-void add_rows_to(const Additions& additions, int64_t count, int32_t* next) {
-    if (kDim && additions.stream) return add_rows_of<kDim, true>(additions, count, next);
-    add_rows_of<kDim, false>(additions, count, next);
 }
 
 void add_rows(const Additions& additions, int64_t count, int32_t* next) {
     switch (additions.dim) {
-        case 16: return add_rows_to<16>(additions, count, next);
-        case 32: return add_rows_to<32>(additions, count, next);
-        case 64: return add_rows_to<64>(additions, count, next);
-        case 128: return add_rows_to<128>(additions, count, next);
-        default: return add_rows_to<0>(additions, count, next);
+        case 16: return add_rows_of<16>(additions, count, next);
+        case 32: return add_rows_of<32>(additions, count, next);
+        case 64: return add_rows_of<64>(additions, count, next);
+        case 128: return add_rows_of<128>(additions, count, next);
+        default: return add_rows_of<0>(additions, count, next);
     }
 }

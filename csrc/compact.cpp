@@ -16,7 +16,6 @@ namespace pocketrec {
 namespace {
 
 constexpr int64_t kTile = 2048;
-constexpr int64_t kStreamedBytes = 4 << 20;
 constexpr int64_t kNumbersPerPart = 1 << 16;  // a thread is worth waking for about this many numbers
 
 class CompactRows {
@@ -36,7 +35,6 @@ class CompactRows {
         gradient_.for_each_tile(kTile / request_.parts + 1, [&](const Tile& tile) { place(tile); });
         const int64_t worth = 1 + values_ * request_.parts * request_.dim / kNumbersPerPart;
         const int64_t parts = std::max(int64_t{1}, std::min(request_.threads, worth)), count = slots_.count();
-        stream_ = is_streamed(count);
         run_parts(parts, [&](int64_t part) {
             const auto cut = [&](int64_t p) { return static_cast<int32_t>(count * p / parts); };
             add(cut(part), cut(part + 1));
@@ -45,12 +43,6 @@ class CompactRows {
     }
 
   private:
-    // Sums of more bytes than a core's caches hold are read from memory anyway.
-    bool is_streamed(int64_t count) const {
-        return request_.dim % 16 == 0 && reinterpret_cast<uintptr_t>(grads_) % 64 == 0 &&
-               count * request_.dim * static_cast<int64_t>(sizeof(float)) > kStreamedBytes;
-    }
-
     void place(const Tile& tile) {
         const int64_t first = tile.first * request_.parts, count = tile.count * request_.parts;
         gradient_.find_addresses_of(tile, found_.get() + first);
@@ -76,7 +68,7 @@ class CompactRows {
             const float* const* vectors = product ? spread.products(tile, found_.get() + first)
                                                   : spread.vectors(tile);
             gather().add_rows({vectors, request_.dim, each, places_.get() + first, begin, end, first, last_.get(), grads_,
-                               squares_, stream_},
+                               squares_},
                               tile.count * request_.parts, &next);
         });
     }
@@ -90,7 +82,6 @@ class CompactRows {
     std::unique_ptr<int64_t[]> found_;
     std::unique_ptr<int32_t[]> places_;
     std::unique_ptr<int32_t[]> last_;  // by place: which of all gradients is the last one there
-    bool stream_ = false;
 };
 
 int64_t compact(const pr_request& request, const float* grad, int64_t capacity, int64_t* addresses, float* grads,

@@ -52,7 +52,6 @@ struct Additions {
     const int32_t* last;  // by place
     float* sums;
     float* squares;  // by place
-    bool stream;     // sums are aligned to lines, more than the caches hold, and dim is a multiple of 16
 };
 
 // Ids to hashed addresses: start + bucket * step, of hashes of the id (and the part, where by_part); ids below `exact`,
