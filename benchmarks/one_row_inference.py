@@ -81,9 +81,8 @@ CLAIM = Claim(
         Bar(ours=FASTER, most=0.08e-3, where={"batch": 1}),
         Bar(ours=FASTER, most=0.6e-3, where={"batch": 100}),
     ],
-    stopped="What stops them. 100 rows: the matrix products alone take longer than the bar at the peak of one core; "
-    "bfloat16 would help where the processor has instructions for it. One row: two megabytes of weights come "
-    "from the third cache, which other programs share.",
+    stopped="What stops 100 rows: the matrix products alone take longer than the bar at the peak of one core; bfloat16 "
+    "would help where the processor has instructions for it.",
 )
 
 if __name__ == "__main__":
