@@ -51,8 +51,8 @@ class Pairs:
 
     def squared_norm(self) -> Tensor:
         """Sum of squares of all gradients, float64 scalar; NaN or infinite if one of them is."""
-        known = self._squares is not None and self.grads._version == self._version
-        found = self._squares.double().sum() if self._squares is not None and known else self._summed_squares()
+        known = self._squares if self.grads._version == self._version else None
+        found = self._summed_squares() if known is None else known.double().sum()
         # squares of finite numbers may be beyond float32
         return found if torch.isfinite(found) else self.grads.double().square().sum()
 

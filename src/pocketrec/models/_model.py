@@ -124,12 +124,12 @@ class Model(nn.Module, ABC):
         Raises:
             OptionError: the nets are not held in float32; steps of training are smaller than bfloat16 can tell apart.
         """
-        if any(t.dtype is not torch.float32 for t in self.nets().values()):
+        own = [p for name, p in self.named_parameters() if not name.startswith("bank.")]
+        if any(p.dtype is not torch.float32 for p in own):
             raise OptionError(
                 "These nets are held in bfloat16, which is for serving: it would round the steps of training away. "
                 "Train a model in float32 and take with_nets_in(torch.bfloat16) of it."
             )
-        own = [p for name, p in self.named_parameters() if not name.startswith("bank.")]
         return own + self.bank.matrices()
 
     def dense_bytes(self) -> int:

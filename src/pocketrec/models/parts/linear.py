@@ -22,10 +22,13 @@ _FILLED_ROWS: Final = 512
 
 @final
 class Linear(nn.Linear):
-    """A layer whose weights may be held in bfloat16: for numbers in float32 they are widened, which is exact."""
+    """A layer whose weights may be held in bfloat16: for numbers in float32 they are widened, which is exact.
+
+    Many rows that learn are filled up to a multiple of 16 inputs, see above; what they learn is the same.
+    """
 
     def forward(self, numbers: Tensor) -> Tensor:
-        """From [..., inputs] to [..., outputs]."""
+        """From float32 [..., inputs] to float32 [..., outputs]; under ``torch.autocast`` in its dtype."""
         if self.weight.dtype is torch.bfloat16 and numbers.dtype is torch.float32:
             return linear_of(numbers, self.weight.float(), _widened(self.bias))
         lacking = -numbers.shape[-1] % _EVEN
