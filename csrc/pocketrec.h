@@ -15,11 +15,12 @@
 #include <stdint.h>
 
 /* Raised whenever arguments or meaning change; src/pocketrec/native/binding.py carries the same number. */
-#define POCKETREC_ABI 6
+#define POCKETREC_ABI 7
 
-#define PR_PROGRAM_COLUMNS 13
+#define PR_PROGRAM_COLUMNS 17
 #define PR_LINEAR_MODULUS INT64_C(2038074743)
 #define PR_WEIGHTS_PER_SCALE 64
+#define PR_MOST_PICKS 8
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,7 +28,10 @@ extern "C" {
 
 enum pr_status { PR_OK = 0, PR_ID_ERROR = 1, PR_VALUE_ERROR = 2, PR_MEMORY_ERROR = 3 };
 enum pr_storage { PR_FLOAT32 = 0, PR_FLOAT16 = 1, PR_BFLOAT16 = 2, PR_INT4 = 4, PR_INT8 = 8 };
-enum pr_kind { PR_ROW = 0, PR_HASH = 1, PR_QUOTIENT_REMAINDER = 2, PR_BLOCK = 3, PR_LINEAR_BLOCK = 4, PR_MAPPED = 5, PR_HASHES = 6 };
+enum pr_kind {
+    PR_ROW = 0, PR_HASH = 1, PR_QUOTIENT_REMAINDER = 2, PR_BLOCK = 3, PR_LINEAR_BLOCK = 4, PR_MAPPED = 5, PR_HASHES = 6,
+    PR_SIGNATURE = 7, PR_SETS = 8
+};
 enum pr_flag { PR_SIGN = 1, PR_ALIGNED = 2, PR_NO_WRAP = 4 };
 enum pr_combining { PR_COPY = 0, PR_SUM = 1, PR_PRODUCT = 2, PR_CONCAT = 3 };
 enum pr_pooling { PR_POOL_NONE = 0, PR_POOL_SUM = 1, PR_POOL_MEAN = 2, PR_POOL_MAX = 3 };

@@ -1,6 +1,7 @@
 // The rules that a program must keep: src/pocketrec/native/program_check.py, in the same order.
 #include "program.hpp"
 
+#include <cstdio>
 #include <cstring>
 
 #include "failure.hpp"
@@ -16,9 +17,9 @@ void require(bool fits, int64_t number, const Field& f, const char* rule) {
     if (!fits)
         fail(PR_VALUE_ERROR,
              "program field %lld: %s; its row is [%lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld, "
-             "%lld, %lld].",
+             "%lld, %lld, %lld, %lld, %lld, %lld].",
              say(number), rule, say(f.column), say(f.kind), say(f.start), say(f.size), say(f.seed), say(f.a), say(f.b),
-             say(f.n), say(f.padding), say(f.p), say(f.q), say(f.global), say(f.last));
+             say(f.n), say(f.padding), say(f.p), say(f.q), say(f.global), say(f.last), say(f.r), say(f.s), say(f.t), say(f.u));
 }
 
 bool is_coefficient(int64_t number) {
@@ -26,12 +27,51 @@ bool is_coefficient(int64_t number) {
 }
 
 void check_ranges(const Field& f, int64_t number) {
-    require(f.kind >= PR_ROW && f.kind <= PR_HASHES, number, f, "kind must lie in 0..6");
+    require(f.kind >= PR_ROW && f.kind <= PR_SETS, number, f, "kind must lie in 0..8");
     require(f.start >= 0 && f.start < kStartEnd, number, f, "start must lie in 0..2305843009213693951");
     require(f.a >= -1 && f.a < kStartEnd, number, f, "a must lie in -1..2305843009213693951");
     require(f.size >= 0 && f.size < kSizeEnd, number, f, "size must lie in 0..4611686018427387903");
     require(f.n >= 0 && f.n < kSizeEnd, number, f, "n must lie in 0..4611686018427387903");
+    require(f.r >= 0 && f.r < kSizeEnd, number, f, "r must lie in 0..4611686018427387903");
     require(f.last == -1 || f.last >= 1, number, f, "limit must be -1, or 1 or more");
+}
+
+constexpr int64_t kMostKeys = int64_t{1} << 20;
+constexpr int64_t kMostLeastHashes = 64;
+
+// require, for the three kinds of hashed blocks, whose name the message begins with.
+void require_blocks(bool fits, int64_t number, const Field& f, const char* rule) {
+    if (fits) return;
+    char named[160];
+    const char* name = f.kind == PR_BLOCK ? "block" : f.kind == PR_SIGNATURE ? "signature" : "sets";
+    std::snprintf(named, sizeof named, "%s needs %s", name, rule);
+    require(false, number, f, named);
+}
+
+// What lies in the maps lies inside them; where there are no ids with a signature or a set nothing is read.
+void check_signature(const Field& f, int64_t number, const pr_request& request) {
+    const int64_t entries = request.map_entries;
+    require_blocks(f.s >= 1 && f.s <= kMostKeys && f.t >= 1 && f.t <= 32, number, f, "1 <= s <= 1048576 and 1 <= t <= 32");
+    require_blocks(f.u >= 1 && f.u <= PR_MOST_PICKS && f.u * f.t <= 62, number, f, "1 <= u <= 8 and u * t <= 62");
+    require_blocks(request.map_bytes == 8, number, f, "maps of int64");
+    require_blocks(f.global >= 0 && f.global <= entries && f.r <= (entries - f.global) / f.words(), number, f,
+                   "global and r inside maps");
+}
+
+void check_sets(const Field& f, int64_t number, const pr_request& request) {
+    const int64_t entries = request.map_entries;
+    require_blocks(f.s >= 1 && f.s <= kMostLeastHashes, number, f, "1 <= s <= 64");
+    require_blocks(request.map_bytes == 4, number, f, "maps of int32");
+    require_blocks(f.global >= 0 && f.global < entries && f.r < entries - f.global, number, f, "global and r inside maps");
+}
+
+void check_hashed_blocks(const Field& f, int64_t number, const pr_request& request) {
+    require_blocks(f.a >= 1 && f.size >= f.a, number, f, "1 <= a <= size");
+    require_blocks(f.b >= 0 && f.b < 8, number, f, "flags b in 0..7");
+    require_blocks(f.n == 0 || (f.p >= 0 && f.q >= 0 && f.p <= f.start && f.q <= (f.start - f.p) / f.n), number, f,
+                   "p, q >= 0 and p + n * q <= start where n is above 0");
+    if (f.kind == PR_SIGNATURE && f.r) check_signature(f, number, request);
+    if (f.kind == PR_SETS && f.r) check_sets(f, number, request);
 }
 
 void check_kind(const Field& f, int64_t number, const pr_request& request) {
@@ -52,8 +92,9 @@ void check_kind(const Field& f, int64_t number, const pr_request& request) {
                     "quotient_remainder needs (n - 1) * p + q < 2**63");
             break;
         case PR_BLOCK:
-            require(f.a >= 1 && f.size >= f.a, number, f, "block needs 1 <= a <= size");
-            require(f.b >= 0 && f.b < 8, number, f, "block needs flags b in 0..7");
+        case PR_SIGNATURE:
+        case PR_SETS:
+            check_hashed_blocks(f, number, request);
             break;
         case PR_LINEAR_BLOCK:
             require(f.a >= 1 && f.size >= f.a && f.global >= 0, number, f,

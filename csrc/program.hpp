@@ -17,11 +17,16 @@ namespace pocketrec {
 struct Field {
     int64_t column, kind, start, size, seed, a, b, n, padding, p, q, global;
     int64_t last;  // the last id that is taken: read_program makes it of the limit that a program has here
+    int64_t r, s, t, u;
 
     bool is_padding(int64_t id) const { return id == padding && padding != -1; }
     // Whether the field takes this id, which is not its padding: it is neither negative nor beyond the last.
     bool takes(int64_t id) const { return static_cast<uint64_t>(id) <= static_cast<uint64_t>(last); }
-    bool is_block() const { return kind == PR_BLOCK || kind == PR_LINEAR_BLOCK; }
+    bool is_block() const { return kind == PR_BLOCK || kind == PR_LINEAR_BLOCK || kind == PR_SIGNATURE || kind == PR_SETS; }
+    // Of fields of hashed blocks: whether the id has weights of its own.
+    bool owns(int64_t id) const { return id >= 1 && id <= n; }
+    // Of signatures: int64 words per id.
+    int64_t words() const { return (s + 64 / t - 1) / (64 / t); }
 };
 
 static_assert(sizeof(Field) == PR_PROGRAM_COLUMNS * sizeof(int64_t), "a Field is one row of a program");

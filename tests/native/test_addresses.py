@@ -255,7 +255,7 @@ def test_wrong_shapes_and_dtypes_are_refused(backend: str) -> None:
     ids = torch.zeros((4, 2), dtype=torch.int64)
     with pytest.raises(TypeError, match=r"must be int64, got torch\.int32 \[4, 2\]"):
         addresses(ids.int(), program)
-    with pytest.raises(ValueError, match=r"program must be \[fields, 13\]"):
+    with pytest.raises(ValueError, match=r"program must be \[fields, 17\]"):
         addresses(ids, program[:, :11])
     with pytest.raises(ValueError, match="at least one field"):
         addresses(ids, program[:0])

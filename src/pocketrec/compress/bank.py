@@ -9,6 +9,7 @@ skipped steps and gradient exchange act on the pairs between the two. For people
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from collections.abc import Collection, Mapping, Sequence
@@ -18,12 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from pocketrec.compress.group import Form, Group, Pool
-from pocketrec.compress.jagged import Bags, KeyedJagged, bags_of, offsets_by_column
+from pocketrec.compress.jagged import Bags, KeyedJagged, bags_of, columns_of_values, offsets_by_column, values_of_bags
+from pocketrec.compress.joined import LEFT_OUT, left_over, mean_factors, padding_of_rest
 from pocketrec.compress.pairs import Pairs
-from pocketrec.compress.tape import Tape, Touched, columns_of_values, listened, touched, values_of_bags
+from pocketrec.compress.tape import Tape, Touched, listened, touched
 from pocketrec.native.prepared import Prepared
 from pocketrec.spec.errors import IdError, NotFinite, OptionError
 from pocketrec.spec.sizing import Sizing
+from pocketrec.spec.table import WantedIds
 
 __all__ = ["Bank"]
 
@@ -62,13 +65,18 @@ class Bank(nn.Module):
             place = {t.table.name: i for i, t in enumerate(group.tables)}
             columns = [c for c, name in enumerate(sizing.order) if name in place]
             names = [sizing.order[c] for c in columns]
+            own = [self.padding.get(n, -1) for n in names]
+            before = self._group(len(self.groups) - 1) if group.joins != "alone" else None
             self.groups.append(
                 Group(
                     group, held, form=form, columns=columns, places=[place[n] for n in names],
-                    padding=[self.padding.get(n, -1) for n in names],
+                    padding=padding_of_rest(own) if group.joins == "rest" else own,
                 )
             )  # fmt: skip
-        found = [c for g in self._groups() for c in g.columns]
+            if before is not None and group.joins == "rest":
+                object.__setattr__(before, "rest", self.groups[-1])  # known to it, not a part of it
+        found = [c for g in self._groups() if g.sizing.joins == "alone" for c in g.columns]
+        self._units = sum(g.sizing.joins == "alone" for g in self._groups())
         self._order = None if found == list(range(len(found))) else torch.tensor(found).argsort()
         self._tapes: list[Tape] = []
         self.pending: dict[int, Pairs] = {}
@@ -102,16 +110,13 @@ class Bank(nn.Module):
         """
         if not isinstance(ids, Tensor):
             ids, offsets, weights = self._unkeyed(ids, offsets, weights)
-        if offsets is not None and pool == "none" and (len(self.groups) > 1 or offsets.dim() == 2):
+        if offsets is not None and pool == "none" and (self._units > 1 or offsets.dim() == 2):
             raise OptionError(
                 'pool="none" with offsets needs a bank of one group, and values in the order of its columns; '
                 "look tables up one by one instead."
             )
-        try:
-            parts = [self._vectors(i, group, ids, offsets, weights, pool) for i, group in enumerate(self._groups())]
-        except IdError:
-            self._name_unknown(ids, offsets)
-            raise
+        units = self._looked_up(ids, offsets, weights, pool)
+        parts = [vectors if factors is None else vectors * factors for vectors, factors in units]
         if len(parts) == 1 and self._order is None:
             return parts[0]
         together = torch.cat(parts, dim=1)
@@ -126,9 +131,13 @@ class Bank(nn.Module):
         return group.prepared() if whole else None
 
     def pooled(self, ids: Tensor, offsets: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
-        """One vector per row of the batch, summed over all tables: float32 [batch, dim]."""
-        vectors: Tensor = self(ids, offsets, weights)
-        return vectors.sum(dim=1)
+        """One vector per row of the batch, summed over all tables: float32 [batch, dim].
+
+        Where ids have factors, the sum of vectors is multiplied by the sum of factors, as MEM-REC does.
+        """
+        units = self._looked_up(ids, offsets, weights, "sum")
+        sums = [v.sum(dim=1) if f is None else v.sum(dim=1) * f.sum(dim=1) for v, f in units]
+        return sums[0] if len(sums) == 1 else torch.stack(sums).sum(dim=0)
 
     def rows(self, table: str, start: int, stop: int) -> Tensor:
         """Vectors of the ids start..stop-1 of one table: float32 [stop - start, dim]. For scoring whole catalogues.
@@ -142,15 +151,35 @@ class Bank(nn.Module):
             raise OptionError(f"Table {table!r} takes hashed ids; it has no rows {start}..{stop} to go through.")
         if not 0 <= start <= stop <= rows:
             raise IdError(f"Rows {start}..{stop} are not within table {table!r} of {rows} rows.")
-        ids = torch.arange(start, stop)[:, None]
-        group, place = self._find(table)
+        asked, (group, place) = torch.arange(start, stop)[:, None], self._find(table)
+        found, tables = torch.empty(0), torch.full((stop - start,), place)
         with torch.no_grad():
-            low = group.lookup(ids, None, None, "sum", program=group.program_of(place))[:, 0]
-            return group.widened(low, torch.full((stop - start,), place))
+            for each in self._unit_of(group):
+                program = each.program_of(place)
+                low = each.lookup(asked, None, None, "sum", program=program)[:, 0]
+                own = each.widened(low, tables)
+                joins = each.sizing.joins
+                found = own if joins == "alone" else found + own if joins == "rest" else found * own
+                if each.rest is not None:
+                    asked = left_over(asked, None, each.addresses(asked, program=program), [0], padding_of_rest([-1]))
+        return found
 
     def addresses(self, ids: Tensor) -> list[Tensor]:
         """Addresses per group: int64 [batch, columns of the group, parts]. -1 is the null address."""
-        return [g.addresses(ids).view(ids.shape[0], len(g.columns), -1) for g in self._groups()]
+        found, asked = [], ids
+        for group in self._groups():
+            asked = asked if group.sizing.joins == "rest" else ids
+            found.append(group.addresses(asked))
+            if group.rest is not None:
+                asked = left_over(asked, None, found[-1], group.columns, group.rest.padding)
+        return [a.view(ids.shape[0], len(g.columns), -1) for a, g in zip(found, self._groups(), strict=True)]
+
+    def _unit_of(self, first: Group) -> list[Group]:
+        """A group with those that join it."""
+        groups = list(self._groups())
+        at = next(i for i, group in enumerate(groups) if group is first)
+        rest = itertools.takewhile(lambda group: group.sizing.joins != "alone", groups[at + 1 :])
+        return [first, *rest]
 
     def _unkeyed(self, features: KeyedJagged, offsets: Tensor | None, weights: Tensor | None) -> Bags:
         """The bags of a keyed input, one column per field."""
@@ -163,11 +192,51 @@ class Bank(nn.Module):
             )
         return bags_of(features, tuple(self.fields))
 
+    def _looked_up(
+        self, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
+    ) -> list[tuple[Tensor, Tensor | None]]:
+        """Vectors and factors of each group that stands alone, with those of the groups that join it.
+
+        Raises:
+            IdError: an id that its table does not have, by the table's name.
+        """
+        try:
+            return self._looked_up_unnamed(ids, offsets, weights, pool)
+        except IdError:
+            self._name_unknown(ids, offsets)
+            raise
+
+    def _looked_up_unnamed(
+        self, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
+    ) -> list[tuple[Tensor, Tensor | None]]:
+        units: list[tuple[Tensor, Tensor | None]] = []
+        asked = ids
+        for index, group in enumerate(self._groups()):
+            joins, bags = group.sizing.joins, offsets
+            if offsets is not None and self._units > 1:
+                bags = offsets_by_column(offsets, len(self.sizing.order), group.columns)
+            if joins != "rest":
+                asked = ids
+            if joins == "alone" and not self._joined(index):
+                units.append((self._vectors(index, group, ids, bags, weights, pool), None))
+                continue
+            found = self._vectors(index, group, asked, bags, *_summed(group, ids, bags, weights, pool))
+            if joins == "alone":
+                units.append((found, None))
+            else:
+                vectors, factors = units[-1]
+                units[-1] = (vectors + found, factors) if joins == "rest" else (vectors, found)
+            if group.rest is not None:
+                asked = left_over(asked, bags, group.addresses(asked, bags), group.columns, group.rest.padding)
+        return units
+
+    def _joined(self, index: int) -> bool:
+        """Whether another group joins this one."""
+        return index + 1 < len(self.groups) and self._group(index + 1).sizing.joins != "alone"
+
     def _vectors(
         self, index: int, group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
     ) -> Tensor:
-        if offsets is not None and len(self.groups) > 1:
-            offsets = offsets_by_column(offsets, len(self.sizing.order), group.columns)
         if self.form == "train" and self.gradient == "pairs":
             vectors = self._taped(index, group, ids, offsets, weights, pool)
         else:
@@ -311,9 +380,9 @@ class Bank(nn.Module):
                 seen[owner, tensor.data_ptr()] = tensor.numel() * tensor.element_size()
         return sum(seen.values())
 
-    def id_spaces(self) -> tuple[str, ...]:
-        """The id space that each column of ids must be in, in the order of the columns."""
-        return tuple(self.sizing.of(name).ids for name in self.sizing.order)
+    def id_spaces(self) -> tuple[WantedIds, ...]:
+        """The ids that each column must hold, in the order of the columns."""
+        return tuple(self.sizing.of(name).wanted for name in self.sizing.order)
 
     def group_of(self, table: str) -> Group:
         """The group that holds this table."""
@@ -334,6 +403,18 @@ class Bank(nn.Module):
     def _groups(self) -> Collection[Group]:
         found = self.groups._modules.values()  # going through a ModuleList costs as much as a lookup
         return cast("Collection[Group]", found)
+
+
+def _summed(
+    group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
+) -> tuple[Tensor | None, Pool]:
+    """Weights and pooling with which parts of a bag that are looked up apart add up to the whole."""
+    if offsets is None or pool not in ("mean", "max"):
+        return weights, pool
+    if pool == "max":
+        raise OptionError(f'{group.sizing.method} looks ids up in two parts, so bags cannot be pooled by "max".')
+    own = [-1 if pad == LEFT_OUT else pad for pad in group.padding]
+    return mean_factors(ids, offsets, own), "sum"
 
 
 def _last_ids(sizing: Sizing) -> list[int]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pocketrec.spec.errors import OptionError, UnknownName
 
-__all__ = ["Bags", "KeyedJagged", "bags_of", "offsets_by_column"]
+__all__ = ["Bags", "KeyedJagged", "bags_of", "columns_of_values", "offsets_by_column", "values_of_bags"]
 
 
 class KeyedJagged(Protocol):
@@ -114,3 +114,22 @@ def _check(features: KeyedJagged, keys: list[str], values: Tensor, offsets: Tens
             f"{len(keys) * stride + 1} offsets, these are {offsets.numel()}. Variable strides per key (and inverse "
             "indices) are not supported; expand them first."
         )
+
+
+def values_of_bags(offsets: Tensor, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Place among the ids, column and bag (key-major) of every value that is in a bag: int64 [values] each."""
+    if offsets.dim() == 1:
+        starts, ends = offsets[:-1], offsets[1:]
+    else:
+        starts, ends = offsets[:, :-1].reshape(-1), offsets[:, 1:].reshape(-1)
+    lengths = ends - starts
+    bag = torch.arange(lengths.numel()).repeat_interleave(lengths)
+    place = torch.arange(bag.numel()) - (lengths.cumsum(0) - lengths)[bag] + starts[bag]
+    return place, bag // max(1, lengths.numel() // columns), bag
+
+
+def columns_of_values(offsets: Tensor, columns: int) -> Tensor:
+    """Which column each value is of: int64 [values], for key-major offsets [columns x batch + 1]."""
+    lengths = offsets.diff()
+    of_bag = torch.arange(columns).repeat_interleave(lengths.numel() // columns)
+    return of_bag.repeat_interleave(lengths)

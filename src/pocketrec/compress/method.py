@@ -42,6 +42,7 @@ class Traits:
     Attributes:
         ids: id spaces that it accepts.
         needs_counts: whether sizing looks at frequencies (without measured ones Zipf 1.05 is assumed, and said).
+        needs_value_sets: whether it is built from value sets (:meth:`Method.value_sets` says which).
         adaptive: whether it is told after each step what was touched (:meth:`Method.after_step`).
         staged: whether it trains in more than one stage (:meth:`Method.stages`).
         from_dense: whether it can start from a dense table (:meth:`Method.from_dense`).
@@ -50,6 +51,7 @@ class Traits:
 
     ids: tuple[IdSpace, ...] = ("rank", "plain")
     needs_counts: bool = False
+    needs_value_sets: bool = False
     adaptive: bool = False
     staged: bool = False
     from_dense: bool = False
@@ -118,6 +120,14 @@ class Method(ABC):
         """How the group is looked up. `tensors` are given for seeds that live in them; they may be on meta."""
 
     # -- what a method may say besides -------------------------------------------------------------------------------
+
+    def value_sets(self) -> Mapping[str, Any]:
+        """The options of `pocketrec.data.value_sets` by which its sets are made, if its traits say that it needs them.
+
+        They are given to :meth:`initialise` as ``data["value_sets"]``: by table, arrays ``values``, ``starts`` and
+        ``members``.
+        """
+        raise NotImplementedError(f"{self.name} says that it needs value sets and not which.")
 
     def warm(self, group: Group, previous: Group) -> None:
         """Take over the values of the bank before (an earlier stage, or yesterday's model with fewer rows).
@@ -195,17 +205,28 @@ class Method(ABC):
         if floor > budget_bytes:
             raise BudgetTooSmall(self.name, budget_bytes, floor)
         known, notes = _stats_or_zipf(self, tables, stats or {})
-        decision = self.decide(tables, budget_bytes, known)
-        group = self.group_sizing(decision.tables, decision.settings, optimizer)
-        assert group.serve_bytes <= budget_bytes, f"{self.name} promised {group.serve_bytes} of {budget_bytes} bytes"
+        groups, said = self.groups(tables, budget_bytes, known, optimizer)
         sizing = Sizing(
-            groups=(group,), order=tuple(t.name for t in tables), budget_bytes=budget_bytes, optimizer=optimizer,
-            notes=notes + decision.notes,
+            groups=groups, order=tuple(t.name for t in tables), budget_bytes=budget_bytes, optimizer=optimizer,
+            notes=notes + said,
         )  # fmt: skip
-        largest = max(s.train_bytes for _, s in self.stages(group, optimizer))
+        promised = sizing.serve_bytes
+        assert promised <= budget_bytes, f"{self.name} promised {promised} of {budget_bytes} bytes"
+        largest = _largest_stage(groups, optimizer)
         if budget.train_bytes is not None and largest > budget.train_bytes:
             raise BudgetTooSmall(self.name, budget.train_bytes, largest, "train")
         return sizing
+
+    def groups(
+        self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats], optimizer: OptimizerSpec
+    ) -> tuple[tuple[GroupSizing, ...], tuple[str, ...]]:
+        """What is decided, written down as groups, and sentences to print.
+
+        A method that contains another (by its name) overrides it: its own group first, then the groups of the other,
+        which join it.
+        """
+        decision = self.decide(tables, budget_bytes, stats)
+        return (self.group_sizing(decision.tables, decision.settings, optimizer),), decision.notes
 
     def group_sizing(
         self, tables: Sequence[TableSizing], settings: Mapping[str, Any], optimizer: OptimizerSpec
@@ -230,6 +251,14 @@ def of(name: str, options: Mapping[str, Any] | None = None) -> Method:
     if unknown:
         raise OptionError(f"{name} has no option {', '.join(map(repr, unknown))}. Options: {', '.join(sorted(known))}.")
     return kind(**options)
+
+
+def _largest_stage(groups: Sequence[GroupSizing], optimizer: OptimizerSpec) -> int:
+    """Training bytes of the largest stage; groups with fewer stages stay in their last one."""
+    plans = [of(g.method, g.options).stages(g, optimizer) for g in groups]
+    return max(
+        sum(plan[min(stage, len(plan) - 1)][1].train_bytes for plan in plans) for stage in range(max(map(len, plans)))
+    )
 
 
 def _check_tables(method: Method, tables: Sequence[TableSpec]) -> None:

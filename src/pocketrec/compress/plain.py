@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from pocketrec.compress.bank import Bank
 from pocketrec.compress.group import POOLING, Group
+from pocketrec.compress.joined import LEFT_OUT, left_over
 from pocketrec.compress.storage import STORAGES
-from pocketrec.native.plain_lookup import Rows, check_rows, plain_lookup
+from pocketrec.native.plain_lookup import Rows, check_rows, columns_in_bags, plain_addresses, plain_lookup
 from pocketrec.native.request import Request
 from pocketrec.spec.sizing import Sizing
 
@@ -39,7 +40,7 @@ class PlainBank(nn.Module):
             access, rows = group.access, group.program.tolist()
             check_rows(rows, group.maps(), dim=access.width, parts=access.parts, combining=int(access.combine))
             self._rows.append(rows)
-        columns = [column for group in self._each() for column in group.columns]
+        columns = [column for group in self._each() if group.sizing.joins == "alone" for column in group.columns]
         self._order = sorted(range(len(columns)), key=columns.__getitem__)
 
     def forward(self, ids: Tensor, offsets: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
@@ -48,12 +49,20 @@ class PlainBank(nn.Module):
         Raises:
             RuntimeError: an id that no table can take.
         """
-        found = []
+        found: list[Tensor] = []
+        asked, several = ids, sum(group.sizing.joins == "alone" for group in self._each()) > 1
         for group, rows in zip(self._each(), self._rows, strict=True):
-            bags = offsets
-            if offsets is not None and len(self.groups) > 1:
+            bags, joins = offsets, group.sizing.joins
+            if offsets is not None and several:
                 bags = _picked(offsets, len(self.sizing.order), group.columns)
-            found.append(group.widened(plain_lookup(_request(group, ids, bags, weights), rows)))
+            asked = asked if joins == "rest" else ids
+            vectors = group.widened(plain_lookup(_request(group, asked, bags, weights), rows))
+            if joins == "alone":
+                found.append(vectors)
+            else:
+                found[-1] = found[-1] + vectors if joins == "rest" else found[-1] * vectors
+            if group.rest is not None:
+                asked = _left_over(group, rows, asked, bags)
         together = found[0] if len(found) == 1 else torch.cat(found, dim=1)
         if self._order == list(range(len(self._order))):
             return together
@@ -63,6 +72,16 @@ class PlainBank(nn.Module):
         groups = list(self.groups)
         assert all(isinstance(group, Group) for group in groups)
         return groups  # type: ignore[return-value]  # the line above
+
+
+def _left_over(group: Group, rows: Rows, ids: Tensor, offsets: Tensor | None) -> Tensor:
+    """`pocketrec.compress.joined.left_over` without branches on data: what was found becomes padding of the next."""
+    assert group.rest is not None
+    addresses, padding = plain_addresses(_request(group, ids, offsets, None), rows), group.rest.padding
+    if offsets is None or all(pad == LEFT_OUT for pad in padding):
+        return left_over(ids, offsets, addresses, group.columns, padding)
+    fields = columns_in_bags(ids, offsets, len(padding))
+    return torch.where(addresses[:, 0] >= 0, torch.tensor(padding).index_select(0, fields), ids)
 
 
 def _picked(offsets: Tensor, columns: int, chosen: list[int]) -> Tensor:

@@ -22,7 +22,7 @@ from pocketrec.native.request import Request, bag_shape, check_request, units
 from pocketrec.native.values import Values
 from pocketrec.spec.errors import OptionError
 
-__all__ = ["Rows", "check_rows", "plain_lookup"]
+__all__ = ["Rows", "check_rows", "columns_in_bags", "plain_addresses", "plain_lookup"]
 
 _LAST_ID: Final = 2**63 - 1
 
@@ -37,6 +37,10 @@ def check_rows(rows: Rows, maps: Tensor | None, *, dim: int, parts: int, combini
         ValueError: names the first bad field.
     """
     program = _table(rows)
+    if any(row[Column.KIND] == Kind.SETS for row in rows):
+        raise OptionError(
+            "Least hashes that are found at look-up cannot be written as plain torch operations; keep signatures of them."
+        )
     check_program(program, maps, parts)
     check_blocks(program, dim, parts, combining)
 
@@ -63,6 +67,19 @@ def plain_lookup(request: Request, rows: Rows) -> Tensor:
     addresses = _addresses(values, rows, request.maps, request.parts)
     vectors = (_blocks if request.combining == Combining.CONCAT else _combined)(request, values, addresses, rows)
     return pool(request, values, vectors)
+
+
+def plain_addresses(request: Request, rows: Rows) -> Tensor:
+    """Addresses of the ids of some fields, as the op ``pocketrec::addresses`` gives them.
+
+    Args:
+        request: its regions are not read.
+        rows: as for :func:`plain_lookup`.
+
+    Returns:
+        int64 [values, parts], row-major over [batch, fields] for ids without offsets.
+    """
+    return _addresses(_values(request, rows), rows, request.maps, request.parts)
 
 
 def _table(numbers: Rows | Sequence[int]) -> Tensor:
@@ -95,6 +112,14 @@ def _grid(request: Request, rows: Rows) -> tuple[Tensor, Tensor, Tensor, Tensor]
     order = torch.arange(batch * fields)
     ids = request.ids.index_select(1, columns).reshape(-1)
     return ids, order % fields, order, torch.ones_like(order, dtype=torch.bool)
+
+
+def columns_in_bags(ids: Tensor, offsets: Tensor, columns: int) -> Tensor:
+    """Which column each value is of, int64 [values]; one in no bag counts as of the first bag that ends behind it."""
+    ends = offsets[..., 1:].reshape(-1)
+    found = torch.searchsorted(ends, torch.arange(ids.shape[0]), right=True)
+    batch = (offsets.shape[0] - 1) // columns if offsets.dim() == 1 else offsets.shape[1] - 1
+    return torch.where(found < ends.shape[0], found, 0) // batch
 
 
 def _jagged(request: Request) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -157,6 +182,6 @@ def _blocks(request: Request, values: Values, starts: Tensor, rows: Rows) -> Ten
     weights = block_addresses(starts, row, request.dim)
     _require(weights < units(region, storage, request.combining), "an address lies beyond the shared array")
     found = stored_weights(region, storage, weights.clamp(min=0))
-    if any(r[Column.KIND] == Kind.BLOCK and r[Column.B] & BlockFlag.SIGN for r in rows):
-        found = found * block_signs(values.ids, row, request.dim)
+    if any(r[Column.KIND] != Kind.LINEAR_BLOCK and r[Column.B] & BlockFlag.SIGN for r in rows):
+        found = found * block_signs(values.ids, row, request.maps, request.dim)
     return torch.where(weights >= 0, found, 0.0)
