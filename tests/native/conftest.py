@@ -66,7 +66,7 @@ class Oracle:
         if x == padding != -1:
             return [-1] * parts
         if kind == Kind.ROW:
-            found = [start + x if x < size else start + a if a >= 0 else -1]
+            found = [start - b + x if b <= x < size else start - b + a if a >= 0 else -1]
         elif kind == Kind.HASH:
             found = [start + x if x < a else start + a + cls.bucket(cls.mix(x, seed), size)]
         elif kind == Kind.QUOTIENT_REMAINDER:
@@ -201,6 +201,8 @@ def _rows(dim: int, storage: str, generator: torch.Generator) -> tuple[list[Tens
         program_row(column=4, kind=Kind.HASH, start=17, size=8, seed=-5, a=3),
         program_row(column=2, kind=Kind.HASH, start=5, size=25, seed=2**63 - 1, padding=2**53 + 1),
         program_row(column=3, kind=Kind.MAPPED, start=10, size=9, b=2, a=9),
+        program_row(column=1, kind=Kind.ROW, start=17, size=6, b=1, a=-1),
+        program_row(column=1, kind=Kind.ROW, start=3, size=9, b=2, a=4, padding=5),
     ]
     return regions, rows, torch.tensor([-1, -1, 3, -1, 19, 0, 0, 5, 1, -1, 2, 7], dtype=torch.int32), 1, Combining.COPY
 
@@ -254,7 +256,16 @@ def _words(kind: Kind) -> Callable[..., tuple[list[Tensor], list[list[int]], Ten
         region = encoded(array, storage) if storage in CODES else encoded(array.view(-1), storage)
         shared = {"kind": kind, "start": own, "size": weights - own, "a": length, "q": 4 * length}
         rows = [
-            program_row(column=f % 5, **shared, seed=f, b=f, n=f % 3, p=min(f, own - 8 * length), padding=9 if f == 2 else -1, **more)
+            program_row(
+                column=f % 5,
+                **shared,
+                seed=f,
+                b=f,
+                n=f % 3,
+                p=min(f, own - 8 * length),
+                padding=9 if f == 2 else -1,
+                **more,
+            )
             for f, more in enumerate(_SIGNED if kind is Kind.SIGNATURE else _SET)
         ]
         return [region], rows, _signatures(generator) if kind is Kind.SIGNATURE else _SETS, math.ceil(dim / length), 3
