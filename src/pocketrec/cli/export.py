@@ -6,8 +6,9 @@ inputs is printed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,11 +30,14 @@ def command(
     if json:
         say_json(about)
         return
-    columns = ", ".join(
-        f"{c['field']} ({c['id_space']}{f' of {c["ranks"]:,} ranks' if 'ranks' in c else ''})" for c in about["ids"]
-    )
+    columns = ", ".join(f"{c['field']} ({_ids(c)})" for c in about["ids"])
     say(f"{out}: {about['model']}, {about['file_bytes']:,} bytes")
     say(f"  inputs: {', '.join(about['inputs'])}; output: {about['outputs']}")
     say(f"  dense: {', '.join(about['dense']) or 'none'}")
     say(f"  ids: {columns}")
     say(f"In Python: torch.export.load({str(out)!r}).module()({', '.join(about['inputs'])})")
+
+
+def _ids(column: Mapping[str, Any]) -> str:
+    """Which ids a column takes, in words."""
+    return f"head of {column['ranks']:,} ranks" if "ranks" in column else str(column["id_space"])

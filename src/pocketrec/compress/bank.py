@@ -234,7 +234,7 @@ class Bank(nn.Module):
                 units.append((found, None))
             else:
                 vectors, factors = units[-1]
-                units[-1] = (vectors + found, factors) if joins == "rest" else (vectors, found)
+                units[-1] = (_plus(vectors, found), factors) if joins == "rest" else (vectors, found)
             if group.rest is not None:
                 asked = left_over(asked, bags, group.addresses(asked, bags), group.columns, group.rest.padding)
         return units
@@ -425,6 +425,11 @@ def _checked(ids: Tensor, offsets: Tensor, weights: Tensor | None) -> tuple[Tens
     if not torch.compiler.is_compiling():
         check_bags(ids, offsets)
     return own_bags(ids, offsets, weights) if offsets.dim() == 2 else (ids, offsets, weights)
+
+
+def _plus(vectors: Tensor, found: Tensor) -> Tensor:
+    """Their sum; in place where nobody learns, for the vectors were made for this call."""
+    return vectors + found if vectors.requires_grad or found.requires_grad else vectors.add_(found)
 
 
 def _summed(
