@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ class TestLma(MethodContract):
     method = METHOD
     variants = ({}, {"signature": "sets", "block": 1, "power": 2, "members": 3}, {"keys": 15, "bits": 4, "picks": 8},
                 {"block": 5, "sign": False})  # fmt: skip
-    data = {"value_sets": SMALL}
+    data: ClassVar[Mapping[str, Any] | None] = {"value_sets": SMALL}
 
 
 def bank_of(
@@ -180,7 +181,7 @@ def test_6_more_hashes_share_less() -> None:
 
 def test_7_places_are_not_limited_by_the_sample() -> None:
     """A published generator reaches no more places than there are sampled rows."""
-    rows, dim, weights = 2001, 64, 200_000
+    rows, weights = 2001, 200_000
     for signature in ("sets", "keys"):
         bank = bank_of(
             Sets({v: [v % 50, v // 50] for v in range(1, rows)}), rows=rows, weights=weights, signature=signature
