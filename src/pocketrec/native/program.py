@@ -16,6 +16,7 @@ from pocketrec.spec.errors import OptionError
 
 __all__ = [
     "LINEAR_MODULUS",
+    "MOST_SLOTS",
     "PROGRAM_COLUMNS",
     "WEIGHTS_PER_SCALE",
     "Access",
@@ -36,6 +37,9 @@ LINEAR_MODULUS: Final = 2038074743
 WEIGHTS_PER_SCALE: Final = 64
 """Consecutive weights of a quantised shared array that have one scale and one bias."""
 
+MOST_SLOTS: Final = 32
+"""How many slots a bucket of a sketch has at most, and how many tags of a bucket are read."""
+
 
 class Column(IntEnum):
     """What stands in which column of a program. Unused columns hold 0, or the default of `program_row`.
@@ -45,14 +49,15 @@ class Column(IntEnum):
     * ``KIND``: a `Kind`.
     * ``START``: first address of the table.
     * ``SIZE``: row: rows, ids >= rows fold. hash and hashes: buckets. quotient_remainder: remainders m. blocks:
-      weights in the array. mapped: entries of the table's map, ids >= size fold.
+      weights in the array. mapped: entries of the table's map, ids >= size fold. sketched and tagged: buckets.
     * ``SEED``: any int64, already distinct per table; linear_block: r1.
     * ``A``: row and mapped: the id that takes those beyond the size, or -1 for the null address. hash and hashes:
       number of leading ids with a row of their own. quotient_remainder: first address of the remainder rows. blocks:
-      block length Z.
-    * ``B``: block: a `BlockFlag`. mapped: first index of the table in `maps`.
+      block length Z. sketched: slots of a bucket, 1 to 32.
+    * ``B``: block: a `BlockFlag`. mapped: first index of the table in `maps`. sketched and tagged: the same of the
+      sketch, or of the offsets.
     * ``N``: hashes: how many, at most `parts`. quotient_remainder: ids of the table, modulus of the permutation; ids
-      >= n fold to id 0.
+      >= n fold to id 0. tagged: how many tags there are.
     * ``PADDING``: an id that is left out of its bag, or -1.
     * ``P``, ``Q``: quotient_remainder: id' = (id * p + q) mod n, with (n - 1) * p + q < 2**63; linear_block: r3 and r2.
     * ``GLOBAL``: linear_block: added to the id before hashing.
@@ -84,6 +89,8 @@ class Kind(IntEnum):
     LINEAR_BLOCK = 4
     MAPPED = 5
     HASHES = 6
+    SKETCHED = 9
+    TAGGED = 10
 
 
 class BlockFlag(IntEnum):
@@ -132,9 +139,10 @@ class Access(NamedTuple):
         storages: one `Storage` per region.
         dim: width of the vectors.
         parts: addresses per value: 1, 2 for quotient_remainder, ceil(dim / Z) for blocks. In a call with several parts
-            a field of kind row, hash or mapped leaves the others null: its vector is the first part alone.
+            a field of kind row, hash, mapped, sketched or tagged leaves the others null: its vector is the first part
+            alone.
         combining: a `Combining`.
-        maps: int32 or int64, the maps of all mapped fields one after the other, or None.
+        maps: int32 or int64, the maps of all mapped, sketched and tagged fields one after the other, or None.
     """
 
     program: Tensor

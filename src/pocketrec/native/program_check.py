@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pocketrec.native.program import LINEAR_MODULUS, Column, Combining, Kind
+from pocketrec.native.program import LINEAR_MODULUS, MOST_SLOTS, Column, Combining, Kind
 
 __all__ = ["check_blocks", "check_program"]
 
@@ -30,7 +30,8 @@ def check_program(program: Tensor, maps: Tensor | None, parts: int) -> None:
         ValueError: names the first bad field and what its kind asks for.
     """
     kinds = program[:, Column.KIND]
-    _refuse((kinds < 0) | (kinds > max(Kind)), program, f"kind must lie in 0..{int(max(Kind))}")
+    unknown = torch.stack([kinds != kind for kind in Kind]).all(dim=0)
+    _refuse(unknown, program, f"kind must be one of {', '.join(str(int(kind)) for kind in Kind)}")
     for column, least, end in _RANGES:
         numbers = program[:, column]
         _refuse((numbers < least) | (numbers >= end), program, f"{column.name.lower()} must lie in {least}..{end - 1}")
@@ -82,9 +83,18 @@ def _rules(kind: Kind, program: Tensor, map_entries: int, parts: int) -> Iterato
         yield (a < 1) | (size < a) | (program[:, Column.GLOBAL] < 0), "1 <= a <= size and global >= 0"
         for coefficient in (seed, q, p):
             yield (coefficient < 0) | (coefficient >= LINEAR_MODULUS), f"seed, p and q in 0..{LINEAR_MODULUS - 1}"
-    else:
+    elif kind == Kind.MAPPED:
         inside = (b >= 0) & (b <= map_entries - size) & (b < map_entries - a)
         yield ~inside, "0 <= b, b + size <= entries of maps and b + a < entries of maps"
+    elif kind == Kind.SKETCHED:
+        yield (size < 1) | (a < 1) | (a > MOST_SLOTS), f"size >= 1 and a in 1..{MOST_SLOTS}"
+        # Not b + 3 a size <= entries, which may overflow.
+        inside = (b >= 0) & (b <= map_entries) & (size <= (map_entries - b) // (3 * a.clamp(min=1)))
+        yield ~inside, "0 <= b and b + 3 * a * size <= entries of maps"
+    else:
+        yield size < 1, "size >= 1"
+        inside = (b >= 0) & (b <= map_entries) & (size < map_entries - b) & (n < map_entries - b - size)
+        yield ~inside, "0 <= b and b + size + 1 + n <= entries of maps"
 
 
 def _refuse(wrong: Tensor, program: Tensor, rule: str) -> None:
