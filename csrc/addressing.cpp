@@ -164,10 +164,13 @@ int64_t by_tags(const Field& field, int64_t parts, Run run, int64_t* out, int64_
         for (int64_t i = 0; i < count; ++i) follow(buckets[i]);
         for (int64_t i = 0; i < count; ++i, out += out_stride) {
             const int64_t id = ids[i * run.stride];
-            std::fill(out, out + parts, int64_t{-1});
-            if (field.is_padding(id)) continue;
-            if (!field.takes(id)) return first + i;
-            out[0] = find(buckets[i], tags[i]);
+            if (field.is_padding(id))
+                out[0] = -1;
+            else if (!field.takes(id))
+                return first + i;
+            else
+                out[0] = find(buckets[i], tags[i]);
+            if (parts > 1) std::fill(out + 1, out + parts, int64_t{-1});
         }
     }
     return run.count;

@@ -31,7 +31,6 @@ from pocketrec.native.sketch import (
     is_hot,
     sketch_decay,
     sketch_errors,
-    sketch_find,
     sketch_insert,
     sketch_scores,
 )
