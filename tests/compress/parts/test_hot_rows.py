@@ -31,6 +31,7 @@ from pocketrec.native.sketch import (
     is_hot,
     sketch_decay,
     sketch_errors,
+    sketch_find,
     sketch_insert,
     sketch_scores,
 )
@@ -40,7 +41,7 @@ EXPERIMENTS = Path(__file__).resolve().parents[3] / "experiments"
 
 
 def keys_of(ids: Any) -> Tensor:
-    return mix(torch.as_tensor(ids), 0)
+    return mix(torch.as_tensor(ids, dtype=torch.int64), 0)
 
 
 def insert(sketch: Tensor, ids: list[int], scores: list[float], evict_hot: bool = False) -> Inserted:
@@ -210,3 +211,48 @@ def recall(monkeypatch: pytest.MonkeyPatch) -> Any:
     """experiments/sketch_recall.py."""
     monkeypatch.syspath_prepend(str(EXPERIMENTS))
     return importlib.import_module("sketch_recall")
+
+
+@pytest.mark.slow
+def test_rules_find_the_frequent_ids_in_their_order(recall: Any) -> None:
+    """experiments/sketch_recall.py at a fiftieth of its size: most rows go to the right ids under the last rule, and
+    only under the first do they move all the time."""
+    shares = recall.shares_of(1.1, 100_000)
+    drawn = recall.stream(shares, 400_000, seed=0)
+    found = {
+        rule: recall.simulate(drawn, shares, rule, rows=500, slots=4, batch=200, every=100) for rule in recall.RULES
+    }
+    expected = {"paper": (0.874, 0.712), "pinned": (0.958, 0.776), "guaranteed": (0.876, 0.614), "top_k": (0.94, 0.872)}
+    for rule, (recorded, hot) in expected.items():
+        assert found[rule].recorded == pytest.approx(recorded, abs=0.02)
+        assert found[rule].hot == pytest.approx(hot, abs=0.02)
+    assert found["pinned"].moves == 499, "first come, first served, and nothing moved them"
+    assert found["top_k"].moves < 800 < 10 * 800 < found["paper"].moves
+
+
+def test_the_hot_follow_what_becomes_popular(recall: Any) -> None:
+    """Popularity is permuted half way: with decay, most of the new most frequent ids soon own a row."""
+    shares, rows = recall.shares_of(1.2, 20_000), 100
+    sketch, free = empty_sketch(rows, 4), torch.zeros(rows + 1, dtype=torch.int32)
+    all_free(free)
+    share_of_hot = []
+    for step in range(400):
+        ids = recall.stream(shares, 500, seed=step) + 30_000 * (step >= 200)
+        found = insert_units(sketch, ids)
+        if step % 5 == 4:
+            sketch_decay(sketch, 0.9)
+            threshold = threshold_for(sketch, rows, guaranteed=True)
+            give_back(free, demote(sketch, too_cold(sketch, threshold)))
+            chosen = promotions(sketch, found, TOP_K, threshold=threshold, most=int(free[0]), hysteresis=0.1)
+            promote(sketch, found.slots[chosen], take(free, len(chosen)), TOP_K)
+        if step in (199, 399):
+            slot = sketch_find(sketch, keys_of(torch.arange(rows) + 30_000 * (step >= 200)))
+            hot = is_hot(sketch).view(-1)[slot.clamp(min=0)] & (slot >= 0)
+            share_of_hot.append(float(hot.double().mean()))
+    before, after = share_of_hot
+    assert before > 0.5
+    assert after >= 0.8 * before
+
+
+def insert_units(sketch: Tensor, ids: Tensor) -> Inserted:
+    return sketch_insert(sketch, keys_of(ids), torch.ones(len(ids)), evict_hot=False)
