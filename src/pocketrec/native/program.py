@@ -163,10 +163,10 @@ class Access(NamedTuple):
             a field of kind row, hash, mapped, sketched or tagged leaves the others null: its vector is the first part
             alone.
         combining: a `Combining`.
-        maps: int32 or int64, the maps of all mapped, sketched and tagged fields one after the other, or None. Signatures
-            are int64 words: ceil(s / (64 // t)) for each id, key k in word k // (64 // t) from bit k % (64 // t) * t on;
-            a first word of 0 is no signature. Sets are int32: r + 1 numbers, where each set begins among the members
-            behind them and where the last one ends, and the members.
+        maps: int32 or int64, the maps of all mapped, sketched and tagged fields one after the other, or None.
+            Signatures are int64 words: ceil(s / (64 // t)) for each id, key k in word k // (64 // t) from bit
+            k % (64 // t) * t on; a first word of 0 is no signature. Sets are int32: r + 1 numbers, where each set
+            begins among the members behind them and where the last one ends, and the members.
     """
 
     program: Tensor
