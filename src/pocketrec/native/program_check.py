@@ -110,7 +110,7 @@ def _words_rules(kind: Kind, program: Tensor, maps: Tensor | None) -> Iterator[t
     yield some & ((s < 1) | (s > _MOST_KEYS) | (t < 1) | (t > 32)), f"1 <= s <= {_MOST_KEYS} and 1 <= t <= 32"
     yield some & ((u < 1) | (u > MOST_PICKS) | (u * t > 62)), f"1 <= u <= {MOST_PICKS} and u * t <= 62"
     yield some & (maps is None or maps.dtype is not torch.int64), "maps of int64"
-    words = -(-s // (64 // t.clamp(1, 64))).clamp(min=1)
+    words = (-(-s // (64 // t.clamp(1, 64)))).clamp(min=1)
     yield some & ((place < 0) | (place > entries) | (r > (entries - place) // words)), "global and r inside maps"
 
 
