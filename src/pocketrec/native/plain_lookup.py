@@ -71,11 +71,11 @@ def plain_pool(request: Request, rows: Rows, vectors: Tensor) -> Tensor:
     """Vectors of values pooled as :func:`plain_lookup` pools them: float32 [batch, fields, dim].
 
     Args:
-        request: with offsets and pooling SUM; its regions are not read.
+        request: with offsets and pooling SUM; its regions and its dim are not read.
         rows: as for :func:`plain_lookup`.
         vectors: float32 [values, dim], zeros for padding.
     """
-    return _pooled(request, _values(request, rows), vectors)
+    return _pooled(request._replace(dim=vectors.shape[1]), _values(request, rows), vectors)
 
 
 def _pooled(request: Request, values: Values, vectors: Tensor) -> Tensor:

@@ -54,12 +54,12 @@ class Bloom(Method):
         hashes: rows that are summed per id (the paper's K); one that is drawn twice counts twice.
         weight_hashes: numbers that are summed to an id's weight (the paper's k_w); 0 leaves weights out.
         weight_rows: numbers that weights are drawn from (the paper's d_w); None for as many as there are rows.
-        weight_start: what weights start at: ``one`` each, so that vectors start as without them; ``share``, one
-            divided by the number of fields, so that those of a sample add up to one; ``uniform``, within
-            sqrt(1 / weight_rows) of zero as in the published code, where two factors near zero teach each other next to
-            nothing at first.
+        weight_start: what weights start at: ``share``, one divided by the number of fields, so that those of a sample
+            add up to one; ``one`` each; ``uniform``, within sqrt(1 / weight_rows) of zero as in the published code,
+            where two factors near zero teach each other next to nothing at first.
         hash_seed: of the hashes, 0 or more.
-        init: as for every method, of an id's vector without its weight; None means sqrt(1 / rows of the one table).
+        init: as for every method, of a field's vector with its weight (without it for ``uniform``). None means rows
+            within sqrt(1 / rows), as published: a sample's vector in `memrec` then starts as a sum of such rows.
     """
 
     name = "bloom"
@@ -68,7 +68,7 @@ class Bloom(Method):
     hashes: int = 1
     weight_hashes: int = 1
     weight_rows: int | None = None
-    weight_start: _WeightStart = "one"
+    weight_start: _WeightStart = "share"
     hash_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -128,16 +128,21 @@ class Bloom(Method):
 
     def initialise(self, group: Group, *, seed: int, data: Mapping[str, Any] | None = None) -> None:
         part, rows = group.sizing.settings["part"], int(group.sizing.settings["rows"])
-        values = group.tensor(part).data
+        values, each = group.tensor(part).data, self._weight(len(group.sizing.tables))
         if part == _TOKENS:
-            half_width = self.init if self.init is not None else math.sqrt(1 / rows)
-            # a sum of `hashes` rows has the variance that `init` says
+            half_width = math.sqrt(1 / rows) if self.init is None else self.init / (each or 1)
+            # a sum of `hashes` rows has the variance of one
             uniform_(values, half_width / math.sqrt(self.hashes), seed=stream(seed, 0))
-        elif self.weight_start == "uniform":
+        elif each is None:
             uniform_(values, math.sqrt(1 / rows), seed=stream(seed, 0))
         else:
-            fields = len(group.sizing.tables) if self.weight_start == "share" else 1
-            values.fill_(1 / (self.weight_hashes * fields))
+            values.fill_(each / self.weight_hashes)
+
+    def _weight(self, fields: int) -> float | None:
+        """What the weight of every id starts at; None where that is drawn."""
+        if not self.weight_hashes or self.weight_start == "one":
+            return 1.0
+        return 1 / fields if self.weight_start == "share" else None
 
     # -- looking up --------------------------------------------------------------------------------------------------
 
