@@ -261,8 +261,7 @@ class Bank(nn.Module):
         else:
             vectors = group.lookup(ids, offsets, weights, pool, sparse=self.gradient == "sparse")
         if offsets is not None and pool == "none" and group.access.widen is not None:
-            columns = columns_of_values(offsets, len(group.columns), len(ids))
-            return group.widened(vectors, group.tables_of(columns))
+            return group.widened(vectors, group.tables_of(columns_of_values(offsets, len(group.columns))))
         return group.widened(vectors)
 
     def _taped(
@@ -431,10 +430,10 @@ def _summed(
     """Weights and pooling with which parts of a bag that are looked up apart add up to the whole."""
     if offsets is None or pool not in ("mean", "max"):
         return weights, pool
-    if pool == "max":
-        raise OptionError(f'{group.sizing.method} looks ids up in two parts, so bags cannot be pooled by "max".')
     if weights is not None:
         raise ValueError("weights (a factor per value) need pooling by sum.")
+    if pool == "max":
+        raise OptionError(f'{group.sizing.method} looks ids up in two parts, so bags cannot be pooled by "max".')
     own = [-1 if pad == LEFT_OUT else pad for pad in group.padding]
     return mean_factors(ids, offsets, own), "sum"
 

@@ -128,7 +128,8 @@ def values_of_bags(offsets: Tensor, columns: int) -> tuple[Tensor, Tensor, Tenso
     return place, bag // max(1, lengths.numel() // columns), bag
 
 
-def columns_of_values(offsets: Tensor, columns: int, values: int) -> Tensor:
-    """Which column each of so many values is of: int64 [values]; 0 for one that is in no bag."""
-    place, column, _ = values_of_bags(offsets, columns)
-    return torch.zeros(values, dtype=torch.int64).index_copy_(0, place, column)
+def columns_of_values(offsets: Tensor, columns: int) -> Tensor:
+    """Which column each value is of: int64 [values], for key-major offsets [columns x batch + 1]."""
+    lengths = offsets.diff()
+    of_bag = torch.arange(columns).repeat_interleave(lengths.numel() // columns)
+    return of_bag.repeat_interleave(lengths)

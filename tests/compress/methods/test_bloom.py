@@ -28,7 +28,7 @@ class TestBloom(MethodContract):
     method = METHOD
     variants = (
         {}, {"hashes": 3, "weight_hashes": 2}, {"weight_hashes": 0}, {"hashes": 2, "weight_hashes": 0},
-        {"weight_rows": 5, "weight_start": "one"},
+        {"weight_rows": 5},
     )  # fmt: skip
 
 
@@ -354,14 +354,6 @@ def test_rows_start_within_the_root_of_their_number() -> None:
     for hashes in (1, 4):
         rows = build(sized(400, dim=64, hashes=hashes), seed=0).tensors()["0.tokens"]
         assert 0.95 / 20 < float(rows.abs().max()) * math.sqrt(hashes) <= 1 / 20
-
-
-@pytest.mark.parametrize("options", [{}, {"weight_start": "one"}, {"weight_hashes": 0}])
-def test_init_is_that_of_a_vector_with_its_weight(options: dict[str, Any]) -> None:
-    bank = build(sized(400, dim=64, fields=5, init=0.3, **options), seed=0)
-    with torch.no_grad():
-        vectors = bank(torch.arange(500).view(100, 5))
-    assert 0.99 * 0.3 < float(vectors.abs().max()) <= 0.3 * (1 + 1e-6)
 
 
 # ---------------------------------------------------------------- bags

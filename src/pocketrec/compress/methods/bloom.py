@@ -58,8 +58,7 @@ class Bloom(Method):
             add up to one; ``one`` each; ``uniform``, within sqrt(1 / weight_rows) of zero as in the published code,
             where two factors near zero teach each other next to nothing at first.
         hash_seed: of the hashes, 0 or more.
-        init: as for every method, of a field's vector with its weight (without it for ``uniform``). None means rows
-            within sqrt(1 / rows), as published: a sample's vector in `memrec` then starts as a sum of such rows.
+        init: as for every method, of an id's vector before its weight. None means sqrt(1 / rows of the one table).
     """
 
     name = "bloom"
@@ -128,21 +127,16 @@ class Bloom(Method):
 
     def initialise(self, group: Group, *, seed: int, data: Mapping[str, Any] | None = None) -> None:
         part, rows = group.sizing.settings["part"], int(group.sizing.settings["rows"])
-        values, each = group.tensor(part).data, self._weight(len(group.sizing.tables))
+        values, published = group.tensor(part).data, math.sqrt(1 / rows)
         if part == _TOKENS:
-            half_width = math.sqrt(1 / rows) if self.init is None else self.init / (each or 1)
+            half_width = published if self.init is None else self.init
             # a sum of `hashes` rows has the variance of one
             uniform_(values, half_width / math.sqrt(self.hashes), seed=stream(seed, 0))
-        elif each is None:
-            uniform_(values, math.sqrt(1 / rows), seed=stream(seed, 0))
+        elif self.weight_start == "uniform":
+            uniform_(values, published, seed=stream(seed, 0))
         else:
-            values.fill_(each / self.weight_hashes)
-
-    def _weight(self, fields: int) -> float | None:
-        """What the weight of every id starts at; None where that is drawn."""
-        if not self.weight_hashes or self.weight_start == "one":
-            return 1.0
-        return 1 / fields if self.weight_start == "share" else None
+            fields = len(group.sizing.tables) if self.weight_start == "share" else 1
+            values.fill_(1 / (self.weight_hashes * fields))
 
     # -- looking up --------------------------------------------------------------------------------------------------
 
