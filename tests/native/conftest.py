@@ -254,7 +254,16 @@ def _words(kind: Kind) -> Callable[..., tuple[list[Tensor], list[list[int]], Ten
         region = encoded(array, storage) if storage in CODES else encoded(array.view(-1), storage)
         shared = {"kind": kind, "start": own, "size": weights - own, "a": length, "q": 4 * length}
         rows = [
-            program_row(column=f % 5, **shared, seed=f, b=f, n=f % 3, p=min(f, own - 8 * length), padding=9 if f == 2 else -1, **more)
+            program_row(
+                column=f % 5,
+                **shared,
+                seed=f,
+                b=f,
+                n=f % 3,
+                p=min(f, own - 8 * length),
+                padding=9 if f == 2 else -1,
+                **more,
+            )
             for f, more in enumerate(_SIGNED if kind is Kind.SIGNATURE else _SET)
         ]
         return [region], rows, _signatures(generator) if kind is Kind.SIGNATURE else _SETS, math.ceil(dim / length), 3

@@ -39,7 +39,8 @@ def check_rows(rows: Rows, maps: Tensor | None, *, dim: int, parts: int, combini
     program = _table(rows)
     if any(row[Column.KIND] == Kind.SETS for row in rows):
         raise OptionError(
-            "Least hashes that are found at look-up cannot be written as plain torch operations; keep signatures of them."
+            "Least hashes that are found at look-up cannot be written as plain torch operations; "
+            "keep signatures of them."
         )
     check_program(program, maps, parts)
     check_blocks(program, dim, parts, combining)

@@ -141,7 +141,7 @@ class Lma(Method):
         ids: int = sum(int(t.settings["ids"]) for t in tables)
         if self.signature == "keys":
             return ids * self._keys(dim)[2]
-        return ids * (1 + self.members) + sum(t.settings["ids"] > 0 for t in tables)
+        return ids * (1 + self.members) + sum(int(t.settings["ids"]) > 0 for t in tables)
 
     def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Holding, ...]:
         dtype = "int64" if self.signature == "keys" else "int32"
