@@ -450,7 +450,7 @@ def test_options_are_checked() -> None:
         ({"weight_hashes": -1}, "weight_hashes must be 0 or more, got -1"),
         ({"weight_rows": 0}, "weight_rows must be 1 or more"),
         ({"hash_seed": -1}, "hash_seed must be 0 or more"),
-        ({"weight_start": "two"}, "one, share, uniform"),
+        ({"weight_start": "two"}, "share, one, uniform"),
         ({"weight_hashes": 0, "weight_rows": 5}, "no meaning"),
     ):
         with pytest.raises(OptionError, match=said):

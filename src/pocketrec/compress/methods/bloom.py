@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, final, get_args
+from typing import TYPE_CHECKING, Any, Literal, final
 
 from pocketrec.compress.access import Access, Combine
 from pocketrec.compress.addressing.hashes import Hashes
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["METHOD", "Bloom"]
 
-_WeightStart = Literal["one", "share", "uniform"]
+_WEIGHT_STARTS = ("share", "one", "uniform")
 
 # The two groups, as their settings call them: the table of vectors, and the numbers that multiply them.
 _TOKENS, _WEIGHTS = "tokens", "weights"
@@ -67,7 +67,7 @@ class Bloom(Method):
     hashes: int = 1
     weight_hashes: int = 1
     weight_rows: int | None = None
-    weight_start: _WeightStart = "share"
+    weight_start: Literal["share", "one", "uniform"] = "share"
     hash_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -76,8 +76,8 @@ class Bloom(Method):
             number = getattr(self, name)
             if number is not None and number < least:
                 raise OptionError(f"bloom: {name} must be {least} or more, got {number}.")
-        if self.weight_start not in get_args(_WeightStart):
-            raise OptionError(f"bloom: weight_start is {', '.join(get_args(_WeightStart))}, not {self.weight_start!r}.")
+        if self.weight_start not in _WEIGHT_STARTS:
+            raise OptionError(f"bloom: weight_start is {', '.join(_WEIGHT_STARTS)}, not {self.weight_start!r}.")
         if self.weight_rows is not None and not self.weight_hashes:
             raise OptionError("bloom: without weight_hashes there are no weights, so weight_rows has no meaning.")
 
