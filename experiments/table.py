@@ -4,9 +4,9 @@
     python experiments/table.py LINES --pairs storage=float16 storage=float32
     python experiments/table.py LINES --pairs options.weight_hashes=1 options.weight_hashes=0
 
-The first form prints mean test AUC, its spread over seeds, log-loss, epochs and bytes per method, storage and budget (and
-model, where there are several). The second prints, for every method that ran in both storages, the paired difference over
-seeds with its 95 % interval. So does the third for cells of the study that differ in that value alone.
+The first form prints mean test AUC, its spread over seeds, log-loss, epochs and bytes per method, storage and budget
+(and model, where there are several). The second prints, for every method that ran in both storages, the paired
+difference over seeds with its 95 % interval. So does the third for cells of the study that differ in that value alone.
 """
 
 from __future__ import annotations
@@ -32,10 +32,7 @@ def main() -> None:
     parser.add_argument("--on", choices=("test", "validation"), default="test")
     asked = parser.parse_args()
     runs = read_results(asked.lines)
-    if asked.pairs:
-        lines = _pairs(runs, *asked.pairs)
-    else:
-        lines = _table(runs, asked.on)
+    lines = _pairs(runs, *asked.pairs) if asked.pairs else _table(runs, asked.on)
     sys.stdout.write("\n".join(lines) + "\n")
 
 
