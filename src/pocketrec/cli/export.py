@@ -29,7 +29,9 @@ def command(
     if json:
         say_json(about)
         return
-    columns = ", ".join(f"{c['field']} ({c['id_space']})" for c in about["ids"])
+    columns = ", ".join(
+        f"{c['field']} ({c['id_space']}{f' of {c["ranks"]:,} ranks' if 'ranks' in c else ''})" for c in about["ids"]
+    )
     say(f"{out}: {about['model']}, {about['file_bytes']:,} bytes")
     say(f"  inputs: {', '.join(about['inputs'])}; output: {about['outputs']}")
     say(f"  dense: {', '.join(about['dense']) or 'none'}")
