@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pocketrec.artifact.export import export_program
 from pocketrec.compress import Bank, build, freeze, size
 from pocketrec.models import ModelConfig
 from pocketrec.models.memrec import MODEL, MemRec
@@ -97,6 +98,18 @@ def test_frozen_it_scores_alike() -> None:
     served = made.with_bank(freeze(made.bank))
     with torch.no_grad():
         assert torch.equal(served(*inputs()), made(*inputs()))
+
+
+@pytest.mark.parametrize("bags", [False, True])
+def test_its_program_scores_alike(bags: bool) -> None:
+    made = model(bloom(hashes=2)).eval()
+    served = made.with_bank(freeze(made.bank))
+    numbers, ids = inputs()
+    given: tuple[Tensor, ...] = (numbers, ids)
+    if bags:
+        given = (numbers, torch.cat([ids.T.reshape(-1), ids[:2, 0]]), torch.tensor([*range(27), 29]))
+    program = export_program(served, bags=bags).module()
+    torch.testing.assert_close(program(*given), served(*given).detach(), rtol=1e-5, atol=1e-6)
 
 
 class TestTheContractOfMemRec(ModelContract):
