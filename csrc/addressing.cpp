@@ -162,6 +162,73 @@ int64_t hashed(const Field& field, int64_t parts, Run run, int64_t* out, int64_t
     return in_turns(run, wide, one_by_one);
 }
 
+constexpr int64_t kTogether = 32;  // ids whose buckets are fetched at once
+
+// Addresses of ids that are found by their tags: `fetch(bucket)` and then `follow(bucket)` for some ids, then
+// `find(bucket, tag)` for each, so that they wait for memory together.
+template <class Fetch, class Follow, class Find>
+int64_t by_tags(const Field& field, int64_t parts, Run run, int64_t* out, int64_t out_stride, Fetch fetch, Follow follow,
+                Find find) {
+    const uint64_t seed = static_cast<uint64_t>(field.seed);
+    int64_t buckets[kTogether];
+    int32_t tags[kTogether];
+    for (int64_t first = 0; first < run.count; first += kTogether) {
+        const int64_t count = std::min(kTogether, run.count - first);
+        const int64_t* ids = run.ids + first * run.stride;
+        for (int64_t i = 0; i < count; ++i) {  // of padding and of refused ids in vain
+            const uint64_t key = mix(static_cast<uint64_t>(ids[i * run.stride]), seed);
+            buckets[i] = bucket(key, field.size);
+            tags[i] = tag(key);
+            fetch(buckets[i]);
+        }
+        for (int64_t i = 0; i < count; ++i) follow(buckets[i]);
+        for (int64_t i = 0; i < count; ++i, out += out_stride) {
+            const int64_t id = ids[i * run.stride];
+            if (field.is_padding(id))
+                out[0] = -1;
+            else if (!field.takes(id))
+                return first + i;
+            else
+                out[0] = find(buckets[i], tags[i]);
+            if (parts > 1) std::fill(out + 1, out + parts, int64_t{-1});
+        }
+    }
+    return run.count;
+}
+
+template <class Map>
+int64_t sketched(const Field& field, int64_t parts, Run run, const Map* maps, int64_t* out, int64_t out_stride) {
+    const int64_t words = 3 * field.a;
+    const Map* sketch = maps + field.b;
+    const auto fetch = [=](int64_t bucket) {
+        __builtin_prefetch(sketch + bucket * words);
+        __builtin_prefetch(sketch + bucket * words + words - 1);
+    };
+    return by_tags(field, parts, run, out, out_stride, fetch, [](int64_t) {}, [&](int64_t bucket, int32_t tag) {
+        const Map* slot = sketch + bucket * words;
+        for (const Map* end = slot + words; slot != end; slot += 3)
+            if (slot[0] == tag) return target_address(field, slot[2]);
+        return int64_t{-1};
+    });
+}
+
+template <class Map>
+int64_t tagged(const Field& field, int64_t parts, Run run, const Map* maps, int64_t* out, int64_t out_stride) {
+    const Map* offsets = maps + field.b;
+    const Map* tags = offsets + field.size + 1;
+    // Kept inside the tags, whatever the map says.
+    const auto offset = [&](int64_t bucket) { return std::clamp<int64_t>(offsets[bucket], 0, field.n); };
+    return by_tags(
+        field, parts, run, out, out_stride, [=](int64_t bucket) { __builtin_prefetch(offsets + bucket); },
+        [&](int64_t bucket) { __builtin_prefetch(tags + offset(bucket)); },
+        [&](int64_t bucket, int32_t tag) {
+            const int64_t begin = offset(bucket), end = std::min(offset(bucket + 1), begin + PR_MOST_SLOTS);
+            for (int64_t place = begin; place < end; ++place)
+                if (tags[place] == tag) return field.start + place;
+            return int64_t{-1};
+        });
+}
+
 }  // namespace
 
 Addressing::Addressing(const Field& field) : field(field) {
@@ -220,6 +287,14 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
                 for (int64_t block = 0; block < parts; ++block)
                     own[block] = field.start + linear_block_start(field, id, block);
             });
+        case PR_SKETCHED:
+            if (request.map_bytes == 4)
+                return sketched(field, parts, run, static_cast<const int32_t*>(request.maps), out, out_stride);
+            return sketched(field, parts, run, static_cast<const int64_t*>(request.maps), out, out_stride);
+        case PR_TAGGED:
+            if (request.map_bytes == 4)
+                return tagged(field, parts, run, static_cast<const int32_t*>(request.maps), out, out_stride);
+            return tagged(field, parts, run, static_cast<const int64_t*>(request.maps), out, out_stride);
         default:
             return each_single(field, parts, run, out, out_stride,
                                [&](int64_t id) { return mapped_address(field, id, request); });

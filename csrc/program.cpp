@@ -27,7 +27,7 @@ bool is_coefficient(int64_t number) {
 }
 
 void check_ranges(const Field& f, int64_t number) {
-    require(f.kind >= PR_ROW && f.kind <= PR_SETS, number, f, "kind must lie in 0..8");
+    require(f.kind >= PR_ROW && f.kind <= PR_TAGGED, number, f, "kind must lie in 0..10");
     require(f.start >= 0 && f.start < kStartEnd, number, f, "start must lie in 0..2305843009213693951");
     require(f.a >= -1 && f.a < kStartEnd, number, f, "a must lie in -1..2305843009213693951");
     require(f.size >= 0 && f.size < kSizeEnd, number, f, "size must lie in 0..4611686018427387903");
@@ -109,6 +109,17 @@ void check_kind(const Field& f, int64_t number, const pr_request& request) {
         case PR_MAPPED:
             require(f.b >= 0 && f.b <= entries - f.size && f.b < entries - f.a, number, f,
                     "mapped needs 0 <= b, b + size <= entries of maps and b + a < entries of maps");
+            break;
+        case PR_SKETCHED:
+            require(f.size >= 1 && f.a >= 1 && f.a <= PR_MOST_SLOTS, number, f, "sketched needs size >= 1 and a in 1..32");
+            // Not b + 3 a size <= entries, which may overflow.
+            require(f.b >= 0 && f.b <= entries && f.size <= (entries - f.b) / (3 * f.a), number, f,
+                    "sketched needs 0 <= b and b + 3 * a * size <= entries of maps");
+            break;
+        case PR_TAGGED:
+            require(f.size >= 1, number, f, "tagged needs size >= 1");
+            require(f.b >= 0 && f.b <= entries && f.size < entries - f.b && f.n < entries - f.b - f.size, number, f,
+                    "tagged needs 0 <= b and b + size + 1 + n <= entries of maps");
             break;
         default:
             break;

@@ -49,14 +49,17 @@ inline int64_t linear_block_start(const Field& field, int64_t id, int64_t block)
     return (x * field.p + block * field.q + field.seed) % kModulus % (field.size - field.a + 1);
 }
 
+// The address of what a map says. Clamped, so that a wild entry is found beyond the regions instead of wrapping around.
+inline int64_t target_address(const Field& field, int64_t target) {
+    return target < 0 ? -1 : field.start + std::min(target, int64_t{1} << 62);
+}
+
 inline int64_t mapped_address(const Field& field, int64_t id, const pr_request& request) {
     const int64_t entry = id < field.size ? id : field.a;
     if (entry < 0) return -1;
     const int64_t place = field.b + entry;
-    const int64_t target = request.map_bytes == 4 ? static_cast<const int32_t*>(request.maps)[place]
-                                                  : static_cast<const int64_t*>(request.maps)[place];
-    // Clamped, so that a wild entry is found beyond the regions instead of wrapping around.
-    return target < 0 ? -1 : field.start + std::min(target, int64_t{1} << 62);
+    return target_address(field, request.map_bytes == 4 ? static_cast<const int32_t*>(request.maps)[place]
+                                                        : static_cast<const int64_t*>(request.maps)[place]);
 }
 
 }  // namespace pocketrec

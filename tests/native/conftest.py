@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -61,6 +62,11 @@ class Oracle:
         return (h >> 1) * m >> 63
 
     @classmethod
+    def tag(cls, h: int) -> int:
+        low = cls.fin(h ^ 0x2545F4914F6CDD1D) % 2**32 or 1
+        return low - 2**32 if low >= 2**31 else low
+
+    @classmethod
     def addresses(cls, x: int, row: list[int], parts: int, maps: list[int]) -> list[int]:
         _, kind, start, size, seed, a, b, n, padding, p, q, shift, *_ = row
         if x == padding != -1:
@@ -80,10 +86,22 @@ class Oracle:
             found = [start + x] if x < a else [start + a + cls.bucket(h, size) for h in hashes]
         elif kind == Kind.LINEAR_BLOCK:
             found = [start + ((x + shift) * p + c * q + seed) % 2038074743 % (size - a + 1) for c in range(parts)]
-        else:
+        elif kind == Kind.MAPPED:
             entry = x if x < size else a
             target = maps[b + entry] if entry >= 0 else -1
             found = [start + target if target >= 0 else -1]
+        else:
+            key = cls.mix(x, seed)
+            home = cls.bucket(key, size)
+            if kind == Kind.SKETCHED:
+                tags = maps[b + home * a * 3 : b + (home + 1) * a * 3 : 3]
+                targets = maps[b + home * a * 3 + 2 : b + (home + 1) * a * 3 : 3]
+            else:
+                begin, end = (min(max(offset, 0), n) for offset in maps[b + home : b + home + 2])
+                tags = maps[b + size + 1 + begin : b + size + 1 + min(end, begin + 32)] if begin < end else []
+                targets = list(range(begin, begin + len(tags)))
+            target = targets[tags.index(cls.tag(key))] if cls.tag(key) in tags else -1
+            found = [start + min(target, 2**62) if target >= 0 else -1]
         return found + [-1] * (parts - len(found))
 
     @classmethod
@@ -193,6 +211,25 @@ def encoded(rows: Tensor, storage: str) -> Tensor:
     return torch.cat((codes, torch.cat((scale, low), dim=1).to(dtype).view(torch.uint8)), dim=1)
 
 
+def sketch_of(places: dict[int, int], seed: int, buckets: int, slots: int) -> list[int]:
+    """The words of a sketch in which ids own rows, or none where a place is negative. Some find their bucket full."""
+    words = [0] * (buckets * slots * 3)
+    for x, place in places.items():
+        key = Oracle.mix(x, seed)
+        first = Oracle.bucket(key, buckets) * slots * 3
+        free = [at for at in range(first, first + slots * 3, 3) if words[at] == 0]
+        if free:
+            words[free[0] : free[0] + 3] = [Oracle.tag(key), 0, place]
+    return words
+
+
+def tags_of(ids: Sequence[int], seed: int, buckets: int) -> list[int]:
+    """Offsets [buckets + 1] and tags of ids."""
+    keys = [Oracle.mix(x, seed) for x in ids]
+    homes = [[Oracle.tag(key) for key in keys if Oracle.bucket(key, buckets) == home] for home in range(buckets)]
+    return [*accumulate((len(home) for home in homes), initial=0), *(tag for home in homes for tag in home)]
+
+
 def _rows(dim: int, storage: str, generator: torch.Generator) -> tuple[list[Tensor], list[list[int]], Tensor, int, int]:
     regions = [encoded(torch.randn(n, dim, generator=generator), storage) for n in (10, 7, 0, 13)]
     rows = [
@@ -201,10 +238,14 @@ def _rows(dim: int, storage: str, generator: torch.Generator) -> tuple[list[Tens
         program_row(column=4, kind=Kind.HASH, start=17, size=8, seed=-5, a=3),
         program_row(column=2, kind=Kind.HASH, start=5, size=25, seed=2**63 - 1, padding=2**53 + 1),
         program_row(column=3, kind=Kind.MAPPED, start=10, size=9, b=2, a=9),
+        program_row(column=1, kind=Kind.SKETCHED, start=3, size=3, a=3, b=12, seed=-9, padding=3),
+        program_row(column=0, kind=Kind.TAGGED, start=9, size=4, n=8, b=39, seed=2**62),
         program_row(column=1, kind=Kind.ROW, start=17, size=6, b=1, a=-1),
         program_row(column=1, kind=Kind.ROW, start=3, size=9, b=2, a=4, padding=5),
     ]
-    return regions, rows, torch.tensor([-1, -1, 3, -1, 19, 0, 0, 5, 1, -1, 2, 7], dtype=torch.int32), 1, Combining.COPY
+    maps = [-1, -1, 3, -1, 19, 0, 0, 5, 1, -1, 2, 7]
+    maps += sketch_of({x: 3 * i - 5 for i, x in enumerate(BIG_IDS[:10])}, -9, 3, 3) + tags_of(BIG_IDS[4:], 2**62, 4)
+    return regions, rows, torch.tensor(maps, dtype=torch.int32), 1, Combining.COPY
 
 
 def _parts(combining: int) -> Callable[..., tuple[list[Tensor], list[list[int]], None, int, int]]:

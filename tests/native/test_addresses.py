@@ -135,6 +135,52 @@ def test_maps_of_both_widths(backend: str, dtype: torch.dtype) -> None:
     assert found.flatten().tolist() == [10 + 2**31 - 1, -1, 14, 10 + 2**31 - 1]
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_tags_in_any_words(backend: str, oracle: Any, dtype: torch.dtype, parts: int) -> None:
+    """Sketches and tags of a map that nobody made: nothing is read outside, and all find the same."""
+    draw, ids = torch.Generator().manual_seed(parts), list(range(300))
+    wild = [0, -1, 1, 2, 7, 40, 2**31 - 1, -(2**31)] + [2**62, 2**63 - 1, -(2**63), 2**32 + 3] * (dtype is torch.int64)
+    seen = set()
+    for slots, size in ((1, 1), (3, 4), (32, 2)):
+        tags = [oracle.tag(oracle.mix(x, 5)) for x in ids]
+        choose = torch.tensor(wild * 4 + tags[:60])
+        maps = choose[torch.randint(len(choose), (200,), generator=draw)].to(dtype)
+        rows = [
+            program_row(kind=Kind.SKETCHED, start=7, size=size, a=slots, b=200 - 3 * slots * size, seed=5, padding=9),
+            program_row(kind=Kind.TAGGED, start=2**61 - 1, size=size, n=80, b=119 - size, seed=5),
+            program_row(kind=Kind.TAGGED, start=7, size=size, n=0, b=199 - size, seed=5),
+        ]
+        found = addresses(torch.tensor(ids)[:, None], torch.tensor(rows), maps=maps, parts=parts)
+        expected = [oracle.addresses(x, row, parts, maps.tolist()) for x in ids for row in rows]
+        assert found.tolist() == expected
+        seen |= set(map(tuple, expected))
+    assert len(seen) > 8
+
+
+def test_a_bucket_has_at_most_32_tags(backend: str, oracle: Any) -> None:
+    own = oracle.tag(oracle.mix(4, 0))
+    row = torch.tensor([program_row(kind=Kind.TAGGED, size=1, n=40)])
+    for place, expected in ((0, 0), (31, 31), (32, -1), (39, -1)):
+        tags = [7] * 40
+        tags[place] = own
+        assert addresses(torch.tensor([[4]]), row, maps=torch.tensor([0, 40, *tags])).tolist() == [[expected]]
+
+
+@pytest.mark.parametrize("kind", [Kind.SKETCHED, Kind.TAGGED])
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 100])
+def test_ids_that_are_found_by_tags_are_refused_by_name(backend: str, kind: Kind, count: int) -> None:
+    row = torch.tensor([program_row(kind=kind, size=2, a=1, n=3, limit=1000, padding=2000)])
+    ids, maps = torch.arange(count)[:, None], torch.zeros(6, dtype=torch.int32)
+    assert addresses(ids, row, maps=maps).tolist() == [[-1]] * count, "a free slot is nobody's"
+    for wrong in (-1, 1000, 2**63 - 1):
+        ids[count - 1] = wrong
+        with pytest.raises(IdError, match=rf"id {wrong} \(value {count - 1}, field 0\)"):
+            addresses(ids, row, maps=maps)
+    ids[count - 1] = 2000
+    assert addresses(ids, row, maps=maps).tolist() == [[-1]] * count
+
+
 def test_kinds_with_one_part_leave_the_second_null(backend: str) -> None:
     rows = [
         program_row(kind=Kind.QUOTIENT_REMAINDER, size=4, a=100, n=20),

@@ -7,7 +7,7 @@ import torch
 
 from pocketrec.native import Access, Combining, Kind, addresses, lookup, program_row
 
-ROW, HASH, QUOTIENT_REMAINDER, BLOCK, LINEAR_BLOCK, MAPPED, HASHES, SIGNATURE, SETS = Kind
+ROW, HASH, QUOTIENT_REMAINDER, BLOCK, LINEAR_BLOCK, MAPPED, HASHES, SIGNATURE, SETS, SKETCHED, TAGGED = Kind
 LINEAR = {"kind": LINEAR_BLOCK, "size": 9, "a": 4, "p": 3, "q": 5, "seed": 7}
 MAP = torch.arange(10)
 SIGNED = {"kind": SIGNATURE, "size": 9, "a": 4, "r": 5, "s": 4, "t": 16, "u": 1, "global": 5}
@@ -16,8 +16,8 @@ OWN = {"kind": BLOCK, "size": 9, "a": 4, "start": 20, "n": 3, "p": 2, "q": 6}
 
 # (row, parts, what is said): each breaks one rule by the least.
 BAD = [
-    ({"kind": 9}, 1, "kind must lie in 0..8"),
-    ({"kind": -1}, 1, "kind must lie in 0..8"),
+    ({"kind": 11}, 1, "kind must lie in 0..10"),
+    ({"kind": -1}, 1, "kind must lie in 0..10"),
     ({"r": -1}, 1, "r must lie in 0..4611686018427387903"),
     ({"r": 2**62}, 1, "r must lie in 0..4611686018427387903"),
     ({"start": -1}, 1, "start must lie in 0..2305843009213693951"),
@@ -71,6 +71,18 @@ BAD = [
     ({"kind": MAPPED, "size": 8, "b": 3}, 1, "mapped needs 0 <= b, b + size <= entries of maps"),
     ({"kind": MAPPED, "size": 5, "b": -1}, 1, "mapped needs 0 <= b, b + size <= entries of maps"),
     ({"kind": MAPPED, "size": 5, "b": 3, "a": 7}, 1, "b + a < entries of maps"),
+    ({"kind": SKETCHED, "size": 0, "a": 1}, 1, "sketched needs size >= 1 and a in 1..32"),
+    ({"kind": SKETCHED, "size": 1, "a": 0}, 1, "sketched needs size >= 1 and a in 1..32"),
+    ({"kind": SKETCHED, "size": 1, "a": 33}, 1, "sketched needs size >= 1 and a in 1..32"),
+    ({"kind": SKETCHED, "size": 3, "a": 1, "b": 2}, 1, "sketched needs 0 <= b and b + 3 * a * size <= entries of maps"),
+    ({"kind": SKETCHED, "size": 1, "a": 1, "b": -1}, 1, "sketched needs 0 <= b and b + 3 * a * size <= entries"),
+    ({"kind": SKETCHED, "size": 2**62 - 1, "a": 32, "b": 2**63 - 1}, 1, "sketched needs 0 <= b and b + 3 * a * size"),
+    ({"kind": SKETCHED, "size": 2**62 - 1, "a": 4}, 1, "sketched needs 0 <= b and b + 3 * a * size <= entries"),
+    ({"kind": TAGGED, "size": 0}, 1, "tagged needs size >= 1"),
+    ({"kind": TAGGED, "size": 4, "n": 6}, 1, "tagged needs 0 <= b and b + size + 1 + n <= entries of maps"),
+    ({"kind": TAGGED, "size": 4, "n": 4, "b": -1}, 1, "tagged needs 0 <= b and b + size + 1 + n <= entries of maps"),
+    ({"kind": TAGGED, "size": 2**62 - 1, "n": 2**62 - 1, "b": 2**63 - 1}, 1, "tagged needs 0 <= b"),
+    ({"kind": TAGGED, "size": 9, "b": 1}, 1, "tagged needs 0 <= b and b + size + 1 + n <= entries of maps"),
 ]
 GOOD = [
     ({"start": 2**61 - 1, "a": 2**61 - 1, "size": 2**62 - 1}, 1),
@@ -89,6 +101,10 @@ GOOD = [
     (LINEAR | {"p": 2038074742, "q": 2038074742, "seed": 2038074742, "global": 2**63 - 1}, 3),
     ({"kind": MAPPED, "size": 7, "b": 3, "a": 6}, 1),
     ({"kind": MAPPED, "size": 0, "b": 10, "a": -1}, 1),
+    ({"kind": SKETCHED, "size": 3, "a": 1, "b": 1}, 1),
+    ({"kind": SKETCHED, "size": 1, "a": 3, "seed": -(2**63)}, 1),
+    ({"kind": TAGGED, "size": 9}, 1),
+    ({"kind": TAGGED, "size": 1, "b": 3, "n": 5}, 1),
 ]
 
 

@@ -6,7 +6,6 @@ inputs is printed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,7 +29,7 @@ def command(
     if json:
         say_json(about)
         return
-    columns = ", ".join(f"{c['field']} ({_ids(c)})" for c in about["ids"])
+    columns = ", ".join(f"{column['field']} ({_ids(column)})" for column in about["ids"])
     say(f"{out}: {about['model']}, {about['file_bytes']:,} bytes")
     say(f"  inputs: {', '.join(about['inputs'])}; output: {about['outputs']}")
     say(f"  dense: {', '.join(about['dense']) or 'none'}")
@@ -38,6 +37,7 @@ def command(
     say(f"In Python: torch.export.load({str(out)!r}).module()({', '.join(about['inputs'])})")
 
 
-def _ids(column: Mapping[str, Any]) -> str:
-    """Which ids a column takes, in words."""
-    return f"head of {column['ranks']:,} ranks" if "ranks" in column else str(column["id_space"])
+def _ids(column: dict[str, Any]) -> str:
+    """The id space of a column in words."""
+    ranks = f" of {column['ranks']:,} ranks" if "ranks" in column else ""
+    return f"{column['id_space']}{ranks}"

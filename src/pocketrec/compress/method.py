@@ -185,7 +185,7 @@ class Method(ABC):
 
     def options(self) -> dict[str, Any]:
         """The options, JSON only; ``type(method)(**method.options())`` is equal to the method."""
-        return asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def size(
         self,

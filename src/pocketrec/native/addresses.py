@@ -19,6 +19,12 @@ With the columns of the program called by their names, and ``mix`` and ``bucket`
 * linear_block c: ``s = ((x * r3 + c * r2 + r1) mod P) mod (size - Z + 1)`` with x = id + global, as the published ROBE
   code.
 * mapped: ``start + maps[b + (id if id < size else a)]``; null where the map says -1, or when a is -1 and id >= size.
+* sketched: with ``key = mix(id, seed)``, ``start + place`` of the first slot with ``tag(key)`` in bucket
+  ``bucket(key, size)`` of the sketch [size, a, 3] at maps[b] (`pocketrec.native.sketch`); null where there is none, or
+  its place is negative.
+* tagged: ``start + place`` of the first tag of that key among the first 32 of its bucket: bucket i has tags
+  ``maps[b + i]`` to ``maps[b + i + 1]`` of the n ones from ``maps[b + size + 1]`` on (`pocketrec.native.tagged`); null
+  where there is none.
 """
 
 from __future__ import annotations
@@ -31,9 +37,9 @@ from torch import Tensor
 
 from pocketrec.native.binding import kernels_for
 from pocketrec.native.library import define
-from pocketrec.native.mix import as_int64, bucket, fin, mix, shift_right
+from pocketrec.native.mix import as_int64, bucket, fin, mix, shift_right, tag
 from pocketrec.native.packing import contiguous, pack_ids, require_cpu
-from pocketrec.native.program import LINEAR_MODULUS, MOST_PICKS, BlockFlag, Column, Kind
+from pocketrec.native.program import LINEAR_MODULUS, MOST_PICKS, MOST_SLOTS, BlockFlag, Column, Kind
 from pocketrec.native.program_check import check_program
 from pocketrec.native.request import Request, check_ids
 from pocketrec.native.values import Values, values_of
@@ -178,8 +184,41 @@ def _mapped(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor
     entry = row[:, Column.B] + torch.where(inside, ids, fold)
     read = inside | (fold >= 0)
     target = torch.where(read, maps.index_select(0, torch.where(read, entry, 0)).long(), -1)
+    return _target_addresses(row, target)[:, None]
+
+
+def _target_addresses(row: Tensor, target: Tensor) -> Tensor:
     # Clamped, so that a wild entry is found beyond the regions instead of wrapping around.
-    return torch.where(target >= 0, row[:, Column.START] + target.clamp(max=_FAR), -1)[:, None]
+    return torch.where(target >= 0, row[:, Column.START] + target.clamp(max=_FAR), -1)
+
+
+def _first_place(maps: Tensor, entries: Tensor, inside: Tensor, tags: Tensor) -> tuple[Tensor, Tensor]:
+    """Which entry [n, 32] of the maps, of those inside, first is the tag [n]; and whether one is."""
+    read = maps.index_select(0, torch.where(inside, entries, 0).reshape(-1)).view(entries.shape)
+    found = inside & (read == tags[:, None])
+    return found.int().argmax(dim=1), found.any(dim=1)
+
+
+def _sketched(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
+    assert maps is not None, "check_program lets no sketch pass without entries"
+    keys, slots = mix(ids, row[:, Column.SEED]), torch.arange(MOST_SLOTS, device=ids.device)
+    first = row[:, Column.B] + bucket(keys, row[:, Column.SIZE]) * row[:, Column.A] * 3
+    slot, known = _first_place(maps, first[:, None] + 3 * slots, slots < row[:, Column.A, None], tag(keys))
+    place = maps.index_select(0, torch.where(known, first + 3 * slot + 2, 0)).long()
+    return _target_addresses(row, torch.where(known, place, -1))[:, None]
+
+
+def _tagged(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
+    assert maps is not None, "check_program lets no tags pass without entries"
+    keys, count = mix(ids, row[:, Column.SEED]), row[:, Column.N]
+    offset = row[:, Column.B] + bucket(keys, row[:, Column.SIZE])
+    begin, end = (  # kept inside the tags, whatever the map says
+        torch.minimum(maps.index_select(0, place).long().clamp(min=0), count) for place in (offset, offset + 1)
+    )
+    places = begin[:, None] + torch.arange(MOST_SLOTS, device=ids.device)
+    entries = (row[:, Column.B] + row[:, Column.SIZE] + 1)[:, None] + places
+    place, known = _first_place(maps, entries, places < end[:, None], tag(keys))
+    return torch.where(known, row[:, Column.START] + begin + place, -1)[:, None]
 
 
 RULES: Final[Mapping[Kind, _Rule]] = {
@@ -192,6 +231,8 @@ RULES: Final[Mapping[Kind, _Rule]] = {
     Kind.HASHES: _hashes,
     Kind.SIGNATURE: _block,
     Kind.SETS: _block,
+    Kind.SKETCHED: _sketched,
+    Kind.TAGGED: _tagged,
 }
 """Per kind: from ids int64 [n], the program rows of each [n, 17], maps and parts to addresses int64 [n, 1 to parts]."""
 
@@ -256,7 +297,7 @@ def addresses(
         program: int64 [fields, 17].
         parts: addresses per value.
         offsets: as in `pocketrec.native.request.Request`.
-        maps: int32 or int64, the maps of mapped fields, or None.
+        maps: int32 or int64, the maps of mapped, sketched and tagged fields, or None.
 
     Returns:
         int64 [values, parts], -1 for padding and null addresses: for 2-D ids one value per batch row and program field

@@ -18,6 +18,7 @@ __all__ = [
     "BLOCKS",
     "LINEAR_MODULUS",
     "MOST_PICKS",
+    "MOST_SLOTS",
     "PROGRAM_COLUMNS",
     "WEIGHTS_PER_SCALE",
     "Access",
@@ -41,6 +42,9 @@ MOST_PICKS: Final = 8
 WEIGHTS_PER_SCALE: Final = 64
 """Consecutive weights of a quantised shared array that have one scale and one bias."""
 
+MOST_SLOTS: Final = 32
+"""How many slots a bucket of a sketch has at most, and how many tags of a bucket are read."""
+
 
 class Column(IntEnum):
     """What stands in which column of a program. Unused columns hold 0, or the default of `program_row`.
@@ -51,15 +55,16 @@ class Column(IntEnum):
     * ``START``: first address of the table.
     * ``SIZE``: row: the end of the ids that have a row, ids from here on fold, and so do those before b. hash and
       hashes: buckets. quotient_remainder: remainders m. blocks: weights in the array. mapped: entries of the table's
-      map, ids >= size fold.
+      map, ids >= size fold. sketched and tagged: buckets.
     * ``SEED``: any int64, already distinct per table; linear_block: r1.
     * ``A``: row and mapped: the id that takes those without a row, or -1 for the null address. hash and hashes:
       number of leading ids with a row of their own. quotient_remainder: first address of the remainder rows. blocks:
-      block length Z.
+      block length Z. sketched: slots of a bucket, 1 to 32.
     * ``B``: row: the first id that has a row. block, signature and sets: a `BlockFlag`. mapped: first index of the
-      table in `maps`.
+      table in `maps`. sketched and tagged: the same of the sketch, or of the offsets.
     * ``N``: hashes: how many, at most `parts`. quotient_remainder: ids of the table, modulus of the permutation; ids
-      >= n fold to id 0. block, signature and sets: ids 1 to n have weights of their own.
+      >= n fold to id 0. block, signature and sets: ids 1 to n have weights of their own. tagged: how many tags there
+      are.
     * ``PADDING``: an id that is left out of its bag, or -1.
     * ``P``, ``Q``: quotient_remainder: id' = (id * p + q) mod n, with (n - 1) * p + q < 2**63; linear_block: r3 and r2.
       block, signature and sets: the own weights of id i begin at address p + (i - 1) q, before ``START``.
@@ -102,6 +107,8 @@ class Kind(IntEnum):
     HASHES = 6
     SIGNATURE = 7
     SETS = 8
+    SKETCHED = 9
+    TAGGED = 10
 
 
 BLOCKS: Final = (Kind.BLOCK, Kind.LINEAR_BLOCK, Kind.SIGNATURE, Kind.SETS)
@@ -154,12 +161,13 @@ class Access(NamedTuple):
         storages: one `Storage` per region.
         dim: width of the vectors.
         parts: addresses per value: 1, 2 for quotient_remainder, ceil(dim / Z) for blocks. In a call with several parts
-            a field of kind row, hash or mapped leaves the others null: its vector is the first part alone.
+            a field of kind row, hash, mapped, sketched or tagged leaves the others null: its vector is the first part
+            alone.
         combining: a `Combining`.
-        maps: int32 or int64, the maps of all mapped fields one after the other, or None. Signatures are int64 words:
-            ceil(s / (64 // t)) for each id, key k in word k // (64 // t) from bit k % (64 // t) * t on; a first word of
-            0 is no signature. Sets are int32: r + 1 numbers, where each set begins among the members behind them and
-            where the last one ends, and the members.
+        maps: int32 or int64, the maps of all mapped, sketched and tagged fields one after the other, or None.
+            Signatures are int64 words: ceil(s / (64 // t)) for each id, key k in word k // (64 // t) from bit
+            k % (64 // t) * t on; a first word of 0 is no signature. Sets are int32: r + 1 numbers, where each set
+            begins among the members behind them and where the last one ends, and the members.
     """
 
     program: Tensor

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pocketrec.native.program import BLOCKS, LINEAR_MODULUS, MOST_PICKS, Column, Combining, Kind
+from pocketrec.native.program import BLOCKS, LINEAR_MODULUS, MOST_PICKS, MOST_SLOTS, Column, Combining, Kind
 
 __all__ = ["check_blocks", "check_program"]
 
@@ -92,9 +92,18 @@ def _rules(kind: Kind, program: Tensor, maps: Tensor | None, parts: int) -> Iter
         yield (a < 1) | (size < a) | (program[:, Column.GLOBAL] < 0), "1 <= a <= size and global >= 0"
         for coefficient in (seed, q, p):
             yield (coefficient < 0) | (coefficient >= LINEAR_MODULUS), f"seed, p and q in 0..{LINEAR_MODULUS - 1}"
-    else:
+    elif kind == Kind.MAPPED:
         inside = (b >= 0) & (b <= map_entries - size) & (b < map_entries - a)
         yield ~inside, "0 <= b, b + size <= entries of maps and b + a < entries of maps"
+    elif kind == Kind.SKETCHED:
+        yield (size < 1) | (a < 1) | (a > MOST_SLOTS), f"size >= 1 and a in 1..{MOST_SLOTS}"
+        # Not b + 3 a size <= entries, which may overflow.
+        inside = (b >= 0) & (b <= map_entries) & (size <= (map_entries - b) // (3 * a.clamp(min=1)))
+        yield ~inside, "0 <= b and b + 3 * a * size <= entries of maps"
+    else:
+        yield size < 1, "size >= 1"
+        inside = (b >= 0) & (b <= map_entries) & (size < map_entries - b) & (n < map_entries - b - size)
+        yield ~inside, "0 <= b and b + size + 1 + n <= entries of maps"
 
 
 def _words_rules(kind: Kind, program: Tensor, maps: Tensor | None) -> Iterator[tuple[Tensor, str]]:

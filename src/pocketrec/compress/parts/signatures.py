@@ -100,7 +100,7 @@ def compact_signatures(
         found = torch.zeros((last - first, words * per_word), dtype=torch.int64)
         found[:, :keys] = chained(least, power) & _mask(bits)
         packed = (found.view(-1, words, per_word) << shifts).sum(dim=2)  # bits of their own: a sum is an or
-        packed[:, 0] += (packed == 0).all(dim=1)
+        packed[:, 0] += packed[:, 0] == 0
         packed[starts[first:last] == starts[first + 1 : last + 1]] = 0
         out[values[first:last]] = packed
     return out
