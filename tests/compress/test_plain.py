@@ -14,6 +14,7 @@ from pocketrec.spec.budget import dense_float32_bytes
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.table import TableSpec
 from pocketrec.testing.cases import random_batch, small_tables, zipf_stats
+from pocketrec.testing.sets import some_data
 
 
 def frozen(method: str, **options: object) -> tuple[Sizing, Bank]:
@@ -21,7 +22,7 @@ def frozen(method: str, **options: object) -> tuple[Sizing, Bank]:
     tables = small_tables(chosen.traits.ids[0])
     budget_bytes = max(dense_float32_bytes(tables) // 4, chosen.least_bytes(tables))
     sizing = chosen.size(tables, budget_bytes, stats=zipf_stats(tables))
-    return sizing, freeze(build(sizing, seed=0))
+    return sizing, freeze(build(sizing, seed=0, data=some_data(sizing)))
 
 
 def bags(ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,7 +9,6 @@ skipped steps and gradient exchange act on the pairs between the two. For people
 
 from __future__ import annotations
 
-import itertools
 import math
 import operator
 from collections.abc import Collection, Mapping, Sequence
@@ -19,19 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from pocketrec.compress.group import Form, Group, Pool
-from pocketrec.compress.jagged import (
-    Bags,
-    KeyedJagged,
-    bags_of,
-    check_bags,
-    columns_of_values,
-    offsets_by_column,
-    own_bags,
-    values_of_bags,
-)
-from pocketrec.compress.joined import LEFT_OUT, left_over, mean_factors, padding_of_rest, summed_bags
+from pocketrec.compress.jagged import Bags, KeyedJagged, bags_of, columns_of_values, offsets_by_column, values_of_bags
+from pocketrec.compress.joined import left_over, padding_of_rest
 from pocketrec.compress.pairs import Pairs
 from pocketrec.compress.tape import Tape, Touched, listened, touched
+from pocketrec.compress.units import looked_up, rows_of, shared_bags, units_of
 from pocketrec.native.prepared import Prepared
 from pocketrec.spec.errors import IdError, NotFinite, OptionError
 from pocketrec.spec.sizing import Sizing
@@ -57,7 +48,7 @@ class Bank(nn.Module):
     Attributes:
         gradient: ``pairs`` (default: collect and step), ``sparse`` or ``dense`` (gradients for a torch optimizer).
         steps: int64 scalar tensor, how many steps were made; part of the state.
-        multiplied: for each group, whether its vectors are multiplied by factors, or it has these factors.
+        units: the groups, each with those that join it.
     """
 
     steps: Tensor
@@ -86,8 +77,7 @@ class Bank(nn.Module):
             if before is not None and group.joins == "rest":
                 object.__setattr__(before, "rest", self.groups[-1])  # known to it, not a part of it
         found = [c for g in self._groups() if g.sizing.joins == "alone" for c in g.columns]
-        self._units = sum(g.sizing.joins == "alone" for g in self._groups())
-        self.multiplied = [self._has_factor(index) for index in range(len(self.groups))]
+        self.units = units_of(self._groups())
         self._order = None if found == list(range(len(found))) else torch.tensor(found).argsort()
         self._tapes: list[Tape] = []
         self.pending: dict[int, Pairs] = {}
@@ -121,16 +111,14 @@ class Bank(nn.Module):
         """
         if not isinstance(ids, Tensor):
             ids, offsets, weights = self._unkeyed(ids, offsets, weights)
-        if offsets is not None and pool == "none" and (self._units > 1 or offsets.dim() == 2):
+        if offsets is not None and pool == "none" and (len(self.units) > 1 or offsets.dim() == 2):
             raise OptionError(
                 'pool="none" with offsets needs a bank of one group, and values in the order of its columns; '
                 "look tables up one by one instead."
             )
         units = self._looked_up(ids, offsets, weights, pool, by_value=True)
         parts = [vectors if factors is None else _times(vectors, factors) for vectors, factors in units]
-        if len(parts) == 1 and self._order is None:
-            return parts[0]
-        together = torch.cat(parts, dim=1)
+        together = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         return together if self._order is None else together.index_select(1, self._order)
 
     def prepared(self) -> Prepared | None:
@@ -168,17 +156,8 @@ class Bank(nn.Module):
             )
         if not 0 <= start <= stop <= rows:
             raise IdError(f"Rows {start}..{stop} are not within table {table!r} of {rows} rows.")
-        asked, (_, place) = torch.arange(start, stop)[:, None], self._find(table)
-        found, tables = torch.empty(0), torch.full((stop - start,), place)
         with torch.no_grad():
-            for group in self.unit_of(table):
-                program, joins = group.program_of(place), group.sizing.joins
-                low = group.lookup(asked, None, None, "sum", program=program)[:, 0]
-                own = group.widened(low, tables)
-                found = own if joins == "alone" else found + own if joins == "rest" else found * own
-                if group.rest is not None:
-                    asked = left_over(asked, None, group.addresses(asked, program=program), [0], padding_of_rest([-1]))
-        return found
+            return rows_of(self.unit_of(table), self._find(table)[1], torch.arange(start, stop))
 
     def addresses(self, ids: Tensor) -> list[Tensor]:
         """Addresses per group: int64 [batch, columns of the group, parts]. -1 is the null address."""
@@ -204,63 +183,25 @@ class Bank(nn.Module):
     def _looked_up(
         self, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool, *, by_value: bool
     ) -> list[tuple[Tensor, Tensor | None]]:
-        """Vectors and factors of each group that stands alone, with those of the groups that join it.
-
-        Args:
-            ids, offsets, weights, pool: as in :meth:`forward`.
-            by_value: whether values of bags are multiplied by their factors before they are pooled; then no factors
-                are left to multiply by.
+        """Vectors of each unit, and factors that they are still to be multiplied by, see `pocketrec.compress.units`.
 
         Raises:
             IdError: an id that its table does not have, by the table's name.
         """
-        asked = ids, offsets, weights
-        if offsets is not None and self._units < len(self.groups):
-            asked = _checked(ids, offsets, weights)
+        asked, bags, factors = ids, offsets, weights
+        if offsets is not None and len(self.units) < len(self.groups):
+            asked, bags, factors = shared_bags(ids, offsets, weights)
+        found = []
         try:
-            return self._looked_up_unnamed(*asked, pool, by_value=by_value)
+            for unit in self.units:
+                own = bags
+                if bags is not None and len(self.units) > 1:
+                    own = offsets_by_column(bags, len(self.sizing.order), unit.groups[0].columns)
+                found.append(looked_up(unit, self._vectors, asked, own, factors, pool, by_value=by_value))
         except IdError:
             self._name_unknown(ids, offsets)
             raise
-
-    def _looked_up_unnamed(
-        self, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool, *, by_value: bool
-    ) -> list[tuple[Tensor, Tensor | None]]:
-        units: list[tuple[Tensor, Tensor | None]] = []
-        asked = ids
-        for index, group in enumerate(self._groups()):
-            joins, bags = group.sizing.joins, offsets
-            if offsets is not None and self._units > 1:
-                bags = offsets_by_column(offsets, len(self.sizing.order), group.columns)
-            if joins != "rest":
-                asked = ids
-            if joins == "alone" and not self._joined(index):
-                units.append((self._vectors(index, group, ids, bags, weights, pool), None))
-                continue
-            factors, how = _summed(group, ids, bags, weights, pool)
-            apart = by_value and bags is not None and how != "none" and self.multiplied[index]
-            found = self._vectors(index, group, asked, bags, *((None, "none") if apart else (factors, how)))
-            if joins == "alone":
-                units.append((found, None))
-            elif joins == "rest":
-                units[-1] = (_plus(units[-1][0], found), None)
-            elif apart and bags is not None:
-                units[-1] = (summed_bags(units[-1][0] * found, bags, len(group.columns), factors), None)
-            else:
-                units[-1] = (units[-1][0], found)
-            if group.rest is not None:
-                asked = left_over(asked, bags, group.addresses(asked, bags), group.columns, group.rest.padding)
-        return units
-
-    def _joined(self, index: int) -> bool:
-        """Whether another group joins this one."""
-        return index + 1 < len(self.groups) and self._group(index + 1).sizing.joins != "alone"
-
-    def _has_factor(self, index: int) -> bool:
-        """Whether vectors of this group are multiplied by factors, or it has these factors."""
-        here, behind = self._group(index).sizing.joins, list(self._groups())[index + 1 :]
-        joining = itertools.takewhile(lambda group: group.sizing.joins != "alone", behind)
-        return here == "factor" or any(group.sizing.joins == "factor" for group in joining)
+        return found
 
     def _vectors(
         self, index: int, group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
@@ -418,9 +359,8 @@ class Bank(nn.Module):
 
     def unit_of(self, table: str) -> tuple[Group, ...]:
         """The group that holds this table and those that join it; the table has the same place in all of them."""
-        first, groups = self.group_of(table), list(self._groups())
-        behind = groups[groups.index(first) + 1 :]
-        return first, *itertools.takewhile(lambda group: group.sizing.joins != "alone", behind)
+        first = self.group_of(table)
+        return next(unit.groups for unit in self.units if unit.groups[0] is first)
 
     def _find(self, table: str) -> tuple[Group, int]:
         for group in self._groups():
@@ -437,32 +377,6 @@ class Bank(nn.Module):
     def _groups(self) -> Collection[Group]:
         found = self.groups._modules.values()  # going through a ModuleList costs as much as a lookup
         return cast("Collection[Group]", found)
-
-
-def _checked(ids: Tensor, offsets: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Bags whose values groups may share: what one has found of a value must be true of it in every bag."""
-    if not torch.compiler.is_compiling():
-        check_bags(ids, offsets)
-    return own_bags(ids, offsets, weights) if offsets.dim() == 2 else (ids, offsets, weights)
-
-
-def _plus(vectors: Tensor, found: Tensor) -> Tensor:
-    """Their sum; in place where nobody learns, for the vectors were made for this call."""
-    return vectors + found if vectors.requires_grad or found.requires_grad else vectors.add_(found)
-
-
-def _summed(
-    group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
-) -> tuple[Tensor | None, Pool]:
-    """Weights and pooling with which parts of a bag that are looked up apart add up to the whole."""
-    if offsets is None or pool not in ("mean", "max"):
-        return weights, pool
-    if weights is not None:
-        raise ValueError("weights (a factor per value) need pooling by sum.")
-    if pool == "max":
-        raise OptionError(f'{group.sizing.method} looks ids up in two parts, so bags cannot be pooled by "max".')
-    own = [-1 if pad == LEFT_OUT else pad for pad in group.padding]
-    return mean_factors(ids, offsets, own), "sum"
 
 
 def _times(vectors: Tensor, factors: Tensor) -> Tensor:

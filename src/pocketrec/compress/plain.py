@@ -35,7 +35,7 @@ class PlainBank(nn.Module):
         assert bank.form == "serve", "only a frozen bank is exported"
         self.sizing: Sizing = bank.sizing
         self.groups = bank.groups
-        self._multiplied = bank.multiplied
+        self._multiplied = [unit.multiplied for unit in bank.units for _ in unit.groups]
         self._rows: list[Rows] = []
         for group in self._each():
             access, rows = group.access, group.program.tolist()
