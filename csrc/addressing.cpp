@@ -253,9 +253,9 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
     const uint64_t seed = static_cast<uint64_t>(field.seed);
     switch (field.kind) {
         case PR_ROW: {
-            const int64_t fold = field.a < 0 ? -1 : field.start + field.a, start = field.start, size = field.size;
+            const int64_t fold = row_fold(field), first = field.b, start = field.start, size = field.size;
             return each_single(field, parts, run, out, out_stride,
-                               [=](int64_t id) { return id < size ? start + id : fold; });
+                               [=](int64_t id) { return id < size && id >= first ? start + id - first : fold; });
         }
         case PR_HASH:
             return hashed(field, parts, run, out, out_stride);

@@ -77,6 +77,10 @@ void check_hashed_blocks(const Field& f, int64_t number, const pr_request& reque
 void check_kind(const Field& f, int64_t number, const pr_request& request) {
     const int64_t entries = request.map_entries;
     switch (f.kind) {
+        case PR_ROW:
+            require(f.b >= 0 && f.b <= f.size && (f.a == -1 || f.a >= f.b), number, f,
+                    "row needs 0 <= b <= size, and a of -1 or at least b");
+            break;
         case PR_HASH:
             require(f.size >= 1 && f.a >= 0, number, f, "hash needs size >= 1 and a >= 0");
             break;

@@ -37,6 +37,11 @@ std::vector<Field> read_program(const pr_request& request);
 // Refuses kinds that do not fit the way of combining, and blocks that do not cover dim. Throws PR_VALUE_ERROR.
 void check_blocks(const std::vector<Field>& fields, const pr_request& request);
 
+// The address that ids without a row of their own read, or the null address.
+inline int64_t row_fold(const Field& field) {
+    return field.a < 0 ? -1 : field.start + field.a - field.b;
+}
+
 inline int64_t linear_block_start(const Field& field, int64_t id, int64_t block) {
     constexpr int64_t kModulus = PR_LINEAR_MODULUS;
     // Reduced first, so that x * r3 stays below 2^62 for any id; the residue is the same.

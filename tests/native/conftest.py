@@ -72,7 +72,7 @@ class Oracle:
         if x == padding != -1:
             return [-1] * parts
         if kind == Kind.ROW:
-            found = [start + x if x < size else start + a if a >= 0 else -1]
+            found = [start - b + x if b <= x < size else start - b + a if a >= 0 else -1]
         elif kind == Kind.HASH:
             found = [start + x if x < a else start + a + cls.bucket(cls.mix(x, seed), size)]
         elif kind == Kind.QUOTIENT_REMAINDER:
@@ -240,6 +240,8 @@ def _rows(dim: int, storage: str, generator: torch.Generator) -> tuple[list[Tens
         program_row(column=3, kind=Kind.MAPPED, start=10, size=9, b=2, a=9),
         program_row(column=1, kind=Kind.SKETCHED, start=3, size=3, a=3, b=12, seed=-9, padding=3),
         program_row(column=0, kind=Kind.TAGGED, start=9, size=4, n=8, b=39, seed=2**62),
+        program_row(column=1, kind=Kind.ROW, start=17, size=6, b=1, a=-1),
+        program_row(column=1, kind=Kind.ROW, start=3, size=9, b=2, a=4, padding=5),
     ]
     maps = [-1, -1, 3, -1, 19, 0, 0, 5, 1, -1, 2, 7]
     maps += sketch_of({x: 3 * i - 5 for i, x in enumerate(BIG_IDS[:10])}, -9, 3, 3) + tags_of(BIG_IDS[4:], 2**62, 4)

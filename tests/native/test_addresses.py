@@ -111,6 +111,22 @@ def test_null_addresses_and_folds(backend: str) -> None:
     assert found.view(3, 5).tolist() == [[7, 7, 7, -1, -1], [6, -1, 7, 45, -1], [6, -1, -1, 45, -1]]
 
 
+@pytest.mark.parametrize("fields", [1, 3, 4, 26])
+@pytest.mark.parametrize("padding", [-1, 3])
+def test_rows_that_do_not_begin_with_id_0(backend: str, fields: int, padding: int) -> None:
+    rows = [
+        program_row(column=f, kind=Kind.ROW, start=10 * f, size=5, a=-1, b=1, padding=padding if f % 2 else -1)
+        for f in range(fields)
+    ]
+    ids = torch.tensor([0, 1, 3, 4, 5, 2**63 - 1])
+    found = addresses(ids[:, None].expand(-1, fields).contiguous(), torch.tensor(rows))
+    for f, column in enumerate(found.view(-1, fields).T.tolist()):
+        third = -1 if padding == 3 and f % 2 else 10 * f + 2
+        assert column == [-1, 10 * f, third, 10 * f + 3, -1, -1]
+    folded = [program_row(kind=Kind.ROW, start=7, size=5, a=4, b=2)]
+    assert addresses(ids[:, None], torch.tensor(folded)).flatten().tolist() == [9, 9, 8, 9, 9, 9]
+
+
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
 def test_maps_of_both_widths(backend: str, dtype: torch.dtype) -> None:
     program = torch.tensor([program_row(kind=Kind.MAPPED, start=10, size=3, a=0, b=1)])

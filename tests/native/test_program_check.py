@@ -29,6 +29,9 @@ BAD = [
     ({"n": 2**62}, 1, "n must lie in 0..4611686018427387903"),
     ({"limit": 0}, 1, "limit must be -1, or 1 or more"),
     ({"limit": -2}, 1, "limit must be -1, or 1 or more"),
+    ({"size": 3, "b": -1}, 1, "row needs 0 <= b <= size, and a of -1 or at least b"),
+    ({"size": 3, "b": 4, "a": -1}, 1, "row needs 0 <= b <= size, and a of -1 or at least b"),
+    ({"size": 3, "b": 2, "a": 1}, 1, "row needs 0 <= b <= size, and a of -1 or at least b"),
     ({"kind": HASH, "size": 0}, 1, "hash needs size >= 1 and a >= 0"),
     ({"kind": HASH, "size": 1, "a": -1}, 1, "hash needs size >= 1 and a >= 0"),
     ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 9}, 1, "quotient_remainder needs 2 parts per value"),
@@ -83,6 +86,8 @@ BAD = [
 ]
 GOOD = [
     ({"start": 2**61 - 1, "a": 2**61 - 1, "size": 2**62 - 1}, 1),
+    ({"size": 4, "b": 4, "a": -1}, 1),
+    ({"size": 2**62 - 1, "b": 2**61 - 1, "a": 2**61 - 1}, 1),
     ({"kind": HASH, "size": 2**62 - 1, "start": 2**61 - 1, "a": 2**61 - 1}, 1),
     ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 2**32 + 1, "p": 2**31 - 1}, 2),
     ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 9, "p": 2**60 - 1, "q": 7}, 2),

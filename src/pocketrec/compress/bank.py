@@ -19,7 +19,16 @@ import torch
 from torch import Tensor, nn
 
 from pocketrec.compress.group import Form, Group, Pool
-from pocketrec.compress.jagged import Bags, KeyedJagged, bags_of, columns_of_values, offsets_by_column, values_of_bags
+from pocketrec.compress.jagged import (
+    Bags,
+    KeyedJagged,
+    bags_of,
+    check_bags,
+    columns_of_values,
+    offsets_by_column,
+    own_bags,
+    values_of_bags,
+)
 from pocketrec.compress.joined import LEFT_OUT, left_over, mean_factors, padding_of_rest
 from pocketrec.compress.pairs import Pairs
 from pocketrec.compress.tape import Tape, Touched, listened, touched
@@ -143,25 +152,29 @@ class Bank(nn.Module):
         """Vectors of the ids start..stop-1 of one table: float32 [stop - start, dim]. For scoring whole catalogues.
 
         The ids are those of the table's id space in the sizing; a table that takes hashes has no ids to count through
-        (look its hashes up instead).
+        (look its hashes up instead), and of one that takes ranks and hashes only the ranks can be counted through.
         """
         sized = self.sizing.of(table)
         rows = sized.table.rows
         if sized.ids == "hash63" or rows is None:
             raise OptionError(f"Table {table!r} takes hashed ids; it has no rows {start}..{stop} to go through.")
+        if sized.ids == "head" and not 1 <= start <= stop <= sized.told_apart + 1:
+            raise IdError(
+                f"Rows {start}..{stop} are not within the frequent ids of table {table!r}, 1..{sized.told_apart}; "
+                "all others are hashes."
+            )
         if not 0 <= start <= stop <= rows:
             raise IdError(f"Rows {start}..{stop} are not within table {table!r} of {rows} rows.")
-        asked, (group, place) = torch.arange(start, stop)[:, None], self._find(table)
+        asked, (_, place) = torch.arange(start, stop)[:, None], self._find(table)
         found, tables = torch.empty(0), torch.full((stop - start,), place)
         with torch.no_grad():
-            for each in self._unit_of(group):
-                program = each.program_of(place)
-                low = each.lookup(asked, None, None, "sum", program=program)[:, 0]
-                own = each.widened(low, tables)
-                joins = each.sizing.joins
+            for group in self.unit_of(table):
+                program, joins = group.program_of(place), group.sizing.joins
+                low = group.lookup(asked, None, None, "sum", program=program)[:, 0]
+                own = group.widened(low, tables)
                 found = own if joins == "alone" else found + own if joins == "rest" else found * own
-                if each.rest is not None:
-                    asked = left_over(asked, None, each.addresses(asked, program=program), [0], padding_of_rest([-1]))
+                if group.rest is not None:
+                    asked = left_over(asked, None, group.addresses(asked, program=program), [0], padding_of_rest([-1]))
         return found
 
     def addresses(self, ids: Tensor) -> list[Tensor]:
@@ -173,13 +186,6 @@ class Bank(nn.Module):
             if group.rest is not None:
                 asked = left_over(asked, None, found[-1], group.columns, group.rest.padding)
         return [a.view(ids.shape[0], len(g.columns), -1) for a, g in zip(found, self._groups(), strict=True)]
-
-    def _unit_of(self, first: Group) -> list[Group]:
-        """A group with those that join it."""
-        groups = list(self._groups())
-        at = next(i for i, group in enumerate(groups) if group is first)
-        rest = itertools.takewhile(lambda group: group.sizing.joins != "alone", groups[at + 1 :])
-        return [first, *rest]
 
     def _unkeyed(self, features: KeyedJagged, offsets: Tensor | None, weights: Tensor | None) -> Bags:
         """The bags of a keyed input, one column per field."""
@@ -200,8 +206,11 @@ class Bank(nn.Module):
         Raises:
             IdError: an id that its table does not have, by the table's name.
         """
+        asked = ids, offsets, weights
+        if offsets is not None and self._units < len(self.groups):
+            asked = _checked(ids, offsets, weights)
         try:
-            return self._looked_up_unnamed(ids, offsets, weights, pool)
+            return self._looked_up_unnamed(*asked, pool)
         except IdError:
             self._name_unknown(ids, offsets)
             raise
@@ -385,8 +394,14 @@ class Bank(nn.Module):
         return tuple(self.sizing.of(name).wanted for name in self.sizing.order)
 
     def group_of(self, table: str) -> Group:
-        """The group that holds this table."""
+        """The group that holds this table; the first one, where others join it."""
         return self._find(table)[0]
+
+    def unit_of(self, table: str) -> tuple[Group, ...]:
+        """The group that holds this table and those that join it; the table has the same place in all of them."""
+        first, groups = self.group_of(table), list(self._groups())
+        behind = groups[groups.index(first) + 1 :]
+        return first, *itertools.takewhile(lambda group: group.sizing.joins != "alone", behind)
 
     def _find(self, table: str) -> tuple[Group, int]:
         for group in self._groups():
@@ -405,12 +420,21 @@ class Bank(nn.Module):
         return cast("Collection[Group]", found)
 
 
+def _checked(ids: Tensor, offsets: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Bags whose values groups may share: what one has found of a value must be true of it in every bag."""
+    if not torch.compiler.is_compiling():
+        check_bags(ids, offsets)
+    return own_bags(ids, offsets, weights) if offsets.dim() == 2 else (ids, offsets, weights)
+
+
 def _summed(
     group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
 ) -> tuple[Tensor | None, Pool]:
     """Weights and pooling with which parts of a bag that are looked up apart add up to the whole."""
     if offsets is None or pool not in ("mean", "max"):
         return weights, pool
+    if weights is not None:
+        raise ValueError("weights (a factor per value) need pooling by sum.")
     if pool == "max":
         raise OptionError(f'{group.sizing.method} looks ids up in two parts, so bags cannot be pooled by "max".')
     own = [-1 if pad == LEFT_OUT else pad for pad in group.padding]

@@ -17,7 +17,16 @@ from torch import Tensor
 
 from pocketrec.spec.errors import OptionError, UnknownName
 
-__all__ = ["Bags", "KeyedJagged", "bags_of", "columns_of_values", "offsets_by_column", "values_of_bags"]
+__all__ = [
+    "Bags",
+    "KeyedJagged",
+    "bags_of",
+    "check_bags",
+    "columns_of_values",
+    "offsets_by_column",
+    "own_bags",
+    "values_of_bags",
+]
 
 
 class KeyedJagged(Protocol):
@@ -126,6 +135,31 @@ def values_of_bags(offsets: Tensor, columns: int) -> tuple[Tensor, Tensor, Tenso
     bag = torch.arange(lengths.numel()).repeat_interleave(lengths)
     place = torch.arange(bag.numel()) - (lengths.cumsum(0) - lengths)[bag] + starts[bag]
     return place, bag // max(1, lengths.numel() // columns), bag
+
+
+def check_bags(ids: Tensor, offsets: Tensor) -> None:
+    """ValueError for offsets that fall or leave the ids, in the words of the lookup, where it is not asked first."""
+    starts, ends = offsets[..., :-1].reshape(-1), offsets[..., 1:].reshape(-1)
+    wrong = (ends < starts) | (starts < 0) | (ends > ids.shape[0])
+    if bool(wrong.any()):
+        bag = int(wrong.nonzero()[0])
+        raise ValueError(
+            f"offsets must not fall and lie in 0..{ids.shape[0]} (the number of ids); "
+            f"bag {bag} runs from {int(starts[bag])} to {int(ends[bag])}."
+        )
+
+
+def own_bags(ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Bags:
+    """The same bags with values of their own, one bag after the other: no value is in two bags, and none in no bag.
+
+    Args:
+        ids: int64 [values].
+        offsets: int64 [columns, batch + 1], each column with its own end.
+        weights: float32 [values] or None.
+    """
+    place, _, _ = values_of_bags(offsets, offsets.shape[0])
+    ends = offsets.diff(dim=1).reshape(-1).cumsum(0)
+    return Bags(ids[place], torch.cat([ends.new_zeros(1), ends]), None if weights is None else weights[place])
 
 
 def columns_of_values(offsets: Tensor, columns: int) -> Tensor:

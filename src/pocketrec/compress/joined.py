@@ -18,9 +18,9 @@ from pocketrec.compress.jagged import values_of_bags
 
 __all__ = ["LEFT_OUT", "left_over", "mean_factors", "padding_of_rest"]
 
-# The padding id of a column that has none: no rank and no hash of a token (those of 63 bits are taken at random, this
-# one with probability 2^-63).
-LEFT_OUT: Final = 2**62 + 1
+# The padding id of a column that has none. Negative ids are reserved, so it is the id of nothing; -1 says that there is
+# no padding. The group that is asked first refuses it, as it refuses all negative ids.
+LEFT_OUT: Final = -2
 
 
 def padding_of_rest(padding: Sequence[int]) -> list[int]:

@@ -280,7 +280,8 @@ def _stats_or_zipf(
 ) -> tuple[Mapping[str, TableStats], tuple[str, ...]]:
     if not method.traits.needs_counts:
         return stats, ()
-    missing = [t for t in tables if t.name not in stats]
+    # of an open table nothing can be assumed; a method that takes such tables does without
+    missing = [t for t in tables if t.name not in stats and t.rows is not None]
     if not missing:
         return stats, tuple(dict.fromkeys(f"{s.assumed}." for s in stats.values() if s.assumed))
     assumed = {t.name: TableStats.zipf(t.name, max(1, t.closed_rows - 1)) for t in missing}

@@ -2,7 +2,7 @@
 
 With the columns of the program called by their names, and ``mix`` and ``bucket`` of `pocketrec.native.mix`:
 
-* row: ``start + (id if id < size else a)``; null when a is -1 and id >= size.
+* row: ``start - b + (id if b <= id < size else a)``; null when a is -1 in place of an id.
 * hash: ``start + id`` for id < a, else ``start + a + bucket(mix(id, seed), size)``.
 * quotient_remainder: with ``x = (id * p + q) mod n``: ``start + x // size`` and ``a + x % size``
   (Shi et al., Compositional Embeddings Using Complementary Partitions, KDD 2020, arXiv:1909.02107).
@@ -58,8 +58,8 @@ _Rule = Callable[[Tensor, Tensor, Tensor | None, int], Tensor]
 
 
 def _row(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
-    start, size, fold = row[:, Column.START], row[:, Column.SIZE], row[:, Column.A]
-    inside = ids < size
+    first, size, fold = row[:, Column.B], row[:, Column.SIZE], row[:, Column.A]
+    inside, start = (ids >= first) & (ids < size), row[:, Column.START] - first
     return torch.where(inside | (fold >= 0), start + torch.where(inside, ids, fold), -1)[:, None]
 
 

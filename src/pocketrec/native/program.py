@@ -53,14 +53,15 @@ class Column(IntEnum):
       of the offsets stand in one order.
     * ``KIND``: a `Kind`.
     * ``START``: first address of the table.
-    * ``SIZE``: row: rows, ids >= rows fold. hash and hashes: buckets. quotient_remainder: remainders m. blocks:
-      weights in the array. mapped: entries of the table's map, ids >= size fold. sketched and tagged: buckets.
+    * ``SIZE``: row: the end of the ids that have a row, ids from here on fold, and so do those before b. hash and
+      hashes: buckets. quotient_remainder: remainders m. blocks: weights in the array. mapped: entries of the table's
+      map, ids >= size fold. sketched and tagged: buckets.
     * ``SEED``: any int64, already distinct per table; linear_block: r1.
-    * ``A``: row and mapped: the id that takes those beyond the size, or -1 for the null address. hash and hashes:
+    * ``A``: row and mapped: the id that takes those without a row, or -1 for the null address. hash and hashes:
       number of leading ids with a row of their own. quotient_remainder: first address of the remainder rows. blocks:
       block length Z. sketched: slots of a bucket, 1 to 32.
-    * ``B``: block, signature and sets: a `BlockFlag`. mapped: first index of the table in `maps`. sketched and tagged:
-      the same of the sketch, or of the offsets.
+    * ``B``: row: the first id that has a row. block, signature and sets: a `BlockFlag`. mapped: first index of the
+      table in `maps`. sketched and tagged: the same of the sketch, or of the offsets.
     * ``N``: hashes: how many, at most `parts`. quotient_remainder: ids of the table, modulus of the permutation; ids
       >= n fold to id 0. block, signature and sets: ids 1 to n have weights of their own. tagged: how many tags there
       are.

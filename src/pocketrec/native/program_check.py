@@ -67,8 +67,8 @@ def _rules(kind: Kind, program: Tensor, maps: Tensor | None, parts: int) -> Iter
     size, seed, a, b = (program[:, column] for column in (Column.SIZE, Column.SEED, Column.A, Column.B))
     n, p, q = (program[:, column] for column in (Column.N, Column.P, Column.Q))
     if kind == Kind.ROW:
-        return
-    if kind == Kind.HASH:
+        yield (b < 0) | (b > size) | ((a != -1) & (a < b)), "0 <= b <= size, and a of -1 or at least b"
+    elif kind == Kind.HASH:
         yield (size < 1) | (a < 0), "size >= 1 and a >= 0"
     elif kind == Kind.HASHES:
         yield (size < 1) | (a < 0), "size >= 1 and a >= 0"

@@ -42,8 +42,10 @@ Joins = Literal["alone", "rest", "factor"]
 
 ``alone``: nothing; the group has tables of its own. ``rest``: it is asked for the ids for which the group before has no
 address (the cold ids beside hot ones), and the two are added. ``factor``: it has one number per id, by which the vector
-is multiplied.
+is multiplied. Behind a group that stands alone may come rests, one after the other, or one factor.
 """
+
+_MAY_FOLLOW: Mapping[str, tuple[str, ...]] = {"rest": ("alone", "rest"), "factor": ("alone",)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +149,7 @@ class GroupSizing:
     @property
     def vocabulary_bytes(self) -> int:
         """Bytes of raw token to rank, for the tokens that must be told apart; a group that joins uses another's."""
-        told_apart = sum(t.told_apart for t in self.tables if t.ids != "plain")
+        told_apart = sum(t.told_apart for t in self.tables if t.ids in ("rank", "head"))
         return VOCABULARY_ENTRY_BYTES * told_apart if self.joins == "alone" else 0
 
 
@@ -175,9 +177,8 @@ class Sizing:
         if set(names) != set(self.order) or len(set(names)) != len(names):
             raise OptionError(f"A sizing must hold every table once: {sorted(names)} against {sorted(self.order)}.")
         for before, group in zip((None, *self.groups), self.groups, strict=False):
-            held = [(t.table.name, t.ids) for t in group.tables]
-            if group.joins != "alone" and (before is None or held != [(t.table.name, t.ids) for t in before.tables]):
-                raise OptionError(f"{group.method} joins the group before it, which must hold the same tables: {held}.")
+            if group.joins != "alone":
+                _check_joins(group, before)
 
     @property
     def serve_bytes(self) -> int:
@@ -201,8 +202,8 @@ class Sizing:
 
     @property
     def method(self) -> str:
-        """The method's name, or several joined by '+' for a mixed bank."""
-        return "+".join(dict.fromkeys(g.method for g in self.groups))
+        """The method's name, or several joined by '+' for a mixed bank; what a method contains, its options say."""
+        return "+".join(dict.fromkeys(g.method for g in self.groups if g.joins == "alone"))
 
     def of(self, table: str) -> TableSizing:
         """What was decided for this table, by the first group that holds it."""
@@ -229,6 +230,15 @@ class Sizing:
             )
         except (KeyError, TypeError, ValueError) as wrong:
             raise OptionError(f"This is not a sizing: {wrong!r}.") from wrong
+
+
+def _check_joins(group: GroupSizing, before: GroupSizing | None) -> None:
+    """OptionError for a group that cannot join the one before it."""
+    held = [(t.table.name, t.ids) for t in group.tables]
+    if before is None or held != [(t.table.name, t.ids) for t in before.tables]:
+        raise OptionError(f"{group.method} joins the group before it, which must hold the same tables: {held}.")
+    if before.joins not in _MAY_FOLLOW[group.joins]:
+        raise OptionError(f"{group.method} cannot join {before.method} as {group.joins}: that joins as {before.joins}.")
 
 
 def _group(data: Mapping[str, Any]) -> GroupSizing:

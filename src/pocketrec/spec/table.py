@@ -31,6 +31,10 @@ class Head:
 
     ranks: int
 
+    def __post_init__(self) -> None:
+        if self.ranks < 0:
+            raise OptionError(f"A head tells 0 or more tokens apart, not {self.ranks}.")
+
 
 WantedIds = IdSpace | Head
 """What ids a bank wants of a table."""
