@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -8,14 +9,19 @@ from torch import Tensor
 
 from pocketrec.compress import Bank, attach, build, freeze, size
 from pocketrec.compress.group import Group
+from pocketrec.compress.in_float32 import float32_weights
 from pocketrec.compress.method import of
-from pocketrec.compress.methods.cafe import Cafe, normalised, published_split
+from pocketrec.compress.methods.cafe import METHOD, Cafe, published_split
+from pocketrec.compress.storage import STORAGES as KEPT_IN
 from pocketrec.native.sketch import is_hot, sketch_find, sketch_scores
+from pocketrec.native.tagged import tagged_maps
 from pocketrec.spec.cardinalities import CARDINALITIES
 from pocketrec.spec.errors import BudgetTooSmall, OptionError
 from pocketrec.spec.optimizer import OptimizerName, OptimizerSpec
 from pocketrec.spec.sizing import Sizing
-from pocketrec.spec.table import TableSpec
+from pocketrec.spec.table import IdSpace, TableSpec
+from pocketrec.testing.cases import random_batch
+from pocketrec.testing.method_contract import MethodContract
 
 DIM = 8
 TABLES = (
@@ -25,6 +31,38 @@ TABLES = (
 )
 POLICIES = ("top_k", "paper", "pinned")
 STORAGES = ("float32", "float16", "int8", "int4", "int8_trained", "bfloat16_trained")
+
+
+class TestCafe(MethodContract):
+    method = METHOD
+    variants = (
+        {}, {"cold": "quotient_remainder", "policy": "paper", "threshold": 2.0},
+        {"cold": "robe", "cold_options": {"block": 2}, "every": 1, "hot": 0.3}, {"exempt_rows": 41, "slots": 8},
+    )  # fmt: skip
+
+    def test_values_come_from_the_seed_alone(self, variant: Mapping[str, Any], space: IdSpace) -> None:
+        """Hot rows have none until somebody owns them."""
+        sizing = self.sized(variant, space)
+        first, second, other = (self.bank(sizing, seed=seed).tensors() for seed in (5, 5, 6))
+        assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+        assert not first["0.hot"].any()
+        weights = [f"1.{spec.name}" for spec in sizing.groups[1].train if spec.role == "weights"]
+        assert all((first[name] != other[name]).float().mean() > 0.9 for name in weights)
+
+    def test_freezing_stays_within_a_step(self, variant: Mapping[str, Any], storage: str) -> None:
+        """Rows are served in the order of their tags."""
+        bank = self.bank(self.sized(variant, self.spaces(variant)[0], storage=storage), steps=2)
+        served, rows, kept = freeze(bank), len(bank.tensors()["0.hot"]), KEPT_IN.get(storage)
+        tags, order = tagged_maps(sketch_of(bank), buckets=-(-rows // 2), rows=rows)
+        exact = float32_weights(group_of(bank), "hot")[order]
+        near = kept.decode(served.tensors()["0.hot"], exact.shape[1])
+        assert len(order) > 0
+        assert ((near[: len(order)] - exact).abs() <= kept.step_size(exact)).all()
+        assert not near[len(order) :].any()
+        assert torch.equal(served.tensors()["0.tags"], tags)
+        if storage == "float32":
+            ids = random_batch(bank.sizing, 5).ids
+            assert torch.equal(vectors(served, ids), vectors(bank.eval(), ids))
 
 
 def sized(optimizer: OptimizerName = "rowwise_adagrad", budget: int = 12_000, **options: object) -> Sizing:
@@ -329,19 +367,6 @@ def test_a_newcomer_must_be_ahead_by_the_hysteresis() -> None:
 
 
 # -- importance ----------------------------------------------------------------------------------------------------
-
-
-def test_importance_has_mean_one_per_table_whatever_the_loss_is_multiplied_by() -> None:
-    draw = _draw(0)
-    tables = torch.randint(3, (500,), generator=draw)
-    importance = torch.rand(500, generator=draw) * torch.tensor([1.0, 100.0, 1e-4])[tables]
-    scores = normalised(importance, tables, 4)
-    for table in range(3):
-        assert float(scores[tables == table].mean()) == pytest.approx(1.0, rel=1e-5)
-    assert torch.equal(normalised(importance * 1024, tables, 4), scores)
-    torch.testing.assert_close(normalised(importance * 3e20, tables, 4), scores)
-    importance[tables == 1] = 0
-    assert (normalised(importance, tables, 4)[tables == 1] == 0).all()
 
 
 @pytest.mark.parametrize("scale", [2.0**-10, 2.0**10])

@@ -46,6 +46,7 @@ from pocketrec.compress.parts.hot_rows import (
     threshold_for,
     too_cold,
 )
+from pocketrec.compress.parts.importance import normalised
 from pocketrec.compress.parts.init import stream
 from pocketrec.compress.parts.promoted import read_rest, write_rows
 from pocketrec.compress.parts.seed import SEED, read_seed, write_seed
@@ -278,21 +279,6 @@ class Cafe(Method):
             # a newcomer, which needs the hysteresis more, is then one of those that there is a row for
             threshold.fill_(threshold_for(sketch, len(free) - 1, guaranteed=True) / (1 + self.hysteresis))
         give_back(free, demote(sketch, too_cold(sketch, float(threshold))))
-
-
-def normalised(importance: Tensor, tables: Tensor, count: int) -> Tensor:
-    """Each number divided by the mean over its table, float32 [values]; 0 for tables of zeros.
-
-    Args:
-        importance: float32 [values].
-        tables: int64 [values], below `count`.
-        count: number of tables.
-    """
-    import torch
-
-    sums = torch.zeros(count, dtype=torch.float64).index_add_(0, tables, importance.double())
-    means = sums / torch.bincount(tables, minlength=count)
-    return torch.where(means[tables] > 0, importance / means[tables], 0).float()
 
 
 def published_split(rows: Sequence[int], *, ratio: float, share: float, dim: int) -> tuple[int, list[int]]:
