@@ -248,7 +248,8 @@ class Cafe(Method):
 
         sketch, free, threshold = _sketch(group), group.tensor("free"), group.tensor("threshold")
         values = _sketched(group, ids, tables)
-        ids, tables, importance = ids[values], tables[values], importance[values]
+        if values is not None:
+            ids, tables, importance = ids[values], tables[values], importance[values]
         scores = normalised(importance, tables, len(group.sizing.tables))
         found = sketch_insert(sketch, _keys(group, ids, tables), scores, evict_hot=self.admission.evict_hot)
         give_back(free, found.released[found.released >= 0])
@@ -313,13 +314,15 @@ def _sketch(group: Group) -> Tensor:
     return group.tensor("sketch").view(-1, group.method.slots, 3)
 
 
-def _sketched(group: Group, ids: Tensor, tables: Tensor) -> Tensor:
-    """Places int64 of the values that the sketch is told of.
+def _sketched(group: Group, ids: Tensor, tables: Tensor) -> Tensor | None:
+    """Places int64 of the values that the sketch is told of; None for all.
 
     Left out are tables that are exempt, and numbers beyond a ranked table, which all read one row.
     """
     import torch
 
+    if all(t.settings["sketched"] and t.ids != "rank" for t in group.sizing.tables):
+        return None
     ends = [
         (t.table.closed_rows if t.ids == "rank" else 2**63 - 1) if t.settings["sketched"] else 0
         for t in group.sizing.tables
