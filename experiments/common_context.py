@@ -1,12 +1,12 @@
-"""How much of the sample may an id of the context stand in, before it makes all values alike?
+"""Which ids of the context make values of one cluster alike, and which make all values alike?
 
     python experiments/common_context.py
 
 On the planted logs `criteo` and `alike`, 125,000 rows of them: for pairs of values of one field that occur equally
 often (8 to 31, 32 to 127, 128 to 511 rows), how well the Jaccard similarity of their contexts tells pairs of one
-planted cluster from pairs of two (AUC: .5 is not at all), by `most_share`; with the mean similarities (of one cluster /
-of two), the members of all sets, seconds, and the most memory that the process has had so far. It is what
-`pocketrec.data.value_sets` does, on tokens instead of encoded ids, for their clusters are known.
+planted cluster from pairs of two (AUC: .5 is not at all), by `most_share` and `least_lift`; with the mean similarities
+(of one cluster / of two), the members of all sets, seconds, and the most memory that the process has had so far. It is
+what `pocketrec.data.value_sets` does, on tokens instead of encoded ids, for their clusters are known.
 """
 
 from __future__ import annotations
@@ -24,18 +24,21 @@ from pocketrec.data.value_sets import ValueSets
 from pocketrec.metrics import evaluate
 
 ROWS, PAIRS = 125_000, 1_500
-SHARES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002)
+SETTINGS = (  # most_share, least_lift
+    *((share, 0.0) for share in (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002)),
+    *((1.0, lift) for lift in (1.0, 1.5, 2.0, 3.0, 5.0)),
+)
 
 
 def main() -> None:
-    """Both logs, every share."""
+    """Both logs, every setting."""
     for preset in ("criteo", "alike"):
-        for share in SHARES:
-            sys.stdout.write(_line(preset, share) + "\n")
+        for share, lift in SETTINGS:
+            sys.stdout.write(_line(preset, share, lift) + "\n")
             sys.stdout.flush()
 
 
-def _line(preset: str, share: float) -> str:
+def _line(preset: str, share: float, lift: float) -> str:
     law = SyntheticSpec.preset(preset).made()
     tokens, gone, *_ = law._values(np.arange(ROWS), 0.0)
     tokens = np.where(gone, -1, tokens)
@@ -43,7 +46,8 @@ def _line(preset: str, share: float) -> str:
     names = [str(f) for f in range(len(columns))]
     alike: dict[int, list[tuple[bool, float]]] = {8: [], 32: [], 128: []}
     began, members = time.perf_counter(), 0
-    for name, values, numbers in context_pairs(columns, names, range(len(columns)), rows=ROWS, most_share=share):
+    pairs_of = context_pairs(columns, names, range(len(columns)), rows=ROWS, most_share=share, least_lift=lift)
+    for name, values, numbers in pairs_of:
         sets = ValueSets.of_ordered(values, numbers)
         members += len(sets.members)
         if law.cardinalities[int(name)] > 500:
@@ -51,7 +55,7 @@ def _line(preset: str, share: float) -> str:
                 pairs.extend(_similarities(sets, tokens[:, int(name)], law._parts(int(name)), least))
     seconds = time.perf_counter() - began
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    cells = [f"{preset:7} {share:6}"]
+    cells = [f"{preset:7} {share:6} {lift:4}"]
     for least, pairs in alike.items():
         same, found = (np.array(each, dtype=np.float32) for each in zip(*pairs, strict=True))
         auc = evaluate(same, found.astype(np.float64)).auc

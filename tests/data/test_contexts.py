@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ def occurrences(bags: Bags) -> Occurrences:
 
 
 def by_hand(
-    columns: list[Bags], tables: list[str], context: list[int], most_share: float
+    columns: list[Bags], tables: list[str], context: list[int], most_share: float, least_lift: float = 0.0
 ) -> dict[str, list[tuple[int, int]]]:
     rows = len(columns[0])
     counts: dict[tuple[int, int], int] = {}
@@ -33,16 +35,24 @@ def by_hand(
         key=lambda pair: (context.index(pair[0]), pair[1]),
     )
     number = {pair: n for n, pair in enumerate(kept)}
-    found: dict[str, set[tuple[int, int]]] = {table: set() for table in tables}
+    met: dict[str, Counter[tuple[int, int]]] = {table: Counter() for table in tables}
+    times: dict[str, Counter[int]] = {table: Counter() for table in tables}
     for c, table in enumerate(tables):
-        for other in context:
-            if other != c:
-                for r in range(rows):
-                    for value in columns[c][r]:
-                        found[table] |= {
-                            (value, number[other, each]) for each in columns[other][r] if (other, each) in number
-                        }
-    return {table: sorted(pairs) for table, pairs in found.items()}
+        for r in range(rows):
+            for value in columns[c][r]:
+                times[table][value] += 1
+                for other in context:
+                    company = set(columns[other][r]) if other != c else set()
+                    met[table].update((value, number[other, each]) for each in company if (other, each) in number)
+    chance = {number[pair]: counts[pair] / rows for pair in kept}
+    return {
+        table: sorted(
+            (value, member)
+            for (value, member), count in pairs.items()
+            if count >= least_lift * times[table][value] * chance[member]
+        )
+        for table, pairs in met.items()
+    }
 
 
 @pytest.fixture
@@ -55,28 +65,32 @@ def bags() -> list[Bags]:
 
 
 def got(
-    columns: list[Bags], tables: list[str], context: list[int], most_share: float
+    columns: list[Bags], tables: list[str], context: list[int], most_share: float, least_lift: float = 0.0
 ) -> dict[str, list[tuple[int, int]]]:
     found = context_pairs(
-        [occurrences(each) for each in columns], tables, context, rows=len(columns[0]), most_share=most_share
-    )
+        [occurrences(each) for each in columns], tables, context, rows=len(columns[0]), most_share=most_share,
+        least_lift=least_lift,
+    )  # fmt: skip
     return {table: list(zip(values.tolist(), members.tolist(), strict=True)) for table, values, members in found}
 
 
-@pytest.mark.parametrize("most_share", [1.0, 0.12])
+@pytest.mark.parametrize(("most_share", "least_lift"), [(1.0, 0.0), (0.12, 0.0), (1.0, 1.7)])
 @pytest.mark.parametrize("context", [[0, 1, 2, 3], [0], [3, 1]])
-def test_it_is_what_counting_by_hand_gives(bags: list[Bags], context: list[int], most_share: float) -> None:
+def test_it_is_what_counting_by_hand_gives(
+    bags: list[Bags], context: list[int], most_share: float, least_lift: float
+) -> None:
     tables = ["a", "b", "c", "b"]
-    found = got(bags, tables, context, most_share)
+    found = got(bags, tables, context, most_share, least_lift)
     assert list(found) == ["a", "b", "c"]
-    assert found == by_hand(bags, tables, context, most_share)
+    assert found == by_hand(bags, tables, context, most_share, least_lift)
+    assert sum(map(len, found.values())) > 20
 
 
 def test_pieces_change_nothing(bags: list[Bags], monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = got(bags, ["a", "b", "c", "d"], [0, 1, 2, 3], 1.0)
+    whole = got(bags, ["a", "b", "c", "d"], [0, 1, 2, 3], 1.0, 1.2)
     for at_once in (1, 3, 50):
         monkeypatch.setattr(module, "_AT_ONCE", at_once)
-        assert got(bags, ["a", "b", "c", "d"], [0, 1, 2, 3], 1.0) == whole
+        assert got(bags, ["a", "b", "c", "d"], [0, 1, 2, 3], 1.0, 1.2) == whole
 
 
 def test_nothing_met_is_no_pairs() -> None:
@@ -95,7 +109,9 @@ def test_planted_clusters_of_one_field_are_found() -> None:
     count = 20_000
     tokens, *_ = law._values(np.arange(count), 0.0)
     columns = [Occurrences(values=tokens[:, f], rows=np.arange(count)) for f in range(6)]
-    (_, values, members), *_ = context_pairs(columns, list("abcdef"), range(6), rows=count, most_share=0.01)
+    (_, values, members), *_ = context_pairs(
+        columns, list("abcdef"), range(6), rows=count, most_share=1.0, least_lift=3.0
+    )
     sets = {int(v): set(members[values == v].tolist()) for v in np.unique(values)}
     frequent = [v for v, n in zip(*np.unique(tokens[:, 0], return_counts=True), strict=True) if 16 <= n < 64]
     same, likeness = [], []

@@ -156,7 +156,7 @@ def test_cut_sets_are_as_alike_as_the_law_says(first: int, second: int, common: 
 
 def test_values_are_known_by_the_ids_that_they_occur_with(dataset: Dataset) -> None:
     """Three columns of single ids and two tables that share one: every pair of column and id of the other columns."""
-    found = value_sets(dataset, rows=60, seed=2, unit="context", most_share=1.0)
+    found = value_sets(dataset, rows=60, seed=2, unit="context", least_lift=0)
     names = [field.name for field in dataset.schema.categorical]
     chosen = sampled_rows(200, 60, seed=2)
     (batch,) = dataset.batches(("train",), batch_size=200)
@@ -171,7 +171,7 @@ def test_values_are_known_by_the_ids_that_they_occur_with(dataset: Dataset) -> N
 
 
 def test_groups_are_one_column_of_context(bags: Dataset) -> None:
-    found = value_sets(bags, unit="context", context=("who",), most_share=1.0)
+    found = value_sets(bags, unit="context", context=("who",))
     (batch,) = bags.batches(("train",), batch_size=200)
     assert batch.offsets is not None
     ids, offsets = batch.ids.tolist(), batch.offsets.tolist()
@@ -192,10 +192,20 @@ def test_ids_that_stand_everywhere_can_be_left_out(dataset: Dataset) -> None:
     common = int((counts > 32).sum())
     assert 0 < common < 6
     assert int(whole["h"].members.max()) + 1 == 6
-    assert as_dict(value_sets(dataset, unit="context", context=("p",))["h"]) == as_dict(whole["h"])
-    few = value_sets(dataset, unit="context")["h"]
-    assert as_dict(few) == as_dict(value_sets(dataset, unit="context", most_share=0.01)["h"])
     assert int(some["h"].members.max()) + 1 == 6 - common
+
+
+def test_ids_that_are_met_by_chance_can_be_left_out(dataset: Dataset) -> None:
+    """No value meets an id a thousand times as often as chance has it, every one meets some as often."""
+    most, some, none = (
+        as_dict(value_sets(dataset, unit="context", context=("p",), least_lift=lift)["h"]) for lift in (0.0, 1.0, 1e3)
+    )
+    assert none == {}
+    assert set(some) == set(most)
+    assert as_dict(value_sets(dataset, unit="context", context=("p",))["h"]) == most
+    assert sum(map(len, some.values())) < sum(map(len, most.values()))
+    usual, told = (as_dict(value_sets(dataset, unit="context", **said)["h"]) for said in ({}, {"least_lift": 3.0}))
+    assert usual == told
 
 
 def test_sets_can_be_cut_where_they_are_made(dataset: Dataset) -> None:
@@ -214,6 +224,8 @@ def test_what_cannot_be_is_refused(dataset: Dataset) -> None:
         value_sets(dataset, context=("c",))
     with pytest.raises(OptionError, match="most_share must lie above 0"):
         value_sets(dataset, unit="context", most_share=0.0)
+    with pytest.raises(OptionError, match="least_lift be 0 or more"):
+        value_sets(dataset, unit="context", least_lift=-1.0)
 
 
 def test_values_of_one_field_share_no_row_but_those_of_bags_do(dataset: Dataset, bags: Dataset) -> None:

@@ -29,7 +29,7 @@ from pocketrec.compress.jagged import (
     own_bags,
     values_of_bags,
 )
-from pocketrec.compress.joined import LEFT_OUT, left_over, mean_factors, padding_of_rest
+from pocketrec.compress.joined import LEFT_OUT, left_over, mean_factors, padding_of_rest, summed_bags
 from pocketrec.compress.pairs import Pairs
 from pocketrec.compress.tape import Tape, Touched, listened, touched
 from pocketrec.native.prepared import Prepared
@@ -57,6 +57,7 @@ class Bank(nn.Module):
     Attributes:
         gradient: ``pairs`` (default: collect and step), ``sparse`` or ``dense`` (gradients for a torch optimizer).
         steps: int64 scalar tensor, how many steps were made; part of the state.
+        multiplied: for each group, whether its vectors are multiplied by factors, or it has these factors.
     """
 
     steps: Tensor
@@ -86,6 +87,7 @@ class Bank(nn.Module):
                 object.__setattr__(before, "rest", self.groups[-1])  # known to it, not a part of it
         found = [c for g in self._groups() if g.sizing.joins == "alone" for c in g.columns]
         self._units = sum(g.sizing.joins == "alone" for g in self._groups())
+        self.multiplied = [self._has_factor(index) for index in range(len(self.groups))]
         self._order = None if found == list(range(len(found))) else torch.tensor(found).argsort()
         self._tapes: list[Tape] = []
         self.pending: dict[int, Pairs] = {}
@@ -124,8 +126,8 @@ class Bank(nn.Module):
                 'pool="none" with offsets needs a bank of one group, and values in the order of its columns; '
                 "look tables up one by one instead."
             )
-        units = self._looked_up(ids, offsets, weights, pool)
-        parts = [vectors if factors is None else vectors * factors for vectors, factors in units]
+        units = self._looked_up(ids, offsets, weights, pool, by_value=True)
+        parts = [vectors if factors is None else _times(vectors, factors) for vectors, factors in units]
         if len(parts) == 1 and self._order is None:
             return parts[0]
         together = torch.cat(parts, dim=1)
@@ -142,9 +144,10 @@ class Bank(nn.Module):
     def pooled(self, ids: Tensor, offsets: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
         """One vector per row of the batch, summed over all tables: float32 [batch, dim].
 
-        Where ids have factors, the sum of vectors is multiplied by the sum of factors, as MEM-REC does.
+        Where ids have factors, the sum of vectors is multiplied by the sum of factors, as MEM-REC does, over all values
+        of the row, bags or not. (:meth:`forward` multiplies each vector by the factor of its own id.)
         """
-        units = self._looked_up(ids, offsets, weights, "sum")
+        units = self._looked_up(ids, offsets, weights, "sum", by_value=False)
         sums = [v.sum(dim=1) if f is None else v.sum(dim=1) * f.sum(dim=1) for v, f in units]
         return sums[0] if len(sums) == 1 else torch.stack(sums).sum(dim=0)
 
@@ -199,9 +202,14 @@ class Bank(nn.Module):
         return bags_of(features, tuple(self.fields))
 
     def _looked_up(
-        self, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
+        self, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool, *, by_value: bool
     ) -> list[tuple[Tensor, Tensor | None]]:
         """Vectors and factors of each group that stands alone, with those of the groups that join it.
+
+        Args:
+            ids, offsets, weights, pool: as in :meth:`forward`.
+            by_value: whether values of bags are multiplied by their factors before they are pooled; then no factors
+                are left to multiply by.
 
         Raises:
             IdError: an id that its table does not have, by the table's name.
@@ -210,13 +218,13 @@ class Bank(nn.Module):
         if offsets is not None and self._units < len(self.groups):
             asked = _checked(ids, offsets, weights)
         try:
-            return self._looked_up_unnamed(*asked, pool)
+            return self._looked_up_unnamed(*asked, pool, by_value=by_value)
         except IdError:
             self._name_unknown(ids, offsets)
             raise
 
     def _looked_up_unnamed(
-        self, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
+        self, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool, *, by_value: bool
     ) -> list[tuple[Tensor, Tensor | None]]:
         units: list[tuple[Tensor, Tensor | None]] = []
         asked = ids
@@ -229,12 +237,17 @@ class Bank(nn.Module):
             if joins == "alone" and not self._joined(index):
                 units.append((self._vectors(index, group, ids, bags, weights, pool), None))
                 continue
-            found = self._vectors(index, group, asked, bags, *_summed(group, ids, bags, weights, pool))
+            factors, how = _summed(group, ids, bags, weights, pool)
+            apart = by_value and bags is not None and how != "none" and self.multiplied[index]
+            found = self._vectors(index, group, asked, bags, *((None, "none") if apart else (factors, how)))
             if joins == "alone":
                 units.append((found, None))
+            elif joins == "rest":
+                units[-1] = (_plus(units[-1][0], found), None)
+            elif apart and bags is not None:
+                units[-1] = (summed_bags(units[-1][0] * found, bags, len(group.columns), factors), None)
             else:
-                vectors, factors = units[-1]
-                units[-1] = (vectors + found, factors) if joins == "rest" else (vectors, found)
+                units[-1] = (units[-1][0], found)
             if group.rest is not None:
                 asked = left_over(asked, bags, group.addresses(asked, bags), group.columns, group.rest.padding)
         return units
@@ -243,6 +256,12 @@ class Bank(nn.Module):
         """Whether another group joins this one."""
         return index + 1 < len(self.groups) and self._group(index + 1).sizing.joins != "alone"
 
+    def _has_factor(self, index: int) -> bool:
+        """Whether vectors of this group are multiplied by factors, or it has these factors."""
+        here, behind = self._group(index).sizing.joins, list(self._groups())[index + 1 :]
+        joining = itertools.takewhile(lambda group: group.sizing.joins != "alone", behind)
+        return here == "factor" or any(group.sizing.joins == "factor" for group in joining)
+
     def _vectors(
         self, index: int, group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
     ) -> Tensor:
@@ -250,7 +269,7 @@ class Bank(nn.Module):
             vectors = self._taped(index, group, ids, offsets, weights, pool)
         else:
             vectors = group.lookup(ids, offsets, weights, pool, sparse=self.gradient == "sparse")
-        if offsets is not None and pool == "none":
+        if offsets is not None and pool == "none" and group.access.widen is not None:
             return group.widened(vectors, group.tables_of(columns_of_values(offsets, len(group.columns))))
         return group.widened(vectors)
 
@@ -427,6 +446,11 @@ def _checked(ids: Tensor, offsets: Tensor, weights: Tensor | None) -> tuple[Tens
     return own_bags(ids, offsets, weights) if offsets.dim() == 2 else (ids, offsets, weights)
 
 
+def _plus(vectors: Tensor, found: Tensor) -> Tensor:
+    """Their sum; in place where nobody learns, for the vectors were made for this call."""
+    return vectors + found if vectors.requires_grad or found.requires_grad else vectors.add_(found)
+
+
 def _summed(
     group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
 ) -> tuple[Tensor | None, Pool]:
@@ -439,6 +463,11 @@ def _summed(
         raise OptionError(f'{group.sizing.method} looks ids up in two parts, so bags cannot be pooled by "max".')
     own = [-1 if pad == LEFT_OUT else pad for pad in group.padding]
     return mean_factors(ids, offsets, own), "sum"
+
+
+def _times(vectors: Tensor, factors: Tensor) -> Tensor:
+    """Their product; in place where nobody learns, for the vectors were made for this call."""
+    return vectors * factors if torch.is_grad_enabled() else vectors.mul_(factors)
 
 
 def _last_ids(sizing: Sizing) -> list[int]:

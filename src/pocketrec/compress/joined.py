@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pocketrec.compress.jagged import values_of_bags
 
-__all__ = ["LEFT_OUT", "left_over", "mean_factors", "padding_of_rest"]
+__all__ = ["LEFT_OUT", "left_over", "mean_factors", "padding_of_rest", "summed_bags"]
 
 # The padding id of a column that has none. Negative ids are reserved, so it is the id of nothing; -1 says that there is
 # no padding. The group that is asked first refuses it, as it refuses all negative ids.
@@ -76,3 +76,18 @@ def mean_factors(ids: Tensor, offsets: Tensor, padding: Sequence[int]) -> Tensor
     factors = torch.zeros(ids.shape[0])
     factors[place] = 1 / count[bag].float()
     return factors
+
+
+def summed_bags(vectors: Tensor, offsets: Tensor, columns: int, weights: Tensor | None) -> Tensor:
+    """The vectors of each bag in one: float32 [batch, columns, dim].
+
+    Args:
+        vectors: float32 [values, dim], zeros for padding.
+        offsets: of so many columns, as a bank takes them.
+        columns: how many.
+        weights: float32 [values], factors of a sum, or None.
+    """
+    place, _, bag = values_of_bags(offsets, columns)
+    own = vectors[place] if weights is None else vectors[place] * weights[place, None]
+    bags = offsets.shape[0] - 1 if offsets.dim() == 1 else offsets.shape[0] * (offsets.shape[1] - 1)
+    return own.new_zeros(bags, own.shape[1]).index_add(0, bag, own).view(columns, -1, own.shape[1]).transpose(0, 1)

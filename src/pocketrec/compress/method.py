@@ -104,7 +104,8 @@ class Method(ABC):
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
         """Settings whose serving bytes are at most `budget_bytes`, which is at least the floor.
 
-        `stats` has an entry for every table if the method's traits say that it needs counts, else it may be empty.
+        `stats` has an entry for every table of :meth:`counted` if the method's traits say that it needs counts, else it
+        may be empty.
         """
 
     @abstractmethod
@@ -128,6 +129,13 @@ class Method(ABC):
         ``members``.
         """
         raise NotImplementedError(f"{self.name} says that it needs value sets and not which.")
+
+    def counted(self, tables: Sequence[TableSpec]) -> list[TableSpec]:
+        """The tables whose frequencies sizing looks at, if the traits say that it needs counts: all closed ones.
+
+        Of an open table nothing can be assumed where it was not measured.
+        """
+        return [t for t in tables if t.rows is not None]
 
     def warm(self, group: Group, previous: Group) -> None:
         """Take over the values of the bank before (an earlier stage, or yesterday's model with fewer rows).
@@ -280,8 +288,7 @@ def _stats_or_zipf(
 ) -> tuple[Mapping[str, TableStats], tuple[str, ...]]:
     if not method.traits.needs_counts:
         return stats, ()
-    # of an open table nothing can be assumed; a method that takes such tables does without
-    missing = [t for t in tables if t.name not in stats and t.rows is not None]
+    missing = [t for t in method.counted(tables) if t.name not in stats]
     if not missing:
         return stats, tuple(dict.fromkeys(f"{s.assumed}." for s in stats.values() if s.assumed))
     assumed = {t.name: TableStats.zipf(t.name, max(1, t.closed_rows - 1)) for t in missing}

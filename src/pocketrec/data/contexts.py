@@ -5,7 +5,8 @@ in one row. This is beyond the paper: a value is known by its company, the pairs
 rows, so that two values of one field are alike when they are met with the same ids. Over the column of users or
 sessions these are the groups that a value is met in; over the columns of authors or tags, an item's attributes.
 
-Ids that stand in very many rows are in everyone's company and make all values alike; they can be left out.
+Ids that stand in very many rows are in everyone's company and make all values alike; they can be left out. So can ids
+that a value is met with about as often as any other value is: the sets of frequent values would hold nearly all ids.
 
 Columns are joined two at a time and in pieces: memory is that of the sample and of one table's distinct pairs.
 """
@@ -49,8 +50,9 @@ class _Company:
 
 
 def context_pairs(
-    columns: Sequence[Occurrences], tables: Sequence[str], context: Sequence[int], *, rows: int, most_share: float
-) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    columns: Sequence[Occurrences], tables: Sequence[str], context: Sequence[int], *, rows: int, most_share: float,
+    least_lift: float = 0.0,
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:  # fmt: skip
     """Every table's values with what they occur with.
 
     Args:
@@ -59,43 +61,54 @@ def context_pairs(
         context: columns whose ids are counted; never a value's own column for the values in it.
         rows: of the sample.
         most_share: ids that occur in more than this share of the rows are left out.
+        least_lift: ids are left out of a value's company that it meets less than so many times as often as chance
+            would have it: with c of its n occurrences, where c < least_lift * n * (the id's share of the rows).
 
     Yields:
         Name of the table; values, int64 [pairs], not falling; members, int64 [pairs], rising for each value: numbers
         of the distinct pairs (column, id) of the context, from 0, the same ones for all tables.
     """
-    company, total = _company(columns, context, rows, most_share)
+    company, shares = _company(columns, context, rows, most_share)
+    total = len(shares)
     for table in dict.fromkeys(tables):
         own = [c for c, name in enumerate(tables) if name == table]
         distinct = np.unique(np.concatenate([columns[c].values for c in own]))
-        found = [np.empty(0, dtype=np.int64)]
+        found = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))]
+        times = np.zeros(len(distinct), dtype=np.int64)
         for c in own:
-            places = np.searchsorted(distinct, columns[c].values) * total
-            found += [_met(places, columns[c].rows, other) for other in company if other.column != c]
-        keys = np.unique(np.concatenate(found))
-        yield table, distinct[keys // max(total, 1)], keys % max(total, 1)
+            place = np.searchsorted(distinct, columns[c].values)
+            times += np.bincount(place, minlength=len(distinct))
+            found += [_met(place * total, columns[c].rows, other) for other in company if other.column != c]
+        keys, met = _summed(found)
+        places, members = keys // max(total, 1), keys % max(total, 1)
+        if least_lift > 0:
+            kept = met >= least_lift * times[places] * shares[members]
+            places, members = places[kept], members[kept]
+        yield table, distinct[places], members
 
 
 def _company(
     columns: Sequence[Occurrences], context: Sequence[int], rows: int, most_share: float
-) -> tuple[list[_Company], int]:
-    """The context's columns with their ids numbered, and how many numbers there are."""
-    found, total = [], 0
+) -> tuple[list[_Company], np.ndarray]:
+    """The context's columns with their ids numbered; float64 [numbers], the share of the rows that have each."""
+    found, shares, total = [], [np.empty(0)], 0
     for c in context:
         distinct, codes = np.unique(columns[c].values, return_inverse=True)
         count = max(len(distinct), 1)
         once = np.unique(columns[c].rows * count + codes)  # by row, then by id: an id counts once in a row
         row, code = once // count, once % count
-        kept = np.bincount(code, minlength=count) <= most_share * rows
+        share = np.bincount(code, minlength=count) / max(rows, 1)
+        kept = share <= most_share
+        shares.append(share[kept])
         row, code = row[kept[code]], code[kept[code]]
         number = total + np.cumsum(kept) - 1
         found.append(_Company(column=c, starts=np.searchsorted(row, np.arange(rows + 1)), members=number[code]))
         total += int(kept.sum())
-    return found, total
+    return found, np.concatenate(shares)
 
 
-def _met(places: np.ndarray, rows: np.ndarray, other: _Company) -> np.ndarray:
-    """int64, rising: place + member, each once, for all members in the row of each occurrence."""
+def _met(places: np.ndarray, rows: np.ndarray, other: _Company) -> tuple[np.ndarray, np.ndarray]:
+    """int64, rising: place + member, each once, for all members in the row of each occurrence; and how often it is."""
     starts = other.starts[rows]
     lengths = other.starts[rows + 1] - starts
     ends = np.cumsum(lengths)
@@ -104,5 +117,17 @@ def _met(places: np.ndarray, rows: np.ndarray, other: _Company) -> np.ndarray:
     found = []
     for a, b in pairwise(cuts.tolist()):
         members = other.members[places_of(starts[a:b], lengths[a:b])]
-        found.append(np.unique(np.repeat(places[a:b], lengths[a:b]) + members))
-    return found[0] if len(found) == 1 else np.unique(np.concatenate([np.empty(0, dtype=np.int64), *found]))
+        found.append(np.unique(np.repeat(places[a:b], lengths[a:b]) + members, return_counts=True))
+    return _summed(found)
+
+
+def _summed(found: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Keys of all parts, rising, each once, with the sums of their counts."""
+    if len(found) == 1:
+        return found[0]
+    nothing = np.empty(0, dtype=np.int64)
+    keys, counts = (np.concatenate([nothing, *(part[k] for part in found)]) for k in range(2))
+    order = np.argsort(keys, kind="stable")
+    keys, counts = keys[order], counts[order]
+    first = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
+    return keys[first], np.add.reduceat(counts, first) if len(first) else nothing

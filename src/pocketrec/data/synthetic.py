@@ -37,7 +37,7 @@ _INDEPENDENT: Final[dict[str, Any]] = {
 PRESETS: Final[dict[str, dict[str, Any]]] = {
     "criteo": {"rows": 200_000},
     "alike": {
-        "rows": 360_000, "clusters": 64, "cluster_strength": 0.75, "own": 0.25, "missing": 0.0,
+        "rows": 360_000, "clusters": 16, "cluster_strength": 0.75, "own": 0.25, "missing": 0.0,
         "cardinalities": (60_000, 50_000, 30_000, 20_000, 15_000, 10_000, 5_000, 2_000, 1_000, 200, 60, 20),
     },
     "independent": _INDEPENDENT,
@@ -115,7 +115,7 @@ class SyntheticSpec:
 
         * ``criteo``: Criteo's fields at 1/100, 200,000 rows.
         * ``alike``: 12 fields of 193,280 tokens, 300,000 rows to learn from and 60,000 to test. Three tokens in four
-          come from their row's cluster, one of 64 on each side, and tokens of one cluster do nearly the same to a
+          come from their row's cluster, one of 16 on each side, and tokens of one cluster do nearly the same to a
           click: who lets alike tokens share memory must win.
         * ``independent``: 8 fields of 635,560 tokens, 2,000,000 rows and 300,000 to test; no two tokens are alike.
         * ``drifting``: the same, and popularity moves on by 2 % of a field in each of six phases.

@@ -31,7 +31,7 @@ __all__ = ["Unit", "ValueSets", "sampled_rows", "value_sets"]
 Unit = Literal["row", "user", "context"]
 
 _AT_ONCE: Final = 1 << 20
-_MOST_SHARE: Final = 0.01
+_LEAST_LIFT: Final = 3.0
 _CAP: Final = 0x2545F4914F6CDD1D  # the hash that picks members of large sets is none of those whose least is taken
 
 
@@ -132,8 +132,8 @@ def sampled_rows(total: int, count: int, *, seed: int) -> np.ndarray:
 
 def value_sets(
     dataset: Dataset, *, rows: int = 125_000, seed: int = 0, unit: Unit = "row",
-    context: Sequence[str] | None = None, most_share: float | None = None, most_members: int | None = None,
-    through: Through = "train",
+    context: Sequence[str] | None = None, most_share: float = 1.0, least_lift: float | None = None,
+    most_members: int | None = None, through: Through = "train",
 ) -> Mapping[str, ValueSets]:  # fmt: skip
     """The sets of every table of a dataset, in one pass over its training rows.
 
@@ -149,9 +149,11 @@ def value_sets(
             hours makes groups, the columns of what is known of items makes attributes. Values of a table that stands
             in no other column than these have no set.
         most_share: ids of the context that occur in more than this share of the sampled rows are left out, above 0, at
-            most 1. None: 0.01 where all columns are context, 1 where they are named. On planted logs values of two
-            clusters are a third as alike as those of one at 0.01, and five sixths with all ids
-            (`experiments/common_context.py`); but of a column of 24 hours it leaves nothing.
+            most 1.
+        least_lift: ids of the context that a value meets less than so many times as often as chance would have it are
+            left out of its set, 0 or more. None: 3 where all columns are context, 0 where they are named. On planted
+            logs values of two clusters are then a third as alike as values of one, with all ids five sixths
+            (`experiments/common_context.py`).
         most_members: members that are kept of a set (:meth:`ValueSets.capped`), so that no value is slow to hash; all
             if None.
         through: ``train``, or ``validation``: validation rows count as training rows.
@@ -160,8 +162,8 @@ def value_sets(
         OptionError: the schema names no user, or no such column; an option is out of its range.
     """
     fields, parts = dataset.schema.categorical, parts_through(through)
-    share = most_share if most_share is not None else _MOST_SHARE if context is None else 1.0
-    within = _context_columns(unit, [field.name for field in fields], context, share)
+    lift = least_lift if least_lift is not None else _LEAST_LIFT if context is None else 0.0
+    within = _context_columns(unit, [field.name for field in fields], context, most_share, lift)
     if unit == "user" and dataset.schema.user is None:
         raise OptionError('unit="user" needs a schema that names a user field.')
     chosen = sampled_rows(sum(dataset.parts[part] for part in parts), rows, seed=seed)
@@ -177,18 +179,22 @@ def value_sets(
     columns = [_joined(pairs) for pairs in found]
     tables = [field.table_name for field in fields]
     if unit == "context":
-        sets = _of_context(columns, tables, within, len(chosen), share)
+        sets = _of_context(columns, tables, within, len(chosen), most_share, lift)
     else:
         sets = _of_units(columns, tables, numbered=unit == "user")
     return {name: each if most_members is None else each.capped(most_members, seed=seed) for name, each in sets}
 
 
-def _context_columns(unit: Unit, names: Sequence[str], context: Sequence[str] | None, most_share: float) -> list[int]:
+def _context_columns(
+    unit: Unit, names: Sequence[str], context: Sequence[str] | None, most_share: float, least_lift: float
+) -> list[int]:
     """Numbers of the columns that are context."""
     if unit != "context" and context is not None:
         raise OptionError(f'context={tuple(context)} is for unit="context", got unit={unit!r}.')
-    if not 0 < most_share <= 1:
-        raise OptionError(f"most_share must lie above 0 and be at most 1, got {most_share}.")
+    if not 0 < most_share <= 1 or not least_lift >= 0:
+        raise OptionError(
+            f"most_share must lie above 0 and be at most 1, least_lift be 0 or more, got {most_share}, {least_lift}."
+        )
     unknown = sorted(set(context or ()) - set(names))
     if unknown or (context is not None and not context):
         raise OptionError(f"context must name categorical columns, got {context!r}. Columns: {', '.join(names)}.")
@@ -227,8 +233,9 @@ def _of_units(
 
 def _of_context(
     columns: Sequence[tuple[np.ndarray, np.ndarray]], tables: Sequence[str], within: Sequence[int], rows: int,
-    most_share: float,
+    most_share: float, least_lift: float,
 ) -> Iterator[tuple[str, ValueSets]]:  # fmt: skip
     occurrences = [Occurrences(values=values, rows=numbers) for values, numbers in columns]
-    for table, values, members in context_pairs(occurrences, tables, within, rows=rows, most_share=most_share):
+    found = context_pairs(occurrences, tables, within, rows=rows, most_share=most_share, least_lift=least_lift)
+    for table, values, members in found:
         yield table, ValueSets.of_ordered(values, members)

@@ -22,7 +22,7 @@ from pocketrec.native.request import Request, bag_shape, check_request, units
 from pocketrec.native.values import Values
 from pocketrec.spec.errors import OptionError
 
-__all__ = ["Rows", "check_rows", "columns_in_bags", "plain_addresses", "plain_lookup"]
+__all__ = ["Rows", "check_rows", "columns_in_bags", "plain_addresses", "plain_lookup", "plain_pool"]
 
 _LAST_ID: Final = 2**63 - 1
 
@@ -50,23 +50,38 @@ def plain_lookup(request: Request, rows: Rows) -> Tensor:
     """Vectors of the ids of some fields, as the op ``pocketrec::lookup_frozen`` gives them.
 
     Args:
-        request: pooling NONE without offsets or SUM with them. Offsets [fields, batch + 1] must not fall from one field
-            to the next. Its program is not read.
+        request: pooling NONE without offsets, NONE or SUM with them. Offsets [fields, batch + 1] must not fall from one
+            field to the next. Its program is not read.
         rows: the program as numbers, that :func:`check_rows` let pass.
 
     Returns:
-        float32 [batch, fields, dim]. Empty bags and padding are zeros.
+        float32 [batch, fields, dim], or [values, dim] for offsets with pooling NONE. Empty bags and padding are zeros.
 
     Raises:
         RuntimeError: an id beyond its limit, a negative one that is not the padding id of its field, offsets that fall,
             or an address beyond the regions; in an exported program too.
     """
-    if request.pooling != (Pooling.NONE if request.offsets is None else Pooling.SUM):
-        raise OptionError(f"The plain lookup pools by sum, not by {Pooling(request.pooling).name}.")
     check_request(request)
     values = _values(request, rows)
     addresses = _addresses(values, rows, request.maps, request.parts)
     vectors = (_blocks if request.combining == Combining.CONCAT else _combined)(request, values, addresses, rows)
+    return _pooled(request, values, vectors)
+
+
+def plain_pool(request: Request, rows: Rows, vectors: Tensor) -> Tensor:
+    """Vectors of values pooled as :func:`plain_lookup` pools them: float32 [batch, fields, dim].
+
+    Args:
+        request: with offsets and pooling SUM; its regions and its dim are not read.
+        rows: as for :func:`plain_lookup`.
+        vectors: float32 [values, dim], zeros for padding.
+    """
+    return _pooled(request._replace(dim=vectors.shape[1]), _values(request, rows), vectors)
+
+
+def _pooled(request: Request, values: Values, vectors: Tensor) -> Tensor:
+    if request.pooling not in (Pooling.NONE, Pooling.SUM):
+        raise OptionError(f"The plain lookup pools by sum, not by {Pooling(request.pooling).name}.")
     return pool(request, values, vectors)
 
 

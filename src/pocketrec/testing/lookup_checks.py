@@ -46,7 +46,8 @@ class LookupChecks(Cases):
             assert torch.equal(torch.cat([bank(part) for part in torch.split(ids, 7)]), whole)
             assert torch.equal(bank(ids.repeat(2, 1)), torch.cat([whole, whole]))
             assert bank(ids[:0]).shape == (0, *whole.shape[1:])
-            torch.testing.assert_close(bank.pooled(ids), whole.sum(dim=1))
+            if all(group.joins != "factor" for group in sizing.groups):  # whose sum is multiplied with
+                torch.testing.assert_close(bank.pooled(ids), whole.sum(dim=1))
 
     def test_bags_equal_the_loop_over_their_ids(self, variant: Mapping[str, Any], space: IdSpace) -> None:
         sizing = self.sized(variant, space)

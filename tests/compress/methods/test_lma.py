@@ -6,7 +6,6 @@ import math
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,29 +19,7 @@ from pocketrec.spec.errors import OptionError
 from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import TableSpec
 from pocketrec.testing.method_contract import MethodContract
-
-
-@dataclass(frozen=True)
-class Sets:
-    """Value sets as `pocketrec.data.value_sets` gives them, from a mapping of ids to members."""
-
-    of: dict[int, list[int]]
-
-    @property
-    def values(self) -> np.ndarray:
-        return np.array(sorted(self.of), dtype=np.int64)
-
-    @property
-    def starts(self) -> np.ndarray:
-        return np.append(0, np.cumsum([len(self.of[v]) for v in sorted(self.of)])).astype(np.int64)
-
-    @property
-    def members(self) -> np.ndarray:
-        return np.array([m for v in sorted(self.of) for m in self.of[v]], dtype=np.int32)
-
-    def supported(self, least: int) -> Sets:
-        return Sets({v: members for v, members in self.of.items() if len(members) >= least})
-
+from pocketrec.testing.sets import Sets
 
 SMALL = {
     f"t{i}": Sets({v: [v // 2, v // 2 + 1, v % 7] for v in range(rows) if v % 3})

@@ -158,15 +158,15 @@ class Lma(Method):
 
         write_seed(group, seed)
         uniform_array(group, "array", self.init, seed=seed)
-        sets = (data or {}).get("value_sets")
-        if sets is None:
+        sets, signed = (data or {}).get("value_sets"), any(t.settings["ids"] for t in group.sizing.tables)
+        if sets is None and signed:
             raise OptionError(
                 'lma needs value sets: build(sizing, seed=..., data={"value_sets": {table: sets}}), where sets has '
                 "values, starts and members (pocketrec.data.value_sets makes them). Runs of `pocketrec train` do it."
             )
         keys, bits, _ = self._keys(group.dim)
         for sized, own in zip(group.sizing.tables, self._parts(group), strict=True):
-            ids, of = int(sized.settings["ids"]), sets.get(sized.table.name)
+            ids, of = int(sized.settings["ids"]), (sets or {}).get(sized.table.name)
             own.zero_()  # no signature, an empty set
             if not ids or of is None:
                 continue

@@ -58,7 +58,7 @@ class OfflineSplit(Method):
 
     hot: float = 0.7
     cold: str = "hash_rows"
-    cold_options: Mapping[str, Any] = field(default_factory=dict)
+    cold_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -66,6 +66,8 @@ class OfflineSplit(Method):
             raise OptionError(f"offline_split: hot must lie in 0..1, got {self.hot}.")
         if METHODS.get(self.cold) is OfflineSplit:
             raise OptionError("offline_split: the cold method is another one; what is hot is decided once.")
+        if not isinstance(self.cold_options, Mapping):
+            raise OptionError(f"offline_split: cold_options are options by name, not {self.cold_options!r}.")
         object.__setattr__(self, "cold_options", dict(self.cold_options))
         inner = self.cold_method.traits
         # what it takes and can do depends on what it contains
@@ -82,6 +84,11 @@ class OfflineSplit(Method):
 
     def least_bytes(self, tables: Sequence[TableSpec]) -> int:
         return self.cold_method.least_bytes([self._cold_spec(t, 0) for t in tables])
+
+    def counted(self, tables: Sequence[TableSpec]) -> list[TableSpec]:
+        cold = self.cold_method
+        others = cold.counted([t for t in tables if t.ids != "rank"]) if cold.traits.needs_counts else []
+        return [*(t for t in tables if t.ids == "rank"), *others]
 
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
         row_bytes = STORAGES.get(self.storage).row_bytes(tables[0].dim)
