@@ -210,6 +210,7 @@ def test_exempt_tables_are_left_to_the_cold_method() -> None:
     [
         {"hot": 0.0}, {"hot": 1.0}, {"slots": 0}, {"slots": 17}, {"every": 0}, {"policy": "best"}, {"threshold": -1.0},
         {"hysteresis": -0.1}, {"decay": 0.0}, {"decay": 1.1}, {"exempt_rows": -1}, {"cold": "cafe"},
+        {"cold_options": [1]},
     ],
 )  # fmt: skip
 def test_options_that_make_no_sense_are_refused(options: dict[str, object]) -> None:
@@ -256,6 +257,15 @@ def test_any_method_can_be_the_cold_one(cold: str, cold_options: dict[str, objec
     served = freeze(bank)
     assert served.held_bytes() == sizing.serve_bytes
     torch.testing.assert_close(vectors(served, ids), vectors(bank, ids), atol=0.02, rtol=0)
+
+
+def test_what_the_cold_method_needs_is_asked_for() -> None:
+    method = of("cafe", {"cold": "lma"})
+    assert method.traits.needs_value_sets
+    assert method.value_sets() == of("lma").value_sets()
+    assert of("cafe", {"cold": "min_count"}).counted(TABLES[:2]) == [TABLES[0]]
+    assert not of("cafe").traits.needs_counts
+    assert hash(of("cafe", {"cold_options": {"exempt_small": False}})) == hash(of("cafe"))
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "rowwise_adagrad", "adagrad", "adam"])

@@ -25,9 +25,11 @@ def test_the_cold_method_has_the_hot_ones_storage_unless_told_otherwise() -> Non
 
 
 def test_a_method_cannot_contain_itself() -> None:
-    check_cold(of("full"), "robe")
+    assert check_cold(of("full"), "robe", {"block": 2}) == {"block": 2}
     with pytest.raises(OptionError, match="full: the cold method is another one"):
-        check_cold(of("full"), "full")
+        check_cold(of("full"), "full", {})
+    with pytest.raises(OptionError, match="full: cold_options are options by name, not 3"):
+        check_cold(of("full"), "robe", 3)
 
 
 def test_ranks_can_be_replaced_by_hashes() -> None:

@@ -114,7 +114,7 @@ class Cafe(Method):
     state_moves: bool = True
     exempt_rows: int = 0
     cold: str = "hash_rows"
-    cold_options: Mapping[str, Any] = field(default_factory=dict)
+    cold_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -128,8 +128,7 @@ class Cafe(Method):
             raise OptionError(f"cafe: no policy {self.policy!r}. Known: {', '.join(_POLICIES)}.")
         if not 0 <= self.threshold < float("inf") or not 0 <= self.hysteresis < float("inf") or not 0 < self.decay <= 1:
             raise OptionError(f"cafe: threshold and hysteresis must be 0 or more, decay in (0, 1], got {self}.")
-        check_cold(self, self.cold)
-        object.__setattr__(self, "cold_options", dict(self.cold_options))
+        object.__setattr__(self, "cold_options", check_cold(self, self.cold, self.cold_options))
         # what it takes depends on what it contains
         object.__setattr__(self, "traits", joined_traits(type(self).traits, self.cold_method))
 
@@ -153,6 +152,13 @@ class Cafe(Method):
 
     def _cold_bytes(self, tables: Sequence[TableSpec]) -> int:
         return self.cold_method.least_bytes([self._cold_spec(t) for t in tables])
+
+    def counted(self, tables: Sequence[TableSpec]) -> list[TableSpec]:
+        return self.cold_method.counted([self._cold_spec(t) for t in tables])
+
+    def value_sets(self) -> Mapping[str, Any]:
+        """Those of the cold method."""
+        return self.cold_method.value_sets()
 
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
         dim = tables[0].dim

@@ -23,10 +23,17 @@ def cold_method(hot: Method, cold: str, options: Mapping[str, Any]) -> Method:
     return of(cold, {"storage": hot.storage, "init": hot.init, **options})
 
 
-def check_cold(hot: Method, cold: str) -> None:
-    """OptionError for a method that would contain itself."""
+def check_cold(hot: Method, cold: str, options: object) -> dict[str, Any]:
+    """The options of the cold method as a dict of their own.
+
+    Raises:
+        OptionError: the method would contain itself, or these are no options.
+    """
     if METHODS.get(cold) is type(hot):
         raise OptionError(f"{hot.name}: the cold method is another one; who is hot is decided once.")
+    if not isinstance(options, Mapping):
+        raise OptionError(f"{hot.name}: cold_options are options by name, not {options!r}.")
+    return dict(options)
 
 
 def joined_traits(own: Traits, cold: Method) -> Traits:
