@@ -124,18 +124,44 @@ def cycling(step: Callable[[Tensor], object], batches: Sequence[Tensor]) -> Step
 
 def into(bank: Bank, batches: Sequence[Tensor], out: Tensor) -> Step:
     """Look-ups of a bank of one group by the compiled kernel, into memory that is there already."""
-    compiled, packed = _packed(bank, batches)
+    return _into(_only(bank), batches, out)
+
+
+def _into(group: Group, batches: Sequence[Tensor], out: Tensor) -> Step:
+    compiled, packed = _packed(group, batches)
     following, place = itertools.cycle(packed), out.data_ptr()
 
-    def step(kept: object = (bank, batches, out)) -> None:  # they must live as long as their addresses are used
+    def step(kept: object = (group, batches, out)) -> None:  # they must live as long as their addresses are used
         compiled.lookup(*next(following), place)
 
     return step
 
 
+def multiplied_into(bank: Bank, batches: Sequence[Tensor], out: Tensor) -> Step:
+    """Look-ups of a bank of rows and of weights by which they are multiplied: two by the compiled kernel, into memory
+    that is there already, and torch's product in place."""
+    rows, weights = (of_bank(bank, number) for number in range(2))
+    numbers = torch.empty(len(out), 1)
+    first, second = _into(rows, batches, out), _into(weights, batches, numbers)
+
+    def step() -> None:
+        first()
+        second()
+        out.mul_(numbers)
+
+    return step
+
+
+def of_bank(bank: Bank, number: int) -> Group:
+    """One group of a bank."""
+    group = bank.groups[number]
+    assert isinstance(group, Group)
+    return group
+
+
 def addresses_into(bank: Bank, batches: Sequence[Tensor], out: Tensor) -> Step:
     """Only the addresses of such look-ups, int64; those of one field after the other where they are of blocks."""
-    compiled, packed = _packed(bank, batches)
+    compiled, packed = _packed(_only(bank), batches)
     following, place = itertools.cycle(packed), out.data_ptr()
 
     def step(kept: object = (bank, batches, out)) -> None:
@@ -146,14 +172,15 @@ def addresses_into(bank: Bank, batches: Sequence[Tensor], out: Tensor) -> Step:
 
 def parts_of(bank: Bank) -> int:
     """Addresses per id of a bank of one group."""
-    [group] = bank.groups
-    assert isinstance(group, Group)
-    return group.access.parts
+    return _only(bank).access.parts
 
 
-def _packed(bank: Bank, batches: Sequence[Tensor]) -> tuple[Any, list[Any]]:
-    [group] = bank.groups
-    assert isinstance(group, Group)
+def _only(bank: Bank) -> Group:
+    assert len(bank.groups) == 1, "a bank of one group"
+    return of_bank(bank, 0)
+
+
+def _packed(group: Group, batches: Sequence[Tensor]) -> tuple[Any, list[Any]]:
     compiled, access = kernels(), group.access
     if compiled is None:
         raise Missing("the compiled kernels were not built")

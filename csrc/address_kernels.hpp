@@ -62,10 +62,13 @@ template <int kSigns, int kVectors>
 POCKETREC_INLINE bool hash_some(const pocketrec::HashRule& rule, const int64_t* ids, int64_t ids_stride, int64_t* out,
                                 int64_t out_stride, uint64_t* signs, int64_t signs_stride) {
     const uint64_t mask = (uint64_t{1} << (rule.length % 64)) - 1;
+    const int64_t least = rule.exact > 0 ? rule.exact : -1;
     SignedLongs id[kVectors], left_out{};
     for (int v = 0; v < kVectors; ++v) {
         for (int j = 0; j < kWide; ++j) id[v][j] = ids[(v * kWide + j) * ids_stride];
         left_out |= (id[v] < 0) | (id[v] > rule.last) | (id[v] == rule.padding);
+        // of blocks, ids that do not go by their hash; 0 may go by it with them
+        if (rule.by_part) left_out |= id[v] <= least;
     }
     if (any(left_out)) return false;
     const auto put_signs = [&](int64_t place, const Longs* found) POCKETREC_LAMBDA {

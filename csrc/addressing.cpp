@@ -4,6 +4,7 @@
 
 #include "gather.hpp"
 #include "values.hpp"
+#include "words.hpp"
 
 namespace pocketrec {
 namespace {
@@ -74,52 +75,71 @@ int64_t in_turns(Run run, Wide wide, OneByOne one_by_one) {
     return done;
 }
 
-// Starts of the blocks of a field, and their signs where `signs` is not NULL.
-int64_t blocks_one_by_one(const Field& field, int64_t parts, Run run, Targets out) {
-    const uint64_t seed = static_cast<uint64_t>(field.seed);
-    const bool aligned = field.b & PR_ALIGNED;
-    const int64_t choices = aligned                 ? field.size / field.a
-                            : field.b & PR_NO_WRAP ? field.size - field.a + 1
-                                                    : field.size;
-    const int64_t step = aligned ? field.a : 1, start = field.start, length = field.a;
-    const int64_t words = (out.dim + 63) / 64;
-    uint64_t* signs = out.signs;
+// Where the blocks of a field may begin.
+struct Choices {
+    explicit Choices(const Field& field) {
+        const bool aligned = field.b & PR_ALIGNED;
+        count = aligned ? field.size / field.a : field.b & PR_NO_WRAP ? field.size - field.a + 1 : field.size;
+        step = aligned ? field.a : 1;
+    }
+    int64_t count, step;
+};
+
+// Starts of the blocks of a field, and their signs where `signs` is not NULL; words(id, parts) says what each is drawn from.
+template <class Words>
+int64_t blocks_one_by_one(const Field& field, int64_t parts, Run run, Targets out, Words words) {
+    const Choices choices(field);
+    const int64_t start = field.start, length = field.a, sign_words = (out.dim + 63) / 64;
     return each(field, parts, run, out.addresses, out.stride, [&](int64_t id, int64_t* own) {
-        const uint64_t base = mix(static_cast<uint64_t>(id), seed);
+        uint64_t* signs = nullptr;
         if (out.signs) {  // of padding they stay what they were
             signs = out.signs + (own - out.addresses) / out.stride * out.signs_stride;
-            std::fill(signs, signs + words, uint64_t{0});
+            std::fill(signs, signs + sign_words, uint64_t{0});
         }
+        if (field.owns(id)) {
+            const int64_t first = field.p + (id - 1) * field.q;
+            for (int64_t block = 0; block < parts; ++block) own[block] = first + block * length;
+            return;
+        }
+        const auto of = words.of(id);
         for (int64_t block = 0; block < parts; ++block) {
-            const uint64_t hash = mix(base, static_cast<uint64_t>(block));
-            own[block] = start + bucket(hash, choices) * step;
-            if (out.signs) set_signs(hash, length, out.dim, block * length, signs);
+            const uint64_t hash = mix(of(block), static_cast<uint64_t>(block));
+            own[block] = start + bucket(hash, choices.count) * choices.step;
+            if (signs) set_signs(hash, length, out.dim, block * length, signs);
         }
     });
 }
 
-int64_t blocks(const Field& field, int64_t parts, Run run, Targets out) {
-    const bool aligned = field.b & PR_ALIGNED;
-    const int64_t choices = aligned                 ? field.size / field.a
-                            : field.b & PR_NO_WRAP ? field.size - field.a + 1
-                                                    : field.size;
+int64_t blocks_one_by_one(const Field& field, const pr_request& request, Run run, Targets out) {
+    const int64_t parts = request.parts;
+    if (field.kind == PR_SIGNATURE && field.r) return blocks_one_by_one(field, parts, run, out, SignatureWords(field, request));
+    if (field.kind == PR_SETS && field.r) return blocks_one_by_one(field, parts, run, out, SetWords(field, request));
+    return blocks_one_by_one(field, parts, run, out, HashWords{static_cast<uint64_t>(field.seed)});
+}
+
+int64_t blocks(const Field& field, const pr_request& request, Run run, Targets out) {
+    const Choices choices(field);
+    // what words of signatures and sets are made with is made once per run, not for a few ids at a time
+    const bool prepares = field.r && (field.kind == PR_SETS || field.u > 1);
+    if (!gather().hash_ids || prepares || choices.count >= kFewBuckets || field.a >= kFewBuckets ||
+        (out.signs && 64 % field.a && field.a % 64))
+        return blocks_one_by_one(field, request, run, out);
+    const HashRule rule{static_cast<uint64_t>(field.seed), static_cast<uint64_t>(choices.count),
+                        static_cast<uint64_t>(choices.step), field.start, field.n + field.r, request.parts, true,
+                        field.padding, field.last, field.a, out.dim};
     const auto cut = [&](int64_t from) {
         Targets rest = out;
         rest.addresses += from * out.stride;
         if (out.signs) rest.signs += from * out.signs_stride;
         return rest;
     };
-    if (!gather().hash_ids || choices >= kFewBuckets || field.a >= kFewBuckets || (out.signs && 64 % field.a && field.a % 64))
-        return blocks_one_by_one(field, parts, run, out);
-    const HashRule rule{static_cast<uint64_t>(field.seed), static_cast<uint64_t>(choices),
-                        static_cast<uint64_t>(aligned ? field.a : 1), field.start, 0, parts, true, field.padding, field.last, field.a, out.dim};
     const auto wide = [&](int64_t from, int64_t count) {
         const Targets to = cut(from);
         return gather().hash_ids(rule, run.ids + from * run.stride, run.stride, count, to.addresses, to.stride, to.signs,
                                  to.signs_stride);
     };
     return in_turns(run, wide, [&](int64_t from, int64_t count) {
-        return blocks_one_by_one(field, parts, {run.ids + from * run.stride, run.stride, count}, cut(from));
+        return blocks_one_by_one(field, request, {run.ids + from * run.stride, run.stride, count}, cut(from));
     });
 }
 
@@ -142,6 +162,73 @@ int64_t hashed(const Field& field, int64_t parts, Run run, int64_t* out, int64_t
     return in_turns(run, wide, one_by_one);
 }
 
+constexpr int64_t kTogether = 32;  // ids whose buckets are fetched at once
+
+// Addresses of ids that are found by their tags: `fetch(bucket)` and then `follow(bucket)` for some ids, then
+// `find(bucket, tag)` for each, so that they wait for memory together.
+template <class Fetch, class Follow, class Find>
+int64_t by_tags(const Field& field, int64_t parts, Run run, int64_t* out, int64_t out_stride, Fetch fetch, Follow follow,
+                Find find) {
+    const uint64_t seed = static_cast<uint64_t>(field.seed);
+    int64_t buckets[kTogether];
+    int32_t tags[kTogether];
+    for (int64_t first = 0; first < run.count; first += kTogether) {
+        const int64_t count = std::min(kTogether, run.count - first);
+        const int64_t* ids = run.ids + first * run.stride;
+        for (int64_t i = 0; i < count; ++i) {  // of padding and of refused ids in vain
+            const uint64_t key = mix(static_cast<uint64_t>(ids[i * run.stride]), seed);
+            buckets[i] = bucket(key, field.size);
+            tags[i] = tag(key);
+            fetch(buckets[i]);
+        }
+        for (int64_t i = 0; i < count; ++i) follow(buckets[i]);
+        for (int64_t i = 0; i < count; ++i, out += out_stride) {
+            const int64_t id = ids[i * run.stride];
+            if (field.is_padding(id))
+                out[0] = -1;
+            else if (!field.takes(id))
+                return first + i;
+            else
+                out[0] = find(buckets[i], tags[i]);
+            if (parts > 1) std::fill(out + 1, out + parts, int64_t{-1});
+        }
+    }
+    return run.count;
+}
+
+template <class Map>
+int64_t sketched(const Field& field, int64_t parts, Run run, const Map* maps, int64_t* out, int64_t out_stride) {
+    const int64_t words = 3 * field.a;
+    const Map* sketch = maps + field.b;
+    const auto fetch = [=](int64_t bucket) {
+        __builtin_prefetch(sketch + bucket * words);
+        __builtin_prefetch(sketch + bucket * words + words - 1);
+    };
+    return by_tags(field, parts, run, out, out_stride, fetch, [](int64_t) {}, [&](int64_t bucket, int32_t tag) {
+        const Map* slot = sketch + bucket * words;
+        for (const Map* end = slot + words; slot != end; slot += 3)
+            if (slot[0] == tag) return target_address(field, slot[2]);
+        return int64_t{-1};
+    });
+}
+
+template <class Map>
+int64_t tagged(const Field& field, int64_t parts, Run run, const Map* maps, int64_t* out, int64_t out_stride) {
+    const Map* offsets = maps + field.b;
+    const Map* tags = offsets + field.size + 1;
+    // Kept inside the tags, whatever the map says.
+    const auto offset = [&](int64_t bucket) { return std::clamp<int64_t>(offsets[bucket], 0, field.n); };
+    return by_tags(
+        field, parts, run, out, out_stride, [=](int64_t bucket) { __builtin_prefetch(offsets + bucket); },
+        [&](int64_t bucket) { __builtin_prefetch(tags + offset(bucket)); },
+        [&](int64_t bucket, int32_t tag) {
+            const int64_t begin = offset(bucket), end = std::min(offset(bucket + 1), begin + PR_MOST_SLOTS);
+            for (int64_t place = begin; place < end; ++place)
+                if (tags[place] == tag) return field.start + place;
+            return int64_t{-1};
+        });
+}
+
 }  // namespace
 
 Addressing::Addressing(const Field& field) : field(field) {
@@ -155,7 +242,7 @@ std::vector<Addressing> prepare(const std::vector<Field>& fields) {
 }
 
 int64_t find_blocks(const Addressing& prepared, const pr_request& request, Run run, Targets out) {
-    if (has_signs(prepared.field)) return blocks(prepared.field, request.parts, run, out);
+    if (has_signs(prepared.field)) return blocks(prepared.field, request, run, out);
     return find_addresses(prepared, request, run, out.addresses, out.stride);
 }
 
@@ -166,9 +253,9 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
     const uint64_t seed = static_cast<uint64_t>(field.seed);
     switch (field.kind) {
         case PR_ROW: {
-            const int64_t fold = field.a < 0 ? -1 : field.start + field.a, start = field.start, size = field.size;
+            const int64_t fold = row_fold(field), first = field.b, start = field.start, size = field.size;
             return each_single(field, parts, run, out, out_stride,
-                               [=](int64_t id) { return id < size ? start + id : fold; });
+                               [=](int64_t id) { return id < size && id >= first ? start + id - first : fold; });
         }
         case PR_HASH:
             return hashed(field, parts, run, out, out_stride);
@@ -192,12 +279,22 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
                     own[part] = field.start + field.a + bucket(mix(base, static_cast<uint64_t>(part)), field.size);
             });
         case PR_BLOCK:
-            return blocks(field, parts, run, {out, out_stride, nullptr, 0, 0});
+        case PR_SIGNATURE:
+        case PR_SETS:
+            return blocks(field, request, run, {out, out_stride, nullptr, 0, 0});
         case PR_LINEAR_BLOCK:
             return each(field, parts, run, out, out_stride, [&](int64_t id, int64_t* own) {
                 for (int64_t block = 0; block < parts; ++block)
                     own[block] = field.start + linear_block_start(field, id, block);
             });
+        case PR_SKETCHED:
+            if (request.map_bytes == 4)
+                return sketched(field, parts, run, static_cast<const int32_t*>(request.maps), out, out_stride);
+            return sketched(field, parts, run, static_cast<const int64_t*>(request.maps), out, out_stride);
+        case PR_TAGGED:
+            if (request.map_bytes == 4)
+                return tagged(field, parts, run, static_cast<const int32_t*>(request.maps), out, out_stride);
+            return tagged(field, parts, run, static_cast<const int64_t*>(request.maps), out, out_stride);
         default:
             return each_single(field, parts, run, out, out_stride,
                                [&](int64_t id) { return mapped_address(field, id, request); });

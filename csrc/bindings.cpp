@@ -191,6 +191,15 @@ void minhash(int64_t starts, int64_t sets, int64_t members, int64_t member_count
     run([&](pr_error* error) { return pr_minhash(&given, hashes, seed, threads, pointer<int64_t>(out), error); });
 }
 
+void sketch_insert(int64_t words, int64_t buckets, int64_t slots_per_bucket, int64_t keys, int64_t scores, int64_t count,
+                   bool evict_hot, int64_t slots, int64_t hits, int64_t released) {
+    const pr_sketch sketch{pointer<int32_t>(words), buckets, slots_per_bucket};
+    run([&](pr_error* error) {
+        return pr_sketch_insert(&sketch, pointer<const int64_t>(keys), pointer<const float>(scores), count, evict_hot,
+                                pointer<int64_t>(slots), pointer<uint8_t>(hits), pointer<int32_t>(released), error);
+    });
+}
+
 void hash63(int64_t offsets, int64_t count, int64_t data, int64_t out) {
     nb::gil_scoped_release released;
     pr_hash63(pointer<const int64_t>(offsets), count, pointer<const uint8_t>(data), pointer<int64_t>(out));
@@ -225,6 +234,7 @@ NB_MODULE(_native, module) {
         .def(nb::init<const Numbers&, const Numbers&, const Numbers&, const Numbers&, const Numbers&, const Numbers&>())
         .def("__call__", &Dlrm::operator());
     module.def("minhash", &minhash);
+    module.def("sketch_insert", &sketch_insert);
     module.def("hash63", &hash63);
     module.def("simd", &simd);
     module.def("simd_available", &simd_available);

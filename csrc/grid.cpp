@@ -10,13 +10,19 @@ namespace {
 constexpr int64_t kBuckets = int64_t{1} << 32, kPairIds = int64_t{1} << 31;
 constexpr int64_t kWorthPairs = 32;  // batch rows from which on the divisions of add_pair are earned back
 
+// Where id 0 has no row and nothing is folded, it goes the way of padding, if that is free.
+bool leaves_out_zero(const Field& field) {
+    return field.kind == PR_ROW && field.b == 1 && field.a < 0 && field.padding == -1;
+}
+
 bool is_single(const Field& field) {
-    return field.kind == PR_ROW || (field.kind == PR_HASH && field.size < kBuckets);
+    if (field.kind == PR_ROW) return !field.b || leaves_out_zero(field);
+    return field.kind == PR_HASH && field.size < kBuckets;
 }
 
 // A row is a pair of its number and the null address: x is the id, which is divided by 1.
 bool is_pair(const Field& field) {
-    if (field.kind == PR_ROW) return field.size <= kPairIds && field.a >= 0 && field.a < field.size;
+    if (field.kind == PR_ROW) return !field.b && field.size <= kPairIds && field.a >= 0 && field.a < field.size;
     return field.kind == PR_QUOTIENT_REMAINDER && field.n <= kPairIds;
 }
 
@@ -58,10 +64,10 @@ void Grid::set(size_t f, std::initializer_list<int64_t> numbers, std::initialize
 
 void Grid::add_single(size_t f) {
     const Field& field = fields_[f];
-    const bool hashed = field.kind == PR_HASH;
-    const int64_t fold = field.a < 0 ? -1 : field.start + field.a;
+    const bool hashed = field.kind == PR_HASH, zero = leaves_out_zero(field);
     const uint64_t seed = static_cast<uint64_t>(field.seed), buckets = static_cast<uint64_t>(field.size);
-    set(f, {field.start, hashed ? field.a : field.size, fold, field.padding, has_padding(field), field.last},
+    const int64_t other = hashed ? field.start + field.a : row_fold(field), own = hashed ? field.start : field.start - field.b;
+    set(f, {own, hashed ? field.a : field.size, other, zero ? 0 : field.padding, zero ? -1 : has_padding(field), field.last},
         {added(seed), flipped(seed), hashed ? buckets : 0});
     hashes_ = hashes_ || hashed;
 }

@@ -9,6 +9,7 @@
 namespace pocketrec {
 
 constexpr uint64_t kSignSalt = 0x5851F42D4C957F2Du;
+constexpr uint64_t kTagSalt = 0x2545F4914F6CDD1Du;
 
 static inline uint64_t fin(uint64_t word) {
     word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -33,6 +34,12 @@ static inline uint64_t mix(uint64_t word, uint64_t seed) {
 static inline int64_t bucket(uint64_t word, int64_t buckets) {
     __extension__ typedef unsigned __int128 uint128;
     return static_cast<int64_t>((static_cast<uint128>(word >> 1) * static_cast<uint64_t>(buckets)) >> 63);
+}
+
+// 32 bits that are never all zero, and know nothing of the bucket.
+static inline int32_t tag(uint64_t word) {
+    const uint32_t low = static_cast<uint32_t>(fin(word ^ kTagSalt));
+    return static_cast<int32_t>(low ? low : 1);
 }
 
 }  // namespace pocketrec

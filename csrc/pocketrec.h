@@ -15,11 +15,13 @@
 #include <stdint.h>
 
 /* Raised whenever arguments or meaning change; src/pocketrec/native/binding.py carries the same number. */
-#define POCKETREC_ABI 6
+#define POCKETREC_ABI 7
 
-#define PR_PROGRAM_COLUMNS 13
+#define PR_PROGRAM_COLUMNS 17
 #define PR_LINEAR_MODULUS INT64_C(2038074743)
 #define PR_WEIGHTS_PER_SCALE 64
+#define PR_MOST_PICKS 8
+#define PR_MOST_SLOTS 32
 
 #ifdef __cplusplus
 extern "C" {
@@ -27,7 +29,10 @@ extern "C" {
 
 enum pr_status { PR_OK = 0, PR_ID_ERROR = 1, PR_VALUE_ERROR = 2, PR_MEMORY_ERROR = 3 };
 enum pr_storage { PR_FLOAT32 = 0, PR_FLOAT16 = 1, PR_BFLOAT16 = 2, PR_INT4 = 4, PR_INT8 = 8 };
-enum pr_kind { PR_ROW = 0, PR_HASH = 1, PR_QUOTIENT_REMAINDER = 2, PR_BLOCK = 3, PR_LINEAR_BLOCK = 4, PR_MAPPED = 5, PR_HASHES = 6 };
+enum pr_kind {
+    PR_ROW = 0, PR_HASH = 1, PR_QUOTIENT_REMAINDER = 2, PR_BLOCK = 3, PR_LINEAR_BLOCK = 4, PR_MAPPED = 5, PR_HASHES = 6,
+    PR_SIGNATURE = 7, PR_SETS = 8, PR_SKETCHED = 9, PR_TAGGED = 10
+};
 enum pr_flag { PR_SIGN = 1, PR_ALIGNED = 2, PR_NO_WRAP = 4 };
 enum pr_combining { PR_COPY = 0, PR_SUM = 1, PR_PRODUCT = 2, PR_CONCAT = 3 };
 enum pr_pooling { PR_POOL_NONE = 0, PR_POOL_SUM = 1, PR_POOL_MEAN = 2, PR_POOL_MAX = 3 };
@@ -157,6 +162,21 @@ typedef struct {
 
 /* out: int64 [count, hashes], from 0: the least hash of each set's members under each hash; -1 for empty sets. */
 int pr_minhash(const pr_sets* sets, int64_t hashes, int64_t seed, int64_t threads, int64_t* out, pr_error* error);
+
+/* A HotSketch: words holds `buckets` buckets of `slots` (1 to PR_MOST_SLOTS) times three: tag (0: free), score (float32
+ * bits), place (from 0: the row that the key owns; below: no row, and the bits of its error with the sign set). */
+typedef struct {
+    int32_t* words;
+    int64_t buckets;
+    int64_t slots;
+} pr_sketch;
+
+/* Adds scores (finite, not negative) to keys, of which equal ones count once with their sum. evict_hot: whether a key may
+ * take the slot of one that owns a row. Written per key of the call: slots: the slot in which it stands afterwards, or -1.
+ * hits: whether it stood there before. released: the row that its newcomer took from its owner, at the first of equal
+ * keys, else -1. Nothing is changed when a score is refused. */
+int pr_sketch_insert(const pr_sketch* sketch, const int64_t* keys, const float* scores, int64_t count, int64_t evict_hot,
+                     int64_t* slots, uint8_t* hits, int32_t* released, pr_error* error);
 
 /* Token i is data[offsets[i]] to data[offsets[i + 1]], which the caller has checked. out: int64 [count], from 0. */
 void pr_hash63(const int64_t* offsets, int64_t count, const uint8_t* data, int64_t* out);

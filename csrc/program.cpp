@@ -1,6 +1,7 @@
 // The rules that a program must keep: src/pocketrec/native/program_check.py, in the same order.
 #include "program.hpp"
 
+#include <cstdio>
 #include <cstring>
 
 #include "failure.hpp"
@@ -16,9 +17,9 @@ void require(bool fits, int64_t number, const Field& f, const char* rule) {
     if (!fits)
         fail(PR_VALUE_ERROR,
              "program field %lld: %s; its row is [%lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld, %lld, "
-             "%lld, %lld].",
+             "%lld, %lld, %lld, %lld, %lld, %lld].",
              say(number), rule, say(f.column), say(f.kind), say(f.start), say(f.size), say(f.seed), say(f.a), say(f.b),
-             say(f.n), say(f.padding), say(f.p), say(f.q), say(f.global), say(f.last));
+             say(f.n), say(f.padding), say(f.p), say(f.q), say(f.global), say(f.last), say(f.r), say(f.s), say(f.t), say(f.u));
 }
 
 bool is_coefficient(int64_t number) {
@@ -26,17 +27,60 @@ bool is_coefficient(int64_t number) {
 }
 
 void check_ranges(const Field& f, int64_t number) {
-    require(f.kind >= PR_ROW && f.kind <= PR_HASHES, number, f, "kind must lie in 0..6");
+    require(f.kind >= PR_ROW && f.kind <= PR_TAGGED, number, f, "kind must lie in 0..10");
     require(f.start >= 0 && f.start < kStartEnd, number, f, "start must lie in 0..2305843009213693951");
     require(f.a >= -1 && f.a < kStartEnd, number, f, "a must lie in -1..2305843009213693951");
     require(f.size >= 0 && f.size < kSizeEnd, number, f, "size must lie in 0..4611686018427387903");
     require(f.n >= 0 && f.n < kSizeEnd, number, f, "n must lie in 0..4611686018427387903");
+    require(f.r >= 0 && f.r < kSizeEnd, number, f, "r must lie in 0..4611686018427387903");
     require(f.last == -1 || f.last >= 1, number, f, "limit must be -1, or 1 or more");
+}
+
+constexpr int64_t kMostKeys = int64_t{1} << 20;
+constexpr int64_t kMostLeastHashes = 64;
+
+// require, for the three kinds of hashed blocks, whose name the message begins with.
+void require_blocks(bool fits, int64_t number, const Field& f, const char* rule) {
+    if (fits) return;
+    char named[160];
+    const char* name = f.kind == PR_BLOCK ? "block" : f.kind == PR_SIGNATURE ? "signature" : "sets";
+    std::snprintf(named, sizeof named, "%s needs %s", name, rule);
+    require(false, number, f, named);
+}
+
+// What lies in the maps lies inside them; where there are no ids with a signature or a set nothing is read.
+void check_signature(const Field& f, int64_t number, const pr_request& request) {
+    const int64_t entries = request.map_entries;
+    require_blocks(f.s >= 1 && f.s <= kMostKeys && f.t >= 1 && f.t <= 32, number, f, "1 <= s <= 1048576 and 1 <= t <= 32");
+    require_blocks(f.u >= 1 && f.u <= PR_MOST_PICKS && f.u * f.t <= 62, number, f, "1 <= u <= 8 and u * t <= 62");
+    require_blocks(request.map_bytes == 8, number, f, "maps of int64");
+    require_blocks(f.global >= 0 && f.global <= entries && f.r <= (entries - f.global) / f.words(), number, f,
+                   "global and r inside maps");
+}
+
+void check_sets(const Field& f, int64_t number, const pr_request& request) {
+    const int64_t entries = request.map_entries;
+    require_blocks(f.s >= 1 && f.s <= kMostLeastHashes, number, f, "1 <= s <= 64");
+    require_blocks(request.map_bytes == 4, number, f, "maps of int32");
+    require_blocks(f.global >= 0 && f.global < entries && f.r < entries - f.global, number, f, "global and r inside maps");
+}
+
+void check_hashed_blocks(const Field& f, int64_t number, const pr_request& request) {
+    require_blocks(f.a >= 1 && f.size >= f.a, number, f, "1 <= a <= size");
+    require_blocks(f.b >= 0 && f.b < 8, number, f, "flags b in 0..7");
+    require_blocks(f.n == 0 || (f.p >= 0 && f.q >= 0 && f.p <= f.start && f.q <= (f.start - f.p) / f.n), number, f,
+                   "p, q >= 0 and p + n * q <= start where n is above 0");
+    if (f.kind == PR_SIGNATURE && f.r) check_signature(f, number, request);
+    if (f.kind == PR_SETS && f.r) check_sets(f, number, request);
 }
 
 void check_kind(const Field& f, int64_t number, const pr_request& request) {
     const int64_t entries = request.map_entries;
     switch (f.kind) {
+        case PR_ROW:
+            require(f.b >= 0 && f.b <= f.size && (f.a == -1 || f.a >= f.b), number, f,
+                    "row needs 0 <= b <= size, and a of -1 or at least b");
+            break;
         case PR_HASH:
             require(f.size >= 1 && f.a >= 0, number, f, "hash needs size >= 1 and a >= 0");
             break;
@@ -52,8 +96,9 @@ void check_kind(const Field& f, int64_t number, const pr_request& request) {
                     "quotient_remainder needs (n - 1) * p + q < 2**63");
             break;
         case PR_BLOCK:
-            require(f.a >= 1 && f.size >= f.a, number, f, "block needs 1 <= a <= size");
-            require(f.b >= 0 && f.b < 8, number, f, "block needs flags b in 0..7");
+        case PR_SIGNATURE:
+        case PR_SETS:
+            check_hashed_blocks(f, number, request);
             break;
         case PR_LINEAR_BLOCK:
             require(f.a >= 1 && f.size >= f.a && f.global >= 0, number, f,
@@ -64,6 +109,17 @@ void check_kind(const Field& f, int64_t number, const pr_request& request) {
         case PR_MAPPED:
             require(f.b >= 0 && f.b <= entries - f.size && f.b < entries - f.a, number, f,
                     "mapped needs 0 <= b, b + size <= entries of maps and b + a < entries of maps");
+            break;
+        case PR_SKETCHED:
+            require(f.size >= 1 && f.a >= 1 && f.a <= PR_MOST_SLOTS, number, f, "sketched needs size >= 1 and a in 1..32");
+            // Not b + 3 a size <= entries, which may overflow.
+            require(f.b >= 0 && f.b <= entries && f.size <= (entries - f.b) / (3 * f.a), number, f,
+                    "sketched needs 0 <= b and b + 3 * a * size <= entries of maps");
+            break;
+        case PR_TAGGED:
+            require(f.size >= 1, number, f, "tagged needs size >= 1");
+            require(f.b >= 0 && f.b <= entries && f.size < entries - f.b && f.n < entries - f.b - f.size, number, f,
+                    "tagged needs 0 <= b and b + size + 1 + n <= entries of maps");
             break;
         default:
             break;

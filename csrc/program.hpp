@@ -17,11 +17,16 @@ namespace pocketrec {
 struct Field {
     int64_t column, kind, start, size, seed, a, b, n, padding, p, q, global;
     int64_t last;  // the last id that is taken: read_program makes it of the limit that a program has here
+    int64_t r, s, t, u;
 
     bool is_padding(int64_t id) const { return id == padding && padding != -1; }
     // Whether the field takes this id, which is not its padding: it is neither negative nor beyond the last.
     bool takes(int64_t id) const { return static_cast<uint64_t>(id) <= static_cast<uint64_t>(last); }
-    bool is_block() const { return kind == PR_BLOCK || kind == PR_LINEAR_BLOCK; }
+    bool is_block() const { return kind == PR_BLOCK || kind == PR_LINEAR_BLOCK || kind == PR_SIGNATURE || kind == PR_SETS; }
+    // Of fields of hashed blocks: whether the id has weights of its own.
+    bool owns(int64_t id) const { return id >= 1 && id <= n; }
+    // Of signatures: int64 words per id.
+    int64_t words() const { return (s + 64 / t - 1) / (64 / t); }
 };
 
 static_assert(sizeof(Field) == PR_PROGRAM_COLUMNS * sizeof(int64_t), "a Field is one row of a program");
@@ -32,6 +37,11 @@ std::vector<Field> read_program(const pr_request& request);
 // Refuses kinds that do not fit the way of combining, and blocks that do not cover dim. Throws PR_VALUE_ERROR.
 void check_blocks(const std::vector<Field>& fields, const pr_request& request);
 
+// The address that ids without a row of their own read, or the null address.
+inline int64_t row_fold(const Field& field) {
+    return field.a < 0 ? -1 : field.start + field.a - field.b;
+}
+
 inline int64_t linear_block_start(const Field& field, int64_t id, int64_t block) {
     constexpr int64_t kModulus = PR_LINEAR_MODULUS;
     // Reduced first, so that x * r3 stays below 2^62 for any id; the residue is the same.
@@ -39,14 +49,17 @@ inline int64_t linear_block_start(const Field& field, int64_t id, int64_t block)
     return (x * field.p + block * field.q + field.seed) % kModulus % (field.size - field.a + 1);
 }
 
+// The address of what a map says. Clamped, so that a wild entry is found beyond the regions instead of wrapping around.
+inline int64_t target_address(const Field& field, int64_t target) {
+    return target < 0 ? -1 : field.start + std::min(target, int64_t{1} << 62);
+}
+
 inline int64_t mapped_address(const Field& field, int64_t id, const pr_request& request) {
     const int64_t entry = id < field.size ? id : field.a;
     if (entry < 0) return -1;
     const int64_t place = field.b + entry;
-    const int64_t target = request.map_bytes == 4 ? static_cast<const int32_t*>(request.maps)[place]
-                                                  : static_cast<const int64_t*>(request.maps)[place];
-    // Clamped, so that a wild entry is found beyond the regions instead of wrapping around.
-    return target < 0 ? -1 : field.start + std::min(target, int64_t{1} << 62);
+    return target_address(field, request.map_bytes == 4 ? static_cast<const int32_t*>(request.maps)[place]
+                                                        : static_cast<const int64_t*>(request.maps)[place]);
 }
 
 }  // namespace pocketrec

@@ -12,6 +12,7 @@ import inspect
 import re
 import textwrap
 from pathlib import Path
+from typing import Any
 
 from pocketrec.compress import METHODS, Method, size
 from pocketrec.spec.cardinalities import CARDINALITIES
@@ -91,11 +92,16 @@ def _card(kind: type[Method]) -> tuple[str, dict[str, str]]:
 def _options(kind: type[Method]) -> list[str]:
     meanings = _meanings(kind)
     rows = [
-        f"| `{f.name}` | `{str(f.type).replace('|', chr(92) + '|')}` | `{f.default!r}` | {meanings[f.name]} |"
+        f"| `{f.name}` | `{str(f.type).replace('|', chr(92) + '|')}` | `{_default(f)!r}` | {meanings[f.name]} |"
         for f in dataclasses.fields(kind)
     ]
     return ["Given with `--option name=value`, or as `options` of a run.", "", "| name | kind | default | meaning |",
             "| --- | --- | --- | --- |", *rows]  # fmt: skip
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """What an option is when nobody sets it."""
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def _meanings(kind: type[object]) -> dict[str, str]:

@@ -2,9 +2,11 @@
 
     python experiments/table.py experiments/results/criteo_sample.jsonl
     python experiments/table.py LINES --pairs storage=float16 storage=float32
+    python experiments/table.py LINES --pairs options.weight_hashes=1 options.weight_hashes=0
 
-The first form prints mean test AUC, its spread over seeds, log-loss, epochs and bytes per method, storage and budget.
-The second prints, for every method that ran in both storages, the paired difference over seeds with its 95 % interval.
+The first form prints mean test AUC, its spread over seeds, log-loss, epochs and bytes per method, storage and budget
+(and model, where there are several). The second prints, for every method that ran in both storages, the paired
+difference over seeds with its 95 % interval. So does the third for cells of the study that differ in that value alone.
 """
 
 from __future__ import annotations
@@ -19,22 +21,18 @@ from pathlib import Path
 from pocketrec.metrics import paired_interval
 from pocketrec.spec.result import Result, read_results
 
-Key = tuple[str, str, str]
+Key = tuple[str, ...]
 
 
 def main() -> None:
     """Parse and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lines", type=Path)
-    parser.add_argument("--pairs", nargs=2, metavar="storage=NAME")
+    parser.add_argument("--pairs", nargs=2, metavar="NAME=VALUE")
     parser.add_argument("--on", choices=("test", "validation"), default="test")
     asked = parser.parse_args()
     runs = read_results(asked.lines)
-    if asked.pairs:
-        first, second = (text.partition("=")[2] for text in asked.pairs)
-        lines = _pairs(runs, first, second)
-    else:
-        lines = _table(runs, asked.on)
+    lines = _pairs(runs, *asked.pairs) if asked.pairs else _table(runs, asked.on)
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -47,8 +45,10 @@ def _auc(run: Result, on: str = "test") -> float:
 
 def _table(runs: Sequence[Result], on: str) -> list[str]:
     groups: dict[tuple[str, str, str, str], list[Result]] = defaultdict(list)
+    several = len({run.model for run in runs}) > 1
     for run in runs:
-        groups[run.method, run.storage, run.budget, str(run.options.get("cell", ""))].append(run)
+        method = f"{run.method} in {run.model}" if several else run.method
+        groups[method, run.storage, run.budget, _cell(run)].append(run)
     lines = [
         f"| method | storage | budget | promised = held bytes | vocabulary | {on} AUC | sd | log-loss | epochs | seeds "
         "| commit |",
@@ -73,21 +73,42 @@ def _table(runs: Sequence[Result], on: str) -> list[str]:
     return lines
 
 
+def _cell(run: Result) -> str:
+    return str(run.options.get("cell", ""))
+
+
+def _key(run: Result, choice: str) -> Key:
+    """What two runs that are compared have in common, but for the seed."""
+    if choice.startswith("storage="):
+        return run.method, run.budget
+    cell = " ".join(word for word in _cell(run).split(" ") if word != choice)
+    return run.method, run.storage, run.budget, cell
+
+
+def _chosen(run: Result, choice: str) -> bool:
+    return f"storage={run.storage}" == choice or choice in _cell(run).split(" ")
+
+
 def _pairs(runs: Sequence[Result], first: str, second: str) -> list[str]:
-    by: dict[Key, dict[int, Result]] = defaultdict(dict)
-    for run in runs:
-        if not run.skipped:
-            by[run.method, run.budget, run.storage][run.seed] = run
+    by: dict[str, dict[Key, dict[int, Result]]] = {choice: defaultdict(dict) for choice in (first, second)}
+    for choice, found in by.items():
+        for run in runs:
+            if not run.skipped and _chosen(run, choice):
+                found[_key(run, choice)][run.seed] = run
+    names = [choice.removeprefix("storage=") for choice in (first, second)]
     lines = [
-        f"| method | budget | seeds | {first} - {second}, mean AUC | 95 % interval |",
+        f"| method | budget | seeds | {names[0]} - {names[1]}, mean AUC | 95 % interval |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for (method, budget, storage), mine in by.items():
-        theirs = by.get((method, budget, second), {}) if storage == first else {}
+    for key, mine in by[first].items():
+        theirs = by[second].get(key, {})
         shared = sorted(set(mine) & set(theirs))
         gap = paired_interval([_auc(mine[s]) - _auc(theirs[s]) for s in shared])
         if gap is not None:
-            lines.append(f"| {method} | {budget} | {gap.count} | {gap.mean:+.6f} | {gap.low:+.6f} .. {gap.high:+.6f} |")
+            said = next(iter(mine.values()))
+            lines.append(
+                f"| {said.method} | {said.budget} | {gap.count} | {gap.mean:+.6f} | {gap.low:+.6f} .. {gap.high:+.6f} |"
+            )
     return lines
 
 

@@ -28,11 +28,11 @@ std::vector<int64_t> program_of(const std::string& kernel) {
     std::vector<int64_t> program;
     for (int64_t f = 0; f < kFields; ++f) {
         if (kernel == "robe")
-            program.insert(program.end(), {f, PR_BLOCK, 0, kFields * kRows, 77 + f, kBlock, PR_SIGN, 0, -1, 1, 0, 0, -1});
+            program.insert(program.end(), {f, PR_BLOCK, 0, kFields * kRows, 77 + f, kBlock, PR_SIGN, 0, -1, 1, 0, 0, -1, 0, 0, 0, 0});
         else if (kernel == "quotient_remainder")
-            program.insert(program.end(), {f, PR_QUOTIENT_REMAINDER, f * kRows, 40, 0, f * kRows + 50, 0, kRows, -1, 1237, 5, 0, -1});
+            program.insert(program.end(), {f, PR_QUOTIENT_REMAINDER, f * kRows, 40, 0, f * kRows + 50, 0, kRows, -1, 1237, 5, 0, -1, 0, 0, 0, 0});
         else
-            program.insert(program.end(), {f, PR_ROW, f * kRows, kRows, 0, 0, 0, 0, -1, 1, 0, 0, -1});
+            program.insert(program.end(), {f, PR_ROW, f * kRows, kRows, 0, 0, 0, 0, -1, 1, 0, 0, -1, 0, 0, 0, 0});
     }
     return program;
 }

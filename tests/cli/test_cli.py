@@ -27,7 +27,10 @@ WORDS = {
     "report": "--out --title results",
     "size": "--budget --dim --json --method --optimizer --option --per-table --storage -b -m -o tables",
     "stats": "--bad-rows --cache --json --quiet --schema --split -q data",
-    "synth": "--base-rate --cardinalities --clusters --days --drift --json --rows --scale --seed --zipf out",
+    "synth": (
+        "--base-rate --cardinalities --clusters --days --drift --json --own --preset --rows --scale --schema --seed "
+        "--shift --zipf out"
+    ),
     "train": (
         "--bad-rows --budget --cache --config --dim --epochs --from --json --method --model --option --out --quiet "
         "--refit --results --schema --seed --set --split --storage --tensorboard -b -m -o -q data"

@@ -21,14 +21,14 @@ def test_it_says_what_is_in_use(pocketrec: Callable[..., Any]) -> None:
     assert found["methods"] == METHODS.names()
     assert found["storages"] == STORAGES.names()
     assert {"float32", "int4", "int8_trained"} <= set(found["storages"])
-    assert found["models"] == ["dcn_v2", "deepfm", "dlrm", "wide_deep"]
+    assert found["models"] == ["dcn_v2", "deepfm", "dlrm", "memrec", "wide_deep"]
     assert found["kernels"] in ("compiled", "reference")
     assert found["simd"] in LEVELS[found["kernels"]]
     assert found["simd_available"] in LEVELS[found["kernels"]]
     assert found["huge_pages"].split(" ")[0] in ("on", "off")
     said = pocketrec("info").out
     assert f"torch          {torch.__version__}" in said
-    assert "methods        full, hash_rows" in said
+    assert "methods        bloom, full, hash_rows" in said
     assert f"huge_pages     {found['huge_pages']}" in said
 
 

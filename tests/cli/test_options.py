@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pocketrec.cli._options import method_options, pairs
+from pocketrec.cli._options import method_options, nested, pairs
 from pocketrec.spec.errors import OptionError
 
 
@@ -36,3 +36,11 @@ def test_storage_is_an_option_of_its_own() -> None:
     assert method_options(["block=8"], "int8") == {"block": 8, "storage": "int8"}
     assert method_options(["storage=float16"], None) == {"storage": "float16"}
     assert method_options(None, None) == {}
+
+
+def test_a_dot_leads_into_the_options_of_a_method_inside() -> None:
+    flat = method_options(["cold=robe", "cold_options.block=8", "cold_options.sign=false"], "int8")
+    assert nested(flat) == {"cold": "robe", "cold_options": {"block": 8, "sign": False}, "storage": "int8"}
+    assert nested({"c": {"block": 8}, "c.sign": True}) == {"c": {"block": 8, "sign": True}}
+    with pytest.raises(OptionError, match=r"block\.size: block is 8, it has no keys of its own"):
+        nested({"block": 8, "block.size": 3})

@@ -125,3 +125,31 @@ def test_a_file_that_is_wrong_is_named(text: str, said: str, pocketrec: Say, fil
     found = pocketrec("size", file, "-b", "10x")
     assert (found.code, found.out) == (2, "")
     assert said in found.err
+
+
+def test_of_a_method_that_contains_another_both_parts_are_told(pocketrec: Say, file: Path) -> None:
+    asked = ("size", file, "-b", "10x", "-m", "offline_split", "--dim", 8)
+    (found,) = pocketrec(*asked, "--json").json()["sizings"]
+    item = found["tables"]["item"]
+    assert (item["ids"], set(item)) == ("head", {"ids", "rows", "hash_rows"})
+    assert item["rows"] > 0
+    assert item["hash_rows"]["exact"] is False
+    assert found["vocabulary_bytes"] == 12 * sum(found["tables"][name]["rows"] for name in ("item", "site"))
+    out = pocketrec(*asked, "--per-table").out
+    assert f"item: ids head, rows {item['rows']}, hash_rows (rows {item['hash_rows']['rows']}, exact False)" in out
+
+
+def test_options_of_a_method_inside_are_told_with_a_dot(pocketrec: Say, file: Path) -> None:
+    asked = ("size", file, "-b", "10x", "-m", "offline_split", "--dim", 8, "-o", "cold=robe")
+    (plain,), (rounded,) = (
+        pocketrec(*asked, *more, "--json").json()["sizings"] for more in ((), ("-o", "cold_options.storage=int8"))
+    )
+    assert plain["tables"]["item"]["robe"] == {}
+    assert "item: ids head" in (out := pocketrec(*asked, "--per-table").out)
+    assert "robe (shared)" in out
+    tables = [TableSpec(name=n, rows=r, dim=8, ids="rank") for n, r in (("item", 10_000), ("site", 50))]
+    expected = size(tables, "10x", "offline_split", cold="robe", cold_options={"storage": "int8"})
+    assert (rounded["serve_bytes"], rounded["tables"]["item"]["rows"]) == (
+        expected.serve_bytes, expected.of("item").settings["rows"],
+    )  # fmt: skip
+    assert pocketrec(*asked, "-o", "cold_options.blok=3").code != 0

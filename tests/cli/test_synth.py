@@ -38,3 +38,21 @@ def test_days_make_a_folder(pocketrec: Callable[..., Any], tmp_path: Path) -> No
     files = sorted((tmp_path / "days").iterdir())
     assert [f.name for f in files] == ["day_0", "day_1", "day_2"]
     assert sum(len(f.read_text().splitlines()) for f in files) == 90
+
+
+def test_a_preset_is_a_log_by_name(pocketrec: Callable[..., Any], tmp_path: Path) -> None:
+    """And its schema reads it: a log without numbers, trained on."""
+    said = pocketrec(
+        "synth", "a.tsv", "--preset", "drifting", "--rows", 300, "--cardinalities", "60,9,4", "--schema", "a.yaml"
+    )
+    assert said.code == 0
+    assert {line.count("\t") for line in (tmp_path / "a.tsv").read_text().splitlines()} == {3}
+    assert (
+        pocketrec("train", "a.tsv", "--schema", "a.yaml", "--budget", "2x", "--dim", 4, "--epochs", 1, "-q").code == 0
+    )
+
+
+def test_what_cannot_be_is_said(pocketrec: Callable[..., Any]) -> None:
+    assert "Did you mean 'alike'" in pocketrec("synth", "a.tsv", "--preset", "alik").err
+    assert "sizes such as 5000,300,20" in pocketrec("synth", "a.tsv", "--cardinalities", "60,x").err
+    assert "shift belongs to the law independent" in pocketrec("synth", "a.tsv", "--shift", 0.1).err

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-import pocketrec.compress.freeze  # noqa: F401  the module, whose name the function has
 from pocketrec.compress import attach, build, freeze, size
+from pocketrec.compress.freeze import encoded
 from pocketrec.compress.storage import STORAGES
 from pocketrec.native.huge_pages import HUGE_PAGE_BYTES, LEAST_BYTES, state
 from pocketrec.spec.errors import ArtifactError
@@ -93,3 +93,14 @@ def test_large_tables_lie_on_huge_pages_and_hold_their_own_bytes_only(method: st
     for tensor in large:
         assert tensor.data_ptr() % HUGE_PAGE_BYTES == 0
         assert tensor.untyped_storage().nbytes() == tensor.nbytes
+
+
+def test_tensors_that_are_given_are_served_in_place_of_the_groups_own() -> None:
+    tables = [TableSpec(name="t", rows=100, dim=4, ids="plain")]
+    bank = build(size(tables, 900, "hash_rows", storage="int8"), seed=0)
+    group = bank.group_of("t")
+    rows = group.tensor("rows").detach().flip(0)
+    found = encoded(group, {"rows": rows, "seed": torch.tensor([7])})
+    assert torch.equal(found["rows"], encoded(group)["rows"].flip(0))
+    assert int(found["seed"]) == 7
+    assert list(found) == list(encoded(group))

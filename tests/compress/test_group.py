@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pocketrec.compress import build, freeze, size
+from pocketrec.compress.addressing._program import PROGRAM_COLUMNS
 from pocketrec.compress.group import POOLING, Group
 from pocketrec.native import Pooling
 from pocketrec.spec.errors import ArtifactError, OptionError
@@ -41,8 +42,10 @@ def test_a_unit_is_a_row_or_a_weight() -> None:
 
 def test_a_program_for_one_table_alone() -> None:
     held = group()
-    assert held.program_of(1)[0].tolist() == [0, *held.program[1].tolist()[1:-1], -1]
-    assert held.program[:, -1].tolist() == [sized.table.rows for sized in held.sizing.tables]
+    limit, expected = PROGRAM_COLUMNS.index("limit"), held.program[1].tolist()
+    assert held.program[:, limit].tolist() == [sized.table.rows for sized in held.sizing.tables]
+    expected[0], expected[limit] = 0, -1
+    assert held.program_of(1)[0].tolist() == expected
     assert held.program[:, 0].tolist() == [0, 1]
 
 

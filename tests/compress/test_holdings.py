@@ -8,6 +8,7 @@ from pocketrec.compress.holdings import (
     Matrix,
     Rows,
     Scratch,
+    Served,
     serve_tensors,
     state_tensors,
     train_tensors,
@@ -16,7 +17,7 @@ from pocketrec.spec.optimizer import OptimizerSpec
 
 HELD = (
     Rows("rows", 10, 6), Array("array", 100), Matrix("widen", (2, 3, 6)), Fixed("map", (10,), "int32"),
-    Scratch("scores", (10,), "float32"),
+    Scratch("scores", (10,), "float32"), Served("tags", (10,), "int32"),
 )  # fmt: skip
 
 
@@ -30,8 +31,9 @@ def test_what_is_served_is_in_the_storage() -> None:
         ("array", (2, 72), "uint8", "weights"),
         ("widen", (2, 3, 6), "float32", "matrix"),
         ("map", (10,), "int32", "fixed"),
+        ("tags", (10,), "int32", "fixed"),
     ]
-    assert [t.nbytes for t in serve_tensors(HELD, "float16")] == [120, 200, 144, 40]
+    assert [t.nbytes for t in serve_tensors(HELD, "float16")] == [120, 200, 144, 40, 40]
     assert described(serve_tensors(HELD, "int4"))[:2] == [
         ("rows", (10, 7), "uint8", "weights"),
         ("array", (2, 36), "uint8", "weights"),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.compress import Bank, build, freeze, join, size
-from pocketrec.compress.jagged import bags_of, offsets_by_column
+from pocketrec.compress.jagged import bags_of, check_bags, offsets_by_column, own_bags
 from pocketrec.spec.errors import IdError, OptionError, UnknownName
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.sizing import Sizing
@@ -267,3 +267,24 @@ def test_offsets_of_some_columns() -> None:
         offsets_by_column(flat[:4], 2, [0])
     with pytest.raises(OptionError, match="3 columns"):
         build(two_groups(), seed=0)(torch.tensor([1, 2]), torch.tensor([0, 1, 2]))
+
+
+# ---------------------------------------------------------------- bags of their own
+
+
+def test_bags_get_values_of_their_own() -> None:
+    ids, weights = torch.tensor([9, 1, 2, 3, 8]), torch.arange(5.0)
+    bags = own_bags(ids, torch.tensor([[1, 3, 4], [2, 2, 4]]), weights)
+    assert bags.ids.tolist() == [1, 2, 3, 2, 3]
+    assert bags.offsets.tolist() == [0, 2, 3, 3, 5]
+    assert bags.weights is not None
+    assert bags.weights.tolist() == [1, 2, 3, 2, 3]
+    none = own_bags(ids, torch.tensor([[1], [2]]), None)
+    assert (none.ids.numel(), none.offsets.tolist(), none.weights) == (0, [0], None)
+
+
+@pytest.mark.parametrize("offsets", [[0, 2, 1], [-1, 0], [0, 4], [[0, 1], [2, 1]]])
+def test_offsets_that_fall_or_leave_the_ids_are_refused(offsets: list[Any]) -> None:
+    with pytest.raises(ValueError, match=r"must not fall and lie in 0\.\.3 .* bag \d runs from"):
+        check_bags(torch.tensor([1, 2, 3]), torch.tensor(offsets))
+    check_bags(torch.tensor([1, 2, 3]), torch.tensor([0, 0, 3]))

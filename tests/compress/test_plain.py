@@ -14,6 +14,7 @@ from pocketrec.spec.budget import dense_float32_bytes
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.table import TableSpec
 from pocketrec.testing.cases import random_batch, small_tables, zipf_stats
+from pocketrec.testing.sets import some_data
 
 
 def frozen(method: str, **options: object) -> tuple[Sizing, Bank]:
@@ -21,7 +22,7 @@ def frozen(method: str, **options: object) -> tuple[Sizing, Bank]:
     tables = small_tables(chosen.traits.ids[0])
     budget_bytes = max(dense_float32_bytes(tables) // 4, chosen.least_bytes(tables))
     sizing = chosen.size(tables, budget_bytes, stats=zipf_stats(tables))
-    return sizing, freeze(build(sizing, seed=0))
+    return sizing, freeze(build(sizing, seed=0, data=some_data(sizing)))
 
 
 def bags(ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -40,6 +41,8 @@ def check(bank: Bank, ids: Tensor) -> None:
     values, offsets, factors = bags(ids)
     assert torch.equal(made(values, offsets), bank(values, offsets))
     assert torch.equal(made(values, offsets, factors), bank(values, offsets, factors))
+    for inputs in ((ids,), (values, offsets), (values, offsets, factors)):
+        assert torch.equal(made.pooled(*inputs), bank.pooled(*inputs))
 
 
 @pytest.mark.parametrize("storage", STORAGES.names())
@@ -56,6 +59,8 @@ def test_the_same_bits_for_every_method_and_storage(method: str, storage: str) -
         ("robe", {"block": 1}),
         ("robe", {"sign": False}),
         ("quotient_remainder", {"combine": "product"}),
+        ("bloom", {"hashes": 3, "weight_hashes": 2}),
+        ("bloom", {"weight_hashes": 0}),
     ],
 )
 def test_the_same_bits_for_options_that_change_the_lookup(method: str, options: dict[str, object]) -> None:
@@ -67,6 +72,13 @@ def test_a_mixed_bank_whose_columns_are_not_in_the_order_of_its_groups() -> None
     tables = [TableSpec(name=f"t{i}", rows=20 + i, dim=4) for i in range(3)]
     parts = [size(tables[:1], "1x", storage="int8"), size(tables[1:], "4x", "robe")]
     bank = freeze(build(join(parts, ["t2", "t0", "t1", "t0"], "1x"), seed=0))
+    check(bank, torch.randint(20, (6, 4), generator=torch.Generator().manual_seed(0)))
+
+
+def test_a_bank_of_which_some_tables_have_factors() -> None:
+    tables = [TableSpec(name=f"t{i}", rows=20 + i, dim=4) for i in range(3)]
+    parts = [size(tables[:1], "1x", "hash_rows"), size(tables[1:], "4x", "bloom", weight_start="uniform")]
+    bank = freeze(build(join(parts, ["t2", "t0", "t1", "t0"], 10_000), seed=0, padding={"t1": 3}))
     check(bank, torch.randint(20, (6, 4), generator=torch.Generator().manual_seed(0)))
 
 

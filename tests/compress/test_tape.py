@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from pocketrec.compress import Bank, build, join, size
-from pocketrec.compress.tape import Tape, Touched, columns_of_values, touched
+from pocketrec.compress.jagged import columns_of_values
+from pocketrec.compress.tape import Tape, Touched, touched
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.table import TableSpec
 

@@ -8,10 +8,10 @@ import torch
 
 from pocketrec.data import batches as module
 from pocketrec.data import shuffle
-from pocketrec.data.batches import Batch, Order, Stored, batches, order_of
+from pocketrec.data.batches import Batch, Order, Stored, StoredBags, batches, order_of
 from pocketrec.data.statistics import MISSING_HASH
 from pocketrec.spec.errors import OptionError
-from pocketrec.spec.table import IdSpace
+from pocketrec.spec.table import Head, IdSpace
 
 N = 700
 SPAN = (50, 650)
@@ -99,6 +99,28 @@ def test_ranks_come_as_hashes_where_they_are_wanted() -> None:
         row = batch.dense[:, 0].to(torch.int64)
         assert torch.equal(batch.ids[:, 0], row % 7 * 1_000_003)
         assert torch.equal(batch.ids[:, 2], row % 100)
+
+
+@pytest.mark.parametrize("head", [0, 1, 5, 98, 99, 2**40])
+def test_of_a_head_the_first_ranks_stay_and_the_others_come_as_hashes(head: int) -> None:
+    windows = order_of("shuffle", 600, seed=0, epoch=0)
+    for batch in batches(stored(), SPAN, (Head(head), "plain", Head(head)), batch_size=64, windows=windows, start=0):
+        row = batch.dense[:, 0].to(torch.int64)
+        for column, ranks in ((0, row % 7), (2, row % 100)):
+            assert torch.equal(batch.ids[:, column], torch.where(ranks <= head, ranks, ranks * 1_000_003))
+        assert batch.ids.dtype == torch.int64
+
+
+def test_of_a_head_bags_hold_ranks_and_hashes_too() -> None:
+    offsets, held = np.arange(N + 1, dtype=np.int64) * 3, stored(ranks_only=True)
+    values = (np.arange(3 * N) % 50).astype(np.int32)
+    bags = replace(held, bags=[StoredBags(values=values, offsets=offsets), None], mean=[False, False])
+    windows = order_of("time", 600, seed=0, epoch=0)
+    for batch in batches(bags, SPAN, (Head(20), Head(3)), batch_size=64, windows=windows, start=0):
+        first, count = SPAN[0] + batch.rows[0], batch.rows[1] - batch.rows[0]
+        ranks = torch.cat([torch.arange(3 * first, 3 * (first + count)) % 50, torch.arange(first, first + count) % 7])
+        last = torch.tensor([20, 3]).repeat_interleave(torch.tensor([3 * count, count]))
+        assert torch.equal(batch.ids, torch.where(ranks <= last, ranks, ranks * 1_000_003))
 
 
 def test_ranks_alone_take_the_short_way_to_the_same_ids() -> None:

@@ -21,7 +21,7 @@ from pocketrec.data.split import Split
 from pocketrec.native.hash63 import hash_tokens
 from pocketrec.spec.errors import BadRow, OptionError, SchemaError
 from pocketrec.spec.schema import DenseTransform, Field, Schema
-from pocketrec.spec.table import IdSpace
+from pocketrec.spec.table import Head, IdSpace, WantedIds
 
 WriteLog = Callable[..., Path]
 SPACES: list[dict[str, IdSpace]] = [{}, {"c": "hash63"}, {"c": "plain"}]
@@ -43,6 +43,11 @@ def cached(dataset: Dataset, spaces: dict[str, IdSpace]) -> Encoded:
     return Encoded(
         dense=batch.dense.numpy(), ids=batch.ids.numpy(), label=batch.label.numpy(), weight=batch.weight.numpy()
     )
+
+
+def in_head(ids: np.ndarray, ranks: np.ndarray, hashes: np.ndarray, told_apart: int) -> bool:
+    """Whether ids are ranks up to the last that is told apart, and hashes above."""
+    return np.array_equal(ids, np.where((ranks >= 1) & (ranks <= told_apart), ranks, hashes))
 
 
 def as_known_to_training(ids: np.ndarray, dataset: Dataset) -> np.ndarray:
@@ -82,6 +87,35 @@ def test_serving_encodes_bit_for_bit_as_training_did(
     assert got.weight is not None
     assert np.array_equal(got.label, want.label if want.label is not None else [])
     assert np.array_equal(got.weight, want.weight if want.weight is not None else [])
+
+
+@pytest.mark.parametrize("told_apart", [0, 1, 7, 10**6])
+@pytest.mark.parametrize("kind", ["text", "arrow"])
+def test_of_a_head_serving_encodes_as_training_did_whatever_the_encoder_was_cut_to(
+    log: Path, dataset: Dataset, kind: str, told_apart: int
+) -> None:
+    """Training, validation and test rows alike: a token that training rows lack has its hash on both sides."""
+    told_apart = min(told_apart, dataset.encoder().vocabularies["c"].size)
+    spaces: dict[str, WantedIds] = {"c": Head(told_apart)}
+    want, frame = cached(dataset, spaces).ids, frames(log)[kind]
+    for encoder in (dataset.encoder(), dataset.encoder().cut({"c": told_apart})):
+        again = Encoder.from_parts(json.loads(json.dumps(encoder.to_json())), encoder.to_arrays())
+        assert np.array_equal(again.encode(frame, id_spaces=spaces).ids, want)
+    ranks, hashes = cached(dataset, {}).ids, cached(dataset, {"c": "hash63"}).ids
+    assert in_head(want[:, :2], ranks[:, :2], hashes[:, :2], told_apart)
+    assert np.array_equal(want[:, 2:], ranks[:, 2:])
+    known = dataset.encoder().vocabularies["c"].size
+    assert (ranks[:, :2] > known).any(), "there are tokens that training rows lack"
+
+
+def test_of_a_head_tokens_that_nobody_has_seen_have_their_hash(log: Path, dataset: Dataset) -> None:
+    frame = pd.read_csv(log, dtype=str, keep_default_na=False)
+    frame["c"] = [f"new {i}" for i in range(len(frame))]
+    encoder = dataset.encoder().cut({"c": 5})
+    ids = encoder.encode(frame, id_spaces={"c": Head(5)}).ids[:, 0]
+    assert np.array_equal(ids, encoder.encode(frame, id_spaces={"c": "hash63"}).ids[:, 0])
+    assert np.array_equal(ids, hash_tokens(pa.array(frame["c"].tolist())))
+    assert len(np.unique(ids)) == len(frame)
 
 
 def test_so_does_reading_files_and_one_row_at_a_time(log: Path, dataset: Dataset, all_kinds: Schema) -> None:
@@ -273,6 +307,26 @@ def test_serving_encodes_bags_bit_for_bit_as_training_did(
     assert got.label is not None
     assert got.label.tobytes() == batch.label.numpy().tobytes()
     assert set(got.label.tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("told_apart", [0, 3])
+def test_of_a_head_bags_are_encoded_as_training_did(tmp_path: Path, told_apart: int) -> None:
+    rows = bag_rows(300)
+    pd.DataFrame(bag_frames(rows)["text"]).to_csv(tmp_path / "log.csv", index=False)
+    dataset = prepare(tmp_path / "log.csv", BAGS, cache=tmp_path / "c", split=Split())
+    spaces: dict[str, WantedIds] = {"a": Head(told_apart), "n": Head(2)}
+    (batch,) = dataset.batches(("train", "validation", "test"), batch_size=1000, id_spaces=spaces)
+    encoder = dataset.encoder().cut({"a": told_apart, "n": 2})
+    got = encoder.encode(rows, id_spaces=spaces)
+    assert np.array_equal(got.ids, batch.ids.numpy())
+    (ranks,) = dataset.batches(("train", "validation", "test"), batch_size=1000)
+    hashed: dict[str, WantedIds] = {"a": "hash63", "n": "hash63"}
+    (hashes,) = dataset.batches(("train", "validation", "test"), batch_size=1000, id_spaces=hashed)
+    assert got.offsets is not None
+    fields = np.repeat(np.arange(5), np.diff(got.offsets).reshape(5, -1).sum(axis=1))
+    for of, last in (((0, 1), told_apart), ((2,), 2)):
+        own = np.isin(fields, of)
+        assert in_head(got.ids[own], ranks.ids.numpy()[own], hashes.ids.numpy()[own], last)
 
 
 def test_encoding_no_rows_of_bags(tmp_path: Path) -> None:

@@ -60,6 +60,21 @@ def test_fields_of_one_side_tell_about_each_other() -> None:
     assert shared(1, 3) > 3 * shared(1, 2)  # fields 1 and 3 stand on one side, 2 on the other
 
 
+def test_tokens_of_one_cluster_do_alike_as_far_as_one_likes() -> None:
+    """The share of the variance of first-order effects that is between clusters, by what tokens have of their own."""
+
+    def between(own: float) -> float:
+        law = replace(LAW, own=own)
+        tokens = np.arange(4000)
+        effect = law._first_order(tokens, 0, np.zeros(4000))
+        means = np.array([effect[tokens % 8 == cluster].mean() for cluster in range(8)])
+        return float(means.var() / effect.var())
+
+    assert between(0.0) == pytest.approx(1.0)
+    assert between(0.25) > 0.85 > between(1.0) > between(2.0)
+    assert replace(LAW, own=1.0) == LAW
+
+
 def test_missing_values_come_in_their_shares_and_together() -> None:
     wide = replace(LAW, cardinalities=(30,) * 26)
     rows = wide.rows(0, N, N, CALIBRATION)

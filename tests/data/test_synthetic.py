@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from pocketrec.data.bad_rows import BadRows
+from pocketrec.data.independent import IndependentLaw
 from pocketrec.data.planted import PlantedLaw
 from pocketrec.data.scan import scan
-from pocketrec.data.synthetic import SyntheticReport, SyntheticSpec, write_synthetic
+from pocketrec.data.synthetic import PRESETS, SyntheticReport, SyntheticSpec, write_synthetic
 from pocketrec.metrics.evaluate import evaluate
 from pocketrec.spec.errors import OptionError, UnknownName
 from pocketrec.spec.schema import criteo
@@ -79,10 +80,47 @@ def test_other_public_sets_give_other_fields(tmp_path: Path) -> None:
     assert sum(columns.n for columns in scan(report.path, report.schema, BadRows("fail"))) == 20
 
 
+def test_a_log_without_numbers_is_read_by_its_schema(tmp_path: Path) -> None:
+    spec = SyntheticSpec.preset("drifting", rows=300, cardinalities=(50, 20, 4))
+    report = write_synthetic(tmp_path / "a.tsv", spec)
+    assert report.schema == criteo(dense=0, categorical=3)
+    assert {line.count("\t") for line in report.path.read_text().splitlines()} == {3}
+    assert sum(columns.n for columns in scan(report.path, report.schema, BadRows("fail"))) == 300
+
+
+def test_presets_are_logs_by_name() -> None:
+    assert SyntheticSpec.preset("criteo") == SyntheticSpec(rows=200_000)
+    specs = {name: SyntheticSpec.preset(name) for name in PRESETS}
+    sizes = {name: (spec.rows, sum(spec.sizes)) for name, spec in specs.items()}
+    assert sizes["alike"] == (360_000, 193_280)
+    assert sizes["independent"] == sizes["drifting"] == (2_300_000, 635_560)
+    assert SyntheticSpec.preset("drifting", rows=5, seed=2).made() == IndependentLaw(
+        cardinalities=SyntheticSpec.preset("independent").sizes, seed=2, zipf=1.1, shift=0.02, phases=6
+    )
+    with pytest.raises(UnknownName, match="Did you mean 'alike'"):
+        SyntheticSpec.preset("alik")
+
+
+def test_sizes_may_be_given() -> None:
+    assert SyntheticSpec(rows=1, cardinalities=(50, 2)).sizes == (50, 2)
+    assert SyntheticSpec(rows=1, cardinalities=(50, 2), scale="1/10").sizes == (5, 2)
+    assert SyntheticSpec(rows=1).sizes == SyntheticSpec(rows=1, scale="1/100").sizes
+
+
+def test_an_option_of_the_other_law_is_refused() -> None:
+    with pytest.raises(OptionError, match="shift belongs to the law independent, not to clusters"):
+        SyntheticSpec(rows=1, shift=0.1)
+    with pytest.raises(OptionError, match="clusters, own belongs to the law clusters"):
+        SyntheticSpec.preset("independent", clusters=3, own=0.0)
+    with pytest.raises(UnknownName, match="No law called 'clustres'"):
+        SyntheticSpec(rows=1, law=cast("Any", "clustres"))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"rows": 0}, {"days": 0}, {"clusters": 0}, {"cluster_strength": 1.5}, {"missing": -0.1}, {"zipf": 0.0},
+        {"rows": 0}, {"phases": 0}, {"shift": 1.5}, {"own": -0.5},
+        {"days": 0}, {"clusters": 0}, {"cluster_strength": 1.5}, {"missing": -0.1}, {"zipf": 0.0},
         {"spread": 0.0}, {"base_rate": 1.0}, {"seed": -1}, {"drift": -1.0},
     ],
 )  # fmt: skip

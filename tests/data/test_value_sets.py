@@ -116,6 +116,118 @@ def test_small_sets_can_be_left_out() -> None:
     assert as_dict(sets.supported(4)) == {}
 
 
+def test_large_sets_can_be_cut() -> None:
+    """The members with the least hashes stay, the same ones for equal sets; cutting before merging changes nothing."""
+    draw = np.random.default_rng(2)
+    values, members = draw.integers(6, size=400), draw.integers(90, size=400)
+    whole = ValueSets.of(values, members)
+    hashes = mix(torch.arange(90), 4 ^ module._CAP).tolist()
+    expected = {v: sorted(sorted(m, key=hashes.__getitem__)[:7]) for v, m in as_dict(whole).items()}
+    cut = whole.capped(7, seed=4)
+    assert as_dict(cut) == expected
+    assert as_dict(whole.capped(1000, seed=4)) == as_dict(whole)
+    assert as_dict(whole.capped(7, seed=5)) != expected
+    halves = [ValueSets.of(values[part], members[part]).capped(7, seed=4) for part in (slice(150), slice(150, 400))]
+    assert as_dict(halves[0].merge(halves[1]).capped(7, seed=4)) == expected
+    assert as_dict(ValueSets.of(values[:0], members[:0]).capped(3, seed=0)) == {}
+    with pytest.raises(OptionError, match="most_members must be 1 or more, got 0"):
+        whole.capped(0, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "common"),
+    [(900, 900, 600), (900, 900, 90), (900, 300, 300), (900, 100, 60), (300, 300, 0), (60, 50, 40)],
+)
+def test_cut_sets_are_as_alike_as_the_law_says(first: int, second: int, common: int) -> None:
+    """120 pairs of sets, cut to 100 members: the mean share in common, and what the docstring says of it."""
+    most, found = 100, []
+    union = first + second - common
+    for seed in range(120):
+        values = np.repeat([0, 1], [first, second])
+        sets = ValueSets.of(values, np.append(np.arange(first), np.arange(first - common, union)) + 1000 * seed)
+        a, b = as_dict(sets.capped(most, seed=seed)).values()
+        found.append(len(set(a) & set(b)) / len(set(a) | set(b)))
+    x = common * min(1, most / max(first, second))
+    law, whole = x / (min(first, most) + min(second, most) - x), common / union
+    # places at the end of both cuts differ: a bias of the order of 1 / sqrt(most)
+    assert np.mean(found) == pytest.approx(law, abs=0.5 / math.sqrt(most) * math.sqrt(law * (1 - law)) + 0.01)
+    assert 0.45 * whole <= np.mean(found) <= whole + 0.02
+
+
+def test_values_are_known_by_the_ids_that_they_occur_with(dataset: Dataset) -> None:
+    """Three columns of single ids and two tables that share one: every pair of column and id of the other columns."""
+    found = value_sets(dataset, rows=60, seed=2, unit="context", least_lift=0)
+    names = [field.name for field in dataset.schema.categorical]
+    chosen = sampled_rows(200, 60, seed=2)
+    (batch,) = dataset.batches(("train",), batch_size=200)
+    ids = batch.ids[chosen].tolist()
+    pairs = sorted({(column, row[column]) for row in ids for column in range(len(names))})
+    number = {pair: n for n, pair in enumerate(pairs)}
+    for table, own in {"c": (0, 1), "h": (2,), "p": (3,)}.items():
+        expected = by_hand(
+            (row[mine], number[other, row[other]]) for row in ids for mine in own for other in range(4) if other != mine
+        )
+        assert as_dict(found[table]) == expected
+
+
+def test_groups_are_one_column_of_context(bags: Dataset) -> None:
+    found = value_sets(bags, unit="context", context=("who",))
+    (batch,) = bags.batches(("train",), batch_size=200)
+    assert batch.offsets is not None
+    ids, offsets = batch.ids.tolist(), batch.offsets.tolist()
+    bag = [[ids[offsets[c * 120 + r] : offsets[c * 120 + r + 1]] for r in range(120)] for c in range(3)]
+    number = {who: n for n, who in enumerate(sorted({who for (who,) in bag[0]}))}
+    assert as_dict(found["item"]) == by_hand(
+        (item, number[bag[0][r][0]]) for column in (1, 2) for r in range(120) for item in bag[column][r]
+    )
+    assert as_dict(found["who"]) == {}, "it stands in no other column than its own context"
+    # users as the unit are the same groups, but for the missing user, which there is no unit and here an id
+    assert len(found["item"].members) > len(value_sets(bags, unit="user")["item"].members)
+
+
+def test_ids_that_stand_everywhere_can_be_left_out(dataset: Dataset) -> None:
+    whole, some = (value_sets(dataset, unit="context", context=("p",), most_share=share) for share in (1.0, 0.16))
+    (batch,) = dataset.batches(("train",), batch_size=200)
+    counts = torch.bincount(batch.ids[:, 3])
+    common = int((counts > 32).sum())
+    assert 0 < common < 6
+    assert int(whole["h"].members.max()) + 1 == 6
+    assert int(some["h"].members.max()) + 1 == 6 - common
+
+
+def test_ids_that_are_met_by_chance_can_be_left_out(dataset: Dataset) -> None:
+    """No value meets an id a thousand times as often as chance has it, every one meets some as often."""
+    most, some, none = (
+        as_dict(value_sets(dataset, unit="context", context=("p",), least_lift=lift)["h"]) for lift in (0.0, 1.0, 1e3)
+    )
+    assert none == {}
+    assert set(some) == set(most)
+    assert as_dict(value_sets(dataset, unit="context", context=("p",))["h"]) == most
+    assert sum(map(len, some.values())) < sum(map(len, most.values()))
+    usual, told = (as_dict(value_sets(dataset, unit="context", **said)["h"]) for said in ({}, {"least_lift": 3.0}))
+    assert usual == told
+
+
+def test_sets_can_be_cut_where_they_are_made(dataset: Dataset) -> None:
+    whole, cut = value_sets(dataset, seed=3), value_sets(dataset, seed=3, most_members=4)
+    for table, sets in whole.items():
+        assert as_dict(cut[table]) == as_dict(sets.capped(4, seed=3))
+    assert cut["p"].nbytes < whole["p"].nbytes
+
+
+def test_what_cannot_be_is_refused(dataset: Dataset) -> None:
+    with pytest.raises(OptionError, match=r"Columns: c, c2, h, p"):
+        value_sets(dataset, unit="context", context=("c", "x"))
+    with pytest.raises(OptionError, match="must name categorical columns"):
+        value_sets(dataset, unit="context", context=())
+    with pytest.raises(OptionError, match="is for unit=\"context\", got unit='row'"):
+        value_sets(dataset, context=("c",))
+    with pytest.raises(OptionError, match="most_share must lie above 0"):
+        value_sets(dataset, unit="context", most_share=0.0)
+    with pytest.raises(OptionError, match="least_lift be 0 or more"):
+        value_sets(dataset, unit="context", least_lift=-1.0)
+
+
 def test_values_of_one_field_share_no_row_but_those_of_bags_do(dataset: Dataset, bags: Dataset) -> None:
     """LMA shares across fields only, where every field has one value per row."""
     for sets in (value_sets(dataset)["h"], value_sets(dataset)["p"]):

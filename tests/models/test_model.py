@@ -24,7 +24,7 @@ def model(given: Bank, config: ModelConfig = SMALL, dense: int = 5, seed: int = 
 
 
 def test_models_are_found_by_their_file() -> None:
-    assert MODELS.names() == ["dcn_v2", "deepfm", "dlrm", "wide_deep"]
+    assert MODELS.names() == ["dcn_v2", "deepfm", "dlrm", "memrec", "wide_deep"]
     for name in MODELS.names():
         assert MODELS.get(name).name == name
     with pytest.raises(UnknownName, match="Did you mean 'dlrm'"):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -61,50 +62,100 @@ class Oracle:
         return (h >> 1) * m >> 63
 
     @classmethod
+    def tag(cls, h: int) -> int:
+        low = cls.fin(h ^ 0x2545F4914F6CDD1D) % 2**32 or 1
+        return low - 2**32 if low >= 2**31 else low
+
+    @classmethod
     def addresses(cls, x: int, row: list[int], parts: int, maps: list[int]) -> list[int]:
-        _, kind, start, size, seed, a, b, n, padding, p, q, shift, _ = row
+        _, kind, start, size, seed, a, b, n, padding, p, q, shift, *_ = row
         if x == padding != -1:
             return [-1] * parts
         if kind == Kind.ROW:
-            found = [start + x if x < size else start + a if a >= 0 else -1]
+            found = [start - b + x if b <= x < size else start - b + a if a >= 0 else -1]
         elif kind == Kind.HASH:
             found = [start + x if x < a else start + a + cls.bucket(cls.mix(x, seed), size)]
         elif kind == Kind.QUOTIENT_REMAINDER:
             permuted = ((x if x < n else 0) * p + q) % n
             found = [start + permuted // size, a + permuted % size]
-        elif kind == Kind.BLOCK:
-            found = [start + cls.block(x, seed, c, size, a, b)[0] for c in range(parts)]
+        elif kind in (Kind.BLOCK, Kind.SIGNATURE, Kind.SETS):
+            own = [p + (x - 1) * q + c * a for c in range(parts)]
+            found = own if 1 <= x <= n else [start + cls.block(x, row, c, maps)[0] for c in range(parts)]
         elif kind == Kind.HASHES:
             hashes = [cls.mix(cls.mix(x, seed), part) for part in range(n)]
             found = [start + x] if x < a else [start + a + cls.bucket(h, size) for h in hashes]
         elif kind == Kind.LINEAR_BLOCK:
             found = [start + ((x + shift) * p + c * q + seed) % 2038074743 % (size - a + 1) for c in range(parts)]
-        else:
+        elif kind == Kind.MAPPED:
             entry = x if x < size else a
             target = maps[b + entry] if entry >= 0 else -1
             found = [start + target if target >= 0 else -1]
+        else:
+            key = cls.mix(x, seed)
+            home = cls.bucket(key, size)
+            if kind == Kind.SKETCHED:
+                tags = maps[b + home * a * 3 : b + (home + 1) * a * 3 : 3]
+                targets = maps[b + home * a * 3 + 2 : b + (home + 1) * a * 3 : 3]
+            else:
+                begin, end = (min(max(offset, 0), n) for offset in maps[b + home : b + home + 2])
+                tags = maps[b + size + 1 + begin : b + size + 1 + min(end, begin + 32)] if begin < end else []
+                targets = list(range(begin, begin + len(tags)))
+            target = targets[tags.index(cls.tag(key))] if cls.tag(key) in tags else -1
+            found = [start + min(target, 2**62) if target >= 0 else -1]
         return found + [-1] * (parts - len(found))
 
     @classmethod
-    def block(cls, x: int, seed: int, c: int, size: int, length: int, flags: int) -> tuple[int, int]:
+    def block(cls, x: int, row: list[int], c: int, maps: list[int]) -> tuple[int, int]:
         """(start, hash) of block c."""
-        h = cls.mix(cls.mix(x, seed), c)
+        size, length, flags = row[3], row[5], row[6]
+        h = cls.mix(cls.word(x, row, c, maps), c)
         if flags & BlockFlag.ALIGNED:
             return cls.bucket(h, size // length) * length, h
         return cls.bucket(h, size - length + 1 if flags & BlockFlag.NO_WRAP else size), h
 
     @classmethod
-    def weights(cls, x: int, row: list[int], dim: int) -> tuple[list[int], list[float]]:
+    def word(cls, x: int, row: list[int], c: int, maps: list[int]) -> int:
+        """What block c is drawn from."""
+        kind, n, place, r, s, t, u = row[1], row[7], row[11], *row[13:]
+        number = x - n - 1
+        if kind == Kind.SIGNATURE and 0 <= number < r:
+            per = 64 // t
+            words = [w & WORD for w in maps[place + number * math.ceil(s / per) :]]
+            picks = [cls.bucket(cls.mix(64 * c + j, 0xA0761D6478BD642F), s) for j in range(u)]
+            keys = [words[k // per] >> k % per * t & (1 << t) - 1 for k in ([c % s] if u == 1 else picks)]
+            if words[0]:
+                return sum(key << j * t for j, key in enumerate(keys))
+        if kind == Kind.SETS and 0 <= number < r:
+            members, begin, end = maps[place + r + 1 :], maps[place + number], maps[place + number + 1]
+            if 0 <= begin < end <= len(members):
+                return cls.joined([cls.least(members[begin:end], c * s + j, t) for j in range(s)])
+        return cls.mix(x, row[4])
+
+    @classmethod
+    def least(cls, members: list[int], j: int, seed: int) -> int:
+        """Least hash number j."""
+        step = 0x9E3779B97F4A7C15 * (j + 1)
+        return min(cls.fin(cls.mix(member, seed) + step & WORD) >> 1 for member in members)
+
+    @classmethod
+    def joined(cls, least: list[int]) -> int:
+        word = 0
+        for j, number in enumerate(least):
+            word = cls.mix(word ^ number, j)
+        return word
+
+    @classmethod
+    def weights(cls, x: int, row: list[int], dim: int, maps: list[int] | None = None) -> tuple[list[int], list[float]]:
         """Addresses and signs of all weights of an id of a block field."""
-        _, kind, start, size, seed, length, flags, *_ = row
-        starts = cls.addresses(x, row, math.ceil(dim / length), [])
+        _, kind, start, size, _, length, flags, n, *_ = row
+        starts, owned = cls.addresses(x, row, math.ceil(dim / length), maps or []), 1 <= x <= n
         places, signs = [], []
         for d in range(dim):
             c, j = divmod(d, length)
-            places.append(start + (starts[c] - start + j) % size)
+            places.append(starts[c] + j if owned else start + (starts[c] - start + j) % size)
             negative = 0
-            if kind == Kind.BLOCK and flags & BlockFlag.SIGN:
-                h = cls.block(x, seed, c, size, length, flags)[1]
+            if kind != Kind.LINEAR_BLOCK and flags & BlockFlag.SIGN and not owned:
+                h = cls.block(x, row, c, maps or [])[1]
                 negative = cls.mix(h ^ 0x5851F42D4C957F2D, 1 + j // 64) >> j % 64 & 1
             signs.append(-1.0 if negative else 1.0)
         return places, signs
@@ -160,6 +211,25 @@ def encoded(rows: Tensor, storage: str) -> Tensor:
     return torch.cat((codes, torch.cat((scale, low), dim=1).to(dtype).view(torch.uint8)), dim=1)
 
 
+def sketch_of(places: dict[int, int], seed: int, buckets: int, slots: int) -> list[int]:
+    """The words of a sketch in which ids own rows, or none where a place is negative. Some find their bucket full."""
+    words = [0] * (buckets * slots * 3)
+    for x, place in places.items():
+        key = Oracle.mix(x, seed)
+        first = Oracle.bucket(key, buckets) * slots * 3
+        free = [at for at in range(first, first + slots * 3, 3) if words[at] == 0]
+        if free:
+            words[free[0] : free[0] + 3] = [Oracle.tag(key), 0, place]
+    return words
+
+
+def tags_of(ids: Sequence[int], seed: int, buckets: int) -> list[int]:
+    """Offsets [buckets + 1] and tags of ids."""
+    keys = [Oracle.mix(x, seed) for x in ids]
+    homes = [[Oracle.tag(key) for key in keys if Oracle.bucket(key, buckets) == home] for home in range(buckets)]
+    return [*accumulate((len(home) for home in homes), initial=0), *(tag for home in homes for tag in home)]
+
+
 def _rows(dim: int, storage: str, generator: torch.Generator) -> tuple[list[Tensor], list[list[int]], Tensor, int, int]:
     regions = [encoded(torch.randn(n, dim, generator=generator), storage) for n in (10, 7, 0, 13)]
     rows = [
@@ -168,8 +238,14 @@ def _rows(dim: int, storage: str, generator: torch.Generator) -> tuple[list[Tens
         program_row(column=4, kind=Kind.HASH, start=17, size=8, seed=-5, a=3),
         program_row(column=2, kind=Kind.HASH, start=5, size=25, seed=2**63 - 1, padding=2**53 + 1),
         program_row(column=3, kind=Kind.MAPPED, start=10, size=9, b=2, a=9),
+        program_row(column=1, kind=Kind.SKETCHED, start=3, size=3, a=3, b=12, seed=-9, padding=3),
+        program_row(column=0, kind=Kind.TAGGED, start=9, size=4, n=8, b=39, seed=2**62),
+        program_row(column=1, kind=Kind.ROW, start=17, size=6, b=1, a=-1),
+        program_row(column=1, kind=Kind.ROW, start=3, size=9, b=2, a=4, padding=5),
     ]
-    return regions, rows, torch.tensor([-1, -1, 3, -1, 19, 0, 0, 5, 1, -1, 2, 7], dtype=torch.int32), 1, Combining.COPY
+    maps = [-1, -1, 3, -1, 19, 0, 0, 5, 1, -1, 2, 7]
+    maps += sketch_of({x: 3 * i - 5 for i, x in enumerate(BIG_IDS[:10])}, -9, 3, 3) + tags_of(BIG_IDS[4:], 2**62, 4)
+    return regions, rows, torch.tensor(maps, dtype=torch.int32), 1, Combining.COPY
 
 
 def _parts(combining: int) -> Callable[..., tuple[list[Tensor], list[list[int]], None, int, int]]:
@@ -210,12 +286,73 @@ def _blocks(dim: int, storage: str, generator: torch.Generator) -> tuple[list[Te
     return [region], rows, None, math.ceil(dim / length), Combining.CONCAT
 
 
+def _words(kind: Kind) -> Callable[..., tuple[list[Tensor], list[list[int]], Tensor, int, int]]:
+    """Fields of which some ids have weights of their own, and some signatures or sets."""
+
+    def build(dim: int, storage: str, generator: torch.Generator) -> Any:
+        length = max(1, dim // 3)
+        own = 64 * (1 + length // 8)
+        weights = own + 384
+        array = torch.randn(weights // 64, 64, generator=generator)
+        region = encoded(array, storage) if storage in CODES else encoded(array.view(-1), storage)
+        shared = {"kind": kind, "start": own, "size": weights - own, "a": length, "q": 4 * length}
+        rows = [
+            program_row(
+                column=f % 5,
+                **shared,
+                seed=f,
+                b=f,
+                n=f % 3,
+                p=min(f, own - 8 * length),
+                padding=9 if f == 2 else -1,
+                **more,
+            )
+            for f, more in enumerate(_SIGNED if kind is Kind.SIGNATURE else _SET)
+        ]
+        return [region], rows, _signatures(generator) if kind is Kind.SIGNATURE else _SETS, math.ceil(dim / length), 3
+
+    return build
+
+
+# Ids n + 1 to n + 10, with words of one key each, of four and of the published sixteen; no id; the maps' last words.
+_SIGNED = [
+    {"global": 0, "r": 10, "s": 1, "t": 32, "u": 1},
+    {"global": 3, "r": 10, "s": 4, "t": 16, "u": 1},
+    {"global": 0, "r": 10, "s": 15, "t": 4, "u": 8},
+    {"r": 0},
+    {"global": 1, "r": 7, "s": 9, "t": 16, "u": 3},
+    {"global": 12, "r": 10, "s": 64, "t": 1, "u": 2},
+]
+# Sets of ten ids: alike, empty, large; then what lies: ends before it begins, or beyond the maps.
+_SETS = torch.tensor(
+    [0, 3, 6, 6, 7, 27, 28, 28, 30, 31, 32, *(5, 9, 7), *(9, 5, 7), 2**31 - 1, *range(20, 40), 1, 5, 9, 3, 4,
+     4, 2, 90, -3, 3, 1, 2],
+    dtype=torch.int32,
+)  # fmt: skip
+_SET = [
+    {"global": 0, "r": 10, "s": 1, "t": 7},
+    {"global": 0, "r": 10, "s": 3, "t": -(2**62)},
+    {"global": 0, "r": 10, "s": 2, "t": 7},
+    {"r": 0},
+    {"global": len(_SETS) - 7, "r": 3, "s": 1, "t": 7},
+]
+
+
+def _signatures(generator: torch.Generator) -> Tensor:
+    words = torch.randint(-(2**63), 2**63 - 1, (22,), generator=generator)
+    words[5] = words[6]
+    words[8] = 0
+    return words
+
+
 GROUPS: dict[str, Callable[..., Any]] = {
     "rows": _rows,
     "sum": _parts(Combining.SUM),
     "product": _parts(Combining.PRODUCT),
     "hashes": _hashes,
     "blocks": _blocks,
+    "signatures": _words(Kind.SIGNATURE),
+    "sets": _words(Kind.SETS),
 }
 
 

@@ -80,7 +80,7 @@ def test_golden_signs(backend: str, golden_ids: Tensor) -> None:
     assert negative == expected
 
 
-@pytest.mark.parametrize("group", ["rows", "sum", "blocks"])
+@pytest.mark.parametrize("group", ["rows", "sum", "blocks", "signatures", "sets"])
 @pytest.mark.parametrize("jagged", [False, True])
 def test_agrees_with_python_integers(
     backend: str, make_call: Callable[..., Any], oracle: Any, group: str, jagged: bool
@@ -111,12 +111,74 @@ def test_null_addresses_and_folds(backend: str) -> None:
     assert found.view(3, 5).tolist() == [[7, 7, 7, -1, -1], [6, -1, 7, 45, -1], [6, -1, -1, 45, -1]]
 
 
+@pytest.mark.parametrize("fields", [1, 3, 4, 26])
+@pytest.mark.parametrize("padding", [-1, 3])
+def test_rows_that_do_not_begin_with_id_0(backend: str, fields: int, padding: int) -> None:
+    rows = [
+        program_row(column=f, kind=Kind.ROW, start=10 * f, size=5, a=-1, b=1, padding=padding if f % 2 else -1)
+        for f in range(fields)
+    ]
+    ids = torch.tensor([0, 1, 3, 4, 5, 2**63 - 1])
+    found = addresses(ids[:, None].expand(-1, fields).contiguous(), torch.tensor(rows))
+    for f, column in enumerate(found.view(-1, fields).T.tolist()):
+        third = -1 if padding == 3 and f % 2 else 10 * f + 2
+        assert column == [-1, 10 * f, third, 10 * f + 3, -1, -1]
+    folded = [program_row(kind=Kind.ROW, start=7, size=5, a=4, b=2)]
+    assert addresses(ids[:, None], torch.tensor(folded)).flatten().tolist() == [9, 9, 8, 9, 9, 9]
+
+
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
 def test_maps_of_both_widths(backend: str, dtype: torch.dtype) -> None:
     program = torch.tensor([program_row(kind=Kind.MAPPED, start=10, size=3, a=0, b=1)])
     maps = torch.tensor([7, 2**31 - 1, -1, 4], dtype=dtype)
     found = addresses(torch.tensor([[0], [1], [2], [99]]), program, maps=maps)
     assert found.flatten().tolist() == [10 + 2**31 - 1, -1, 14, 10 + 2**31 - 1]
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_tags_in_any_words(backend: str, oracle: Any, dtype: torch.dtype, parts: int) -> None:
+    """Sketches and tags of a map that nobody made: nothing is read outside, and all find the same."""
+    draw, ids = torch.Generator().manual_seed(parts), list(range(300))
+    wild = [0, -1, 1, 2, 7, 40, 2**31 - 1, -(2**31)] + [2**62, 2**63 - 1, -(2**63), 2**32 + 3] * (dtype is torch.int64)
+    seen = set()
+    for slots, size in ((1, 1), (3, 4), (32, 2)):
+        tags = [oracle.tag(oracle.mix(x, 5)) for x in ids]
+        choose = torch.tensor(wild * 4 + tags[:60])
+        maps = choose[torch.randint(len(choose), (200,), generator=draw)].to(dtype)
+        rows = [
+            program_row(kind=Kind.SKETCHED, start=7, size=size, a=slots, b=200 - 3 * slots * size, seed=5, padding=9),
+            program_row(kind=Kind.TAGGED, start=2**61 - 1, size=size, n=80, b=119 - size, seed=5),
+            program_row(kind=Kind.TAGGED, start=7, size=size, n=0, b=199 - size, seed=5),
+        ]
+        found = addresses(torch.tensor(ids)[:, None], torch.tensor(rows), maps=maps, parts=parts)
+        expected = [oracle.addresses(x, row, parts, maps.tolist()) for x in ids for row in rows]
+        assert found.tolist() == expected
+        seen |= set(map(tuple, expected))
+    assert len(seen) > 8
+
+
+def test_a_bucket_has_at_most_32_tags(backend: str, oracle: Any) -> None:
+    own = oracle.tag(oracle.mix(4, 0))
+    row = torch.tensor([program_row(kind=Kind.TAGGED, size=1, n=40)])
+    for place, expected in ((0, 0), (31, 31), (32, -1), (39, -1)):
+        tags = [7] * 40
+        tags[place] = own
+        assert addresses(torch.tensor([[4]]), row, maps=torch.tensor([0, 40, *tags])).tolist() == [[expected]]
+
+
+@pytest.mark.parametrize("kind", [Kind.SKETCHED, Kind.TAGGED])
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 100])
+def test_ids_that_are_found_by_tags_are_refused_by_name(backend: str, kind: Kind, count: int) -> None:
+    row = torch.tensor([program_row(kind=kind, size=2, a=1, n=3, limit=1000, padding=2000)])
+    ids, maps = torch.arange(count)[:, None], torch.zeros(6, dtype=torch.int32)
+    assert addresses(ids, row, maps=maps).tolist() == [[-1]] * count, "a free slot is nobody's"
+    for wrong in (-1, 1000, 2**63 - 1):
+        ids[count - 1] = wrong
+        with pytest.raises(IdError, match=rf"id {wrong} \(value {count - 1}, field 0\)"):
+            addresses(ids, row, maps=maps)
+    ids[count - 1] = 2000
+    assert addresses(ids, row, maps=maps).tolist() == [[-1]] * count
 
 
 def test_kinds_with_one_part_leave_the_second_null(backend: str) -> None:
@@ -255,7 +317,7 @@ def test_wrong_shapes_and_dtypes_are_refused(backend: str) -> None:
     ids = torch.zeros((4, 2), dtype=torch.int64)
     with pytest.raises(TypeError, match=r"must be int64, got torch\.int32 \[4, 2\]"):
         addresses(ids.int(), program)
-    with pytest.raises(ValueError, match=r"program must be \[fields, 13\]"):
+    with pytest.raises(ValueError, match=r"program must be \[fields, 17\]"):
         addresses(ids, program[:, :11])
     with pytest.raises(ValueError, match="at least one field"):
         addresses(ids, program[:0])
@@ -273,7 +335,7 @@ def test_wrong_shapes_and_dtypes_are_refused(backend: str) -> None:
 
 @pytest.mark.parametrize("batch", [0, 1])
 def test_small_batches(backend: str, make_call: Callable[..., Any], batch: int) -> None:
-    for group in ("rows", "product", "blocks"):
+    for group in ("rows", "product", "blocks", "signatures", "sets"):
         for pooling in (None, 1):
             call = make_call(group, batch=batch, pooling=pooling)
             values = call.ids.shape[0] * (call.access.program.shape[0] if pooling is None else 1)

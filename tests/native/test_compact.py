@@ -10,7 +10,7 @@ from torch import Tensor
 from pocketrec import native
 from pocketrec.native import Access, Combining, Kind, Pooling, compact, program_row
 
-GROUPS = ("rows", "sum", "product", "hashes", "blocks")
+GROUPS = ("rows", "sum", "product", "hashes", "blocks", "signatures", "sets")
 
 
 def output_gradient(call: Any, seed: int = 3) -> Tensor:
@@ -35,8 +35,8 @@ def test_backends_agree_to_the_last_bit(
                     expected = call.compact(grad)
                 assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
                 addresses, grads, squares = found
-                assert grads.shape == (addresses.shape[0], 1 if group == "blocks" else dim)
-                assert squares.shape == (0 if group == "blocks" else addresses.shape[0],)
+                assert grads.shape == (addresses.shape[0], 1 if group in ("blocks", "signatures", "sets") else dim)
+                assert squares.shape == (0 if group in ("blocks", "signatures", "sets") else addresses.shape[0],)
 
 
 @pytest.mark.parametrize("dim", [5, 16, 64, 128])
@@ -147,16 +147,16 @@ def test_results_need_no_gradient_and_nothing_is_kept(backend: str, make_call: C
 
 def test_a_gradient_of_another_shape_is_refused(backend: str, make_call: Callable[..., Any]) -> None:
     call = make_call("rows")
-    with pytest.raises(ValueError, match=r"grad must be \[5, 5, 7\].* got \[5, 5, 6\]"):
-        call.compact(torch.ones(5, 5, 6))
+    with pytest.raises(ValueError, match=r"grad must be \[5, 9, 7\].* got \[5, 9, 6\]"):
+        call.compact(torch.ones(5, 9, 6))
     with pytest.raises(TypeError, match=r"grad must be float32, got torch\.float64"):
-        call.compact(torch.ones(5, 5, 7).double())
+        call.compact(torch.ones(5, 9, 7).double())
 
 
 def test_a_gradient_with_strides_is_read_as_it_is(backend: str, make_call: Callable[..., Any]) -> None:
     call = make_call("rows")
-    grad = torch.randn(7, 5, 5, generator=torch.Generator().manual_seed(0)).permute(1, 2, 0)
+    grad = torch.randn(7, 5, 9, generator=torch.Generator().manual_seed(0)).permute(1, 2, 0)
     for found, expected in zip(call.compact(grad), call.compact(grad.contiguous()), strict=True):
         assert torch.equal(found, expected)
-    expanded = torch.ones(1).expand(5, 5, 7)  # what the backward of a sum hands over
+    expanded = torch.ones(1).expand(5, 9, 7)  # what the backward of a sum hands over
     assert torch.equal(call.compact(expanded)[1], call.compact(expanded.contiguous())[1])

@@ -119,6 +119,20 @@ def test_sets_agree_as_often_as_they_are_alike(similarity: float, size: int) -> 
         )
 
 
+def test_another_library_finds_sets_as_alike() -> None:
+    """datasketch, where it is installed: both estimates of the same pair of sets, each within four standard errors."""
+    datasketch = pytest.importorskip("datasketch")
+    for similarity in (0.2, 0.5, 0.8):
+        one, two = planted(similarity, 400, 0)
+        theirs = [datasketch.MinHash(num_perm=512, seed=1) for _ in range(2)]
+        for sketch, members in zip(theirs, (one, two), strict=True):
+            sketch.update_batch([str(member).encode() for member in members])
+        found = minhash(*sets_of(one, two), hashes=512, seed=1)
+        error = 4 * math.sqrt(similarity * (1 - similarity) / 512)
+        assert theirs[0].jaccard(theirs[1]) == pytest.approx(similarity, abs=error)
+        assert float((found[0] == found[1]).double().mean()) == pytest.approx(similarity, abs=error)
+
+
 def test_hashes_fill_all_63_bits() -> None:
     """One member per set: the least hash is the hash, uniform over its range, under every seed another."""
     found = minhash(torch.arange(20_001), torch.arange(20_000, dtype=torch.int32), hashes=2, seed=1)

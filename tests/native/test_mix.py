@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pocketrec.native.mix import as_int64, bucket, mix, shift_right
+from pocketrec.native.mix import as_int64, bucket, mix, shift_right, tag
 
 words = st.integers(-(2**63), 2**63 - 1)
 
@@ -45,6 +45,11 @@ GOLDEN_MIX = {
         8971651085652184089, 5778367290763615638, -7511509019736994117, -7439870653585766720, 5630395830996567332,
     ],
 }  # fmt: skip
+GOLDEN_TAGS = [
+    -1839726010, 351069724, -2060504790, 809560644, 270706808, 1488799111, 364859698, 939907847, -353837774, 2049504,
+    508051227, 358719966, 1646720066, 2125578068, -1955775400, 1949107065, 1345118102, 1349843022, 1194902057,
+    -1965348579,
+]  # fmt: skip
 GOLDEN_BUCKETS = {
     1: [
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
@@ -105,6 +110,30 @@ def test_bucket_at_the_ends_of_the_range(buckets: int) -> None:
     found = bucket(torch.tensor([0, 1, -(2**63), 2**63 - 1, -1]), buckets).tolist()
     assert found == [(w >> 1) * buckets >> 63 for w in (0, 1, 2**63, 2**63 - 1, 2**64 - 1)]
     assert found[-1] == buckets - 1
+
+
+def test_golden_tags(golden_ids: Tensor) -> None:
+    assert tag(mix(golden_ids, 7)).tolist() == GOLDEN_TAGS
+
+
+@given(words)
+def test_tags_are_the_low_bits_and_never_zero(oracle: Any, word: int) -> None:
+    assert tag(torch.tensor([word])).item() == oracle.tag(word % 2**64)
+
+
+def test_a_tag_of_no_bits_is_one(oracle: Any) -> None:
+    word = 1989553094180973403
+    assert oracle.fin(word ^ 0x2545F4914F6CDD1D) % 2**32 == 0
+    assert tag(torch.tensor([word, word + 1])).tolist() == [1, oracle.tag(word + 1)]
+
+
+def test_tags_know_nothing_of_buckets() -> None:
+    """Half of all bits of a tag are set in each bucket, within four standard errors."""
+    keys = mix(torch.arange(200_000), 1)
+    bits = (tag(keys)[:, None] >> torch.arange(32)) & 1
+    home = bucket(keys, 10)
+    share = torch.zeros(10, 32).index_add_(0, home, bits.float()) / torch.bincount(home)[:, None]
+    assert float((share - 0.5).abs().max()) < 4 * 0.5 / 20_000**0.5
 
 
 @given(words, st.integers(1, 63))

@@ -14,7 +14,7 @@ from pocketrec.native.plain_lookup import check_rows, plain_lookup
 from pocketrec.native.request import Request
 from pocketrec.spec.errors import IdError, OptionError
 
-GROUPS = ("rows", "sum", "product", "hashes", "blocks")
+GROUPS = ("rows", "sum", "product", "hashes", "blocks", "signatures")
 STORAGES = ("float32", "float16", "bfloat16", "int8", "int4")
 
 
@@ -65,7 +65,7 @@ def test_some_columns_of_a_larger_input(group: str, make_call: Callable[..., Any
 
 def test_without_rows_and_without_values(make_call: Callable[..., Any]) -> None:
     call = make_call("rows", batch=0)
-    assert plain(call).shape == (0, 5, 7)
+    assert plain(call).shape == (0, len(call.access.program), 7)
     call = make_call("rows", pooling=Pooling.SUM)
     call.ids, call.offsets = call.ids[:0], torch.zeros_like(call.offsets)
     assert not plain(call).any()
@@ -127,7 +127,7 @@ def test_ids_beyond_a_limit_are_refused(make_call: Callable[..., Any]) -> None:
     call = make_call("rows")
     call.ids[:] = 3
     call.ids[2, 4] = 12  # field 2 reads column 4
-    call.access.program[:, Column.LIMIT] = torch.tensor([4, 4, 13, 4, 2**63 - 1])
+    call.access.program[:, Column.LIMIT] = torch.tensor([4, 4, 13, 4, 2**63 - 1, 4, -1, -1, -1])
     assert torch.equal(plain(call), call.lookup())
     call.access.program[2, Column.LIMIT] = 12
     with pytest.raises(RuntimeError, match="an id lies beyond its table"):

@@ -13,9 +13,9 @@ HEADER = (Path(__file__).resolve().parents[2] / "csrc" / "pocketrec.h").read_tex
 
 
 def test_a_row_holds_the_defaults_and_what_is_named() -> None:
-    assert program_row() == [0, 0, 0, 0, 0, 0, 0, 0, -1, 1, 0, 0, -1]
+    assert program_row() == [0, 0, 0, 0, 0, 0, 0, 0, -1, 1, 0, 0, -1, 0, 0, 0, 0]
     named = {column.name.lower(): 100 + column for column in Column}
-    assert program_row(**named) == list(range(100, 113))
+    assert program_row(**named) == list(range(100, 117))
     assert len(Column) == PROGRAM_COLUMNS
 
 

@@ -7,14 +7,19 @@ import torch
 
 from pocketrec.native import Access, Combining, Kind, addresses, lookup, program_row
 
-ROW, HASH, QUOTIENT_REMAINDER, BLOCK, LINEAR_BLOCK, MAPPED, HASHES = Kind
+ROW, HASH, QUOTIENT_REMAINDER, BLOCK, LINEAR_BLOCK, MAPPED, HASHES, SIGNATURE, SETS, SKETCHED, TAGGED = Kind
 LINEAR = {"kind": LINEAR_BLOCK, "size": 9, "a": 4, "p": 3, "q": 5, "seed": 7}
 MAP = torch.arange(10)
+SIGNED = {"kind": SIGNATURE, "size": 9, "a": 4, "r": 5, "s": 4, "t": 16, "u": 1, "global": 5}
+SET = {"kind": SETS, "size": 9, "a": 4, "r": 5, "s": 2, "global": 4}
+OWN = {"kind": BLOCK, "size": 9, "a": 4, "start": 20, "n": 3, "p": 2, "q": 6}
 
 # (row, parts, what is said): each breaks one rule by the least.
 BAD = [
-    ({"kind": 7}, 1, "kind must lie in 0..6"),
-    ({"kind": -1}, 1, "kind must lie in 0..6"),
+    ({"kind": 11}, 1, "kind must lie in 0..10"),
+    ({"kind": -1}, 1, "kind must lie in 0..10"),
+    ({"r": -1}, 1, "r must lie in 0..4611686018427387903"),
+    ({"r": 2**62}, 1, "r must lie in 0..4611686018427387903"),
     ({"start": -1}, 1, "start must lie in 0..2305843009213693951"),
     ({"start": 2**61}, 1, "start must lie in 0..2305843009213693951"),
     ({"a": -2}, 1, "a must lie in -1..2305843009213693951"),
@@ -24,6 +29,9 @@ BAD = [
     ({"n": 2**62}, 1, "n must lie in 0..4611686018427387903"),
     ({"limit": 0}, 1, "limit must be -1, or 1 or more"),
     ({"limit": -2}, 1, "limit must be -1, or 1 or more"),
+    ({"size": 3, "b": -1}, 1, "row needs 0 <= b <= size, and a of -1 or at least b"),
+    ({"size": 3, "b": 4, "a": -1}, 1, "row needs 0 <= b <= size, and a of -1 or at least b"),
+    ({"size": 3, "b": 2, "a": 1}, 1, "row needs 0 <= b <= size, and a of -1 or at least b"),
     ({"kind": HASH, "size": 0}, 1, "hash needs size >= 1 and a >= 0"),
     ({"kind": HASH, "size": 1, "a": -1}, 1, "hash needs size >= 1 and a >= 0"),
     ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 9}, 1, "quotient_remainder needs 2 parts per value"),
@@ -38,6 +46,23 @@ BAD = [
     ({"kind": BLOCK, "size": 9, "a": 0}, 1, "block needs 1 <= a <= size"),
     ({"kind": BLOCK, "size": 9, "a": 10}, 1, "block needs 1 <= a <= size"),
     ({"kind": BLOCK, "size": 9, "a": 4, "b": 8}, 1, "block needs flags b in 0..7"),
+    (OWN | {"q": 7}, 1, "block needs p, q >= 0 and p + n * q <= start"),
+    (OWN | {"p": 3}, 1, "block needs p, q >= 0 and p + n * q <= start"),
+    (OWN | {"p": -1}, 1, "block needs p, q >= 0 and p + n * q <= start"),
+    (OWN | {"n": 2**61, "q": 2**61}, 1, "block needs p, q >= 0 and p + n * q <= start"),
+    (SIGNED | {"a": 10}, 1, "signature needs 1 <= a <= size"),
+    (SIGNED | {"s": 0}, 1, "signature needs 1 <= s <= 1048576 and 1 <= t <= 32"),
+    (SIGNED | {"t": 33}, 1, "signature needs 1 <= s <= 1048576 and 1 <= t <= 32"),
+    (SIGNED | {"u": 0}, 1, "signature needs 1 <= u <= 8 and u * t <= 62"),
+    (SIGNED | {"u": 4}, 1, "signature needs 1 <= u <= 8 and u * t <= 62"),
+    (SIGNED | {"r": 6}, 1, "signature needs global and r inside maps"),
+    (SIGNED | {"s": 5}, 1, "signature needs global and r inside maps"),
+    (SIGNED | {"global": -1}, 1, "signature needs global and r inside maps"),
+    (SIGNED | {"global": 2**62}, 1, "signature needs global and r inside maps"),
+    (SIGNED | {"r": 2**62 - 1}, 1, "signature needs global and r inside maps"),
+    (SET, 1, "sets needs maps of int32"),
+    (SET | {"s": 0}, 1, "sets needs 1 <= s <= 64"),
+    (SET | {"s": 65}, 1, "sets needs 1 <= s <= 64"),
     (LINEAR | {"a": 10}, 1, "linear_block needs 1 <= a <= size and global >= 0"),
     (LINEAR | {"global": -1}, 1, "linear_block needs 1 <= a <= size and global >= 0"),
     (LINEAR | {"p": 2038074743}, 1, "linear_block needs seed, p and q in 0..2038074742"),
@@ -46,17 +71,40 @@ BAD = [
     ({"kind": MAPPED, "size": 8, "b": 3}, 1, "mapped needs 0 <= b, b + size <= entries of maps"),
     ({"kind": MAPPED, "size": 5, "b": -1}, 1, "mapped needs 0 <= b, b + size <= entries of maps"),
     ({"kind": MAPPED, "size": 5, "b": 3, "a": 7}, 1, "b + a < entries of maps"),
+    ({"kind": SKETCHED, "size": 0, "a": 1}, 1, "sketched needs size >= 1 and a in 1..32"),
+    ({"kind": SKETCHED, "size": 1, "a": 0}, 1, "sketched needs size >= 1 and a in 1..32"),
+    ({"kind": SKETCHED, "size": 1, "a": 33}, 1, "sketched needs size >= 1 and a in 1..32"),
+    ({"kind": SKETCHED, "size": 3, "a": 1, "b": 2}, 1, "sketched needs 0 <= b and b + 3 * a * size <= entries of maps"),
+    ({"kind": SKETCHED, "size": 1, "a": 1, "b": -1}, 1, "sketched needs 0 <= b and b + 3 * a * size <= entries"),
+    ({"kind": SKETCHED, "size": 2**62 - 1, "a": 32, "b": 2**63 - 1}, 1, "sketched needs 0 <= b and b + 3 * a * size"),
+    ({"kind": SKETCHED, "size": 2**62 - 1, "a": 4}, 1, "sketched needs 0 <= b and b + 3 * a * size <= entries"),
+    ({"kind": TAGGED, "size": 0}, 1, "tagged needs size >= 1"),
+    ({"kind": TAGGED, "size": 4, "n": 6}, 1, "tagged needs 0 <= b and b + size + 1 + n <= entries of maps"),
+    ({"kind": TAGGED, "size": 4, "n": 4, "b": -1}, 1, "tagged needs 0 <= b and b + size + 1 + n <= entries of maps"),
+    ({"kind": TAGGED, "size": 2**62 - 1, "n": 2**62 - 1, "b": 2**63 - 1}, 1, "tagged needs 0 <= b"),
+    ({"kind": TAGGED, "size": 9, "b": 1}, 1, "tagged needs 0 <= b and b + size + 1 + n <= entries of maps"),
 ]
 GOOD = [
     ({"start": 2**61 - 1, "a": 2**61 - 1, "size": 2**62 - 1}, 1),
+    ({"size": 4, "b": 4, "a": -1}, 1),
+    ({"size": 2**62 - 1, "b": 2**61 - 1, "a": 2**61 - 1}, 1),
     ({"kind": HASH, "size": 2**62 - 1, "start": 2**61 - 1, "a": 2**61 - 1}, 1),
     ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 2**32 + 1, "p": 2**31 - 1}, 2),
     ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 9, "p": 2**60 - 1, "q": 7}, 2),
     ({"kind": QUOTIENT_REMAINDER, "size": 3, "n": 1, "p": 2**63 - 1, "q": 2**63 - 1}, 2),
     ({"kind": BLOCK, "size": 9, "a": 9, "b": 7}, 3),
+    (OWN, 3),
+    (SIGNED, 3),
+    (SIGNED | {"r": 0, "s": 0, "t": 0, "global": -5}, 3),
+    (SIGNED | {"global": 0, "s": 2**20, "t": 1, "u": 8, "r": 0}, 3),
+    (SET | {"r": 0}, 3),
     (LINEAR | {"p": 2038074742, "q": 2038074742, "seed": 2038074742, "global": 2**63 - 1}, 3),
     ({"kind": MAPPED, "size": 7, "b": 3, "a": 6}, 1),
     ({"kind": MAPPED, "size": 0, "b": 10, "a": -1}, 1),
+    ({"kind": SKETCHED, "size": 3, "a": 1, "b": 1}, 1),
+    ({"kind": SKETCHED, "size": 1, "a": 3, "seed": -(2**63)}, 1),
+    ({"kind": TAGGED, "size": 9}, 1),
+    ({"kind": TAGGED, "size": 1, "b": 3, "n": 5}, 1),
 ]
 
 

@@ -46,7 +46,7 @@ def test_block_weights_are_those_of_python_integers(oracle: Any, make_call: Call
             for found in [oracle.addresses(x, row, 2, [])]
         ]
     )
-    places, signs = block_weights(values, starts, torch.tensor(rows), dim)
+    places, signs = block_weights(values, starts, torch.tensor(rows), None, dim)
     for n, (x, row) in enumerate(((5, rows[0]), (2**40, rows[1]), (2**62, rows[0]), (0, rows[1]))):
         expected_places, expected_signs = oracle.weights(x, row, dim)
         assert places[n].tolist() == expected_places
@@ -58,5 +58,5 @@ def test_block_weights_are_those_of_python_integers(oracle: Any, make_call: Call
 def test_padding_has_no_weights() -> None:
     row = program_row(kind=Kind.BLOCK, size=10, a=4, padding=3)
     values = values_of(torch.tensor([[3]]), None, torch.tensor([row]))
-    places, _ = block_weights(values, torch.tensor([[-1, -1]]), torch.tensor([row]), 6)
+    places, _ = block_weights(values, torch.tensor([[-1, -1]]), torch.tensor([row]), None, 6)
     assert places.tolist() == [[-1] * 6]

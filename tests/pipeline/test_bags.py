@@ -175,6 +175,28 @@ def test_every_method_takes_bags(method: str, log: Path, rows: dict[str, list[An
     assert np.isfinite(trained.predict(rows)).all()
 
 
+@pytest.mark.parametrize("cold", ["hash_rows", "robe", "quotient_remainder"])
+def test_bags_of_hot_and_cold_tokens_train_serve_and_export(
+    cold: str, log: Path, rows: dict[str, list[Any]], cache: Path, tmp_path: Path
+) -> None:
+    """A bag is looked up in two parts, whichever way it is pooled."""
+    settings = {**TINY, "method": "offline_split", "budget": "1.5x", "options": {"cold": cold}}
+    trained = train(log, schema=CSV, cache=cache, out=tmp_path / "run", **settings)
+    served = load(tmp_path / "run")
+    assert evaluate(np.array(rows["stars"]) > 3.5, served.logits(rows)).auc > 0.6  # type: ignore[operator]
+    np.testing.assert_array_equal(served.logits(rows), trained.recommender.logits(rows))
+    dataset = open_data(RunConfig.from_json({"data": [str(log)], "schema": CSV.to_json()}), cache)
+    (batch,) = dataset.batches(
+        ("train", "validation", "test"), batch_size=ROWS, id_spaces=served._spaces()
+    )  # fmt: skip
+    encoded = served.encoder.encode(rows, id_spaces=served._spaces())
+    if cold != "quotient_remainder":
+        assert np.array_equal(encoded.ids, batch.ids.numpy()), "tokens of later rows have their hash on both sides"
+    served.export(tmp_path / "bags.pt2")
+    program = torch.export.load(tmp_path / "bags.pt2").module()
+    np.testing.assert_allclose(program(*served.inputs(rows)).numpy(), served.logits(rows), atol=1e-5)
+
+
 @pytest.mark.parametrize("model", MODELS.names())
 def test_every_model_takes_bags_with_and_without_dense_numbers(
     model: str, log: Path, rows: dict[str, list[Any]], cache: Path

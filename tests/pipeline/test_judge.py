@@ -18,7 +18,8 @@ from pocketrec.pipeline.judge import judge
 from pocketrec.pipeline.portions import SCORE_ROWS
 from pocketrec.train import logits_of
 
-CASES = [(method, "ranks") for method in METHODS.names()] + [("hash_rows", "mixed"), ("robe", "mixed")]
+CASES = [(method, "ranks") for method in METHODS.names()]
+CASES += [("hash_rows", "mixed"), ("robe", "mixed"), ("offline_split", "mixed")]
 CASES += [("min_count", "no_dense"), ("min_count", "parquet")]
 
 

@@ -72,6 +72,7 @@ def test_first_order_weights_are_rows_of_the_tables_and_count(logs: dict[str, An
         ("deepfm", {"init": None}, None),  # said, so it counts: the method's own
         ("dlrm", {}, None),
         ("dcn_v2", {}, None),
+        ("memrec", {}, None),
         ("wide_deep", {}, None),
     ],
 )

@@ -23,7 +23,7 @@ def test_bytes_by_table_add_up_to_the_promise(method: str, storage: str) -> None
     found = table_bytes(sizing)
     assert sum(found.values()) == sizing.serve_bytes
     assert all(amount > 0 for amount in found.values())
-    assert set(found) <= {"item", "site", f"{method} (shared)"}
+    assert set(found) <= {"item", "site", *(f"{group.method} (shared)" for group in sizing.groups)}
 
 
 def test_tables_with_rows_of_their_own_are_named() -> None:
@@ -37,6 +37,18 @@ def test_a_bank_of_two_methods() -> None:
     sizings = [size(TABLES[:1], 3000, "robe"), size(TABLES[1:], "1x", "full")]
     both = join(sizings, ["item", "site"], 10_000)
     assert table_bytes(both) == {"robe (shared)": 3000, "site": 1_280}
+
+
+def test_hot_rows_and_those_of_the_cold_method_are_added_up() -> None:
+    sizing = size(TABLES, 16_000, "offline_split", cold="hash_rows")
+    hot, cold = sizing.groups
+    found = table_bytes(sizing)
+    for name, h, c in zip(("item", "site"), hot.tables, cold.tables, strict=True):
+        assert found[name] == 32 * (h.settings["rows"] + c.settings["rows"])
+    assert found["hash_rows (shared)"] == 8
+    robe = table_bytes(size(TABLES, 16_000, "offline_split", cold="robe"))
+    assert sum(robe.values()) == size(TABLES, 16_000, "offline_split", cold="robe").serve_bytes
+    assert set(robe) == {"item", "site", "robe (shared)"}
 
 
 def rows_per_s(history: Sequence[dict[str, Any]]) -> float:

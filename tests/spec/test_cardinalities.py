@@ -36,6 +36,14 @@ def test_scaling_is_exact_and_keeps_small_tables() -> None:
     assert scaled_cardinalities("kaggle", "1/1000000")[8] == 3
 
 
+def test_sizes_themselves_are_scaled_alike() -> None:
+    assert scaled_cardinalities((50, 2, 40)) == (50, 2, 40)
+    assert scaled_cardinalities([50, 2, 40], "1/10") == (5, 2, 4)
+    for wrong in ((), (5, 0)):
+        with pytest.raises(OptionError, match="each 1 or more"):
+            scaled_cardinalities(wrong)
+
+
 def test_a_wrong_name_or_scale_is_refused() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'kaggle'"):
         scaled_cardinalities("kagle")

@@ -15,12 +15,14 @@ from pocketrec.spec.sizing import (
     DTYPE_BYTES,
     VOCABULARY_ENTRY_BYTES,
     GroupSizing,
+    Joins,
     Role,
+    SizedIds,
     Sizing,
     TableSizing,
     TensorSpec,
 )
-from pocketrec.spec.table import IdSpace, TableSpec
+from pocketrec.spec.table import Head, IdSpace, TableSpec
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -61,7 +63,7 @@ def groups(draw: st.DrawFn, names: list[str]) -> GroupSizing:
         tables=tuple(
             TableSizing(
                 table=TableSpec(name=name, rows=draw(st.integers(1, 2**50)), dim=draw(st.integers(1, 512))),
-                ids=draw(st.sampled_from(get_args(IdSpace))),
+                ids=draw(st.sampled_from(get_args(SizedIds))),
                 told_apart=draw(st.integers(0, 2**40)),
                 settings=draw(SETTINGS),
             )
@@ -193,3 +195,62 @@ def test_a_read_sizing_shares_nothing_with_what_it_was_read_from() -> None:
     data["groups"][0]["options"]["x"] = 1
     data["groups"][0]["tables"][0]["settings"]["x"] = 1
     assert sizing == small()
+
+
+# ---------------------------------------------------------------- groups that join
+
+
+def joined(*joins: Joins) -> Sizing:
+    """Groups of the tables item and user, which join each other so, before one that stands alone."""
+    full, robe = small().groups
+    cold = TableSizing(table=TableSpec(name="item", rows=4, dim=4, ids="hash63"), ids="head", told_apart=0)
+    hot = replace(full, tables=(replace(full.tables[0], ids="head"), full.tables[1]))
+    others = tuple(
+        replace(full, method=f"m{i}", tables=(cold, full.tables[1]), joins=how) for i, how in enumerate(joins)
+    )
+    return replace(small(), groups=(hot, *others, robe), budget_bytes=5000)
+
+
+def test_a_group_that_joins_holds_the_same_tables_once_more() -> None:
+    sizing = joined("rest", "rest")
+    assert sizing.serve_bytes == 3 * 80 + 160
+    assert sizing.vocabulary_bytes == 9 * VOCABULARY_ENTRY_BYTES, "the ids are the same, and so is their vocabulary"
+    assert sizing.of("item") is sizing.groups[0].tables[0]
+    assert sizing.of("item").wanted == Head(9)
+    assert sizing.of("user").wanted == "plain"
+    assert Sizing.from_json(json.loads(json.dumps(sizing.to_json()))) == sizing
+    assert sizing.method == "full+robe", "what a method contains is a matter of its options"
+
+
+def test_without_the_word_a_group_stands_alone() -> None:
+    written = small().to_json()
+    for group in written["groups"]:
+        del group["joins"]  # as artifacts were written before groups could join
+    assert Sizing.from_json(written) == small()
+
+
+@pytest.mark.parametrize(
+    ("joins", "said"),
+    [
+        (("rest", "factor"), "m1 cannot join m0 as factor: that joins as rest"),
+        (("factor", "rest"), "m1 cannot join m0 as rest: that joins as factor"),
+        (("factor", "factor"), "m1 cannot join m0 as factor: that joins as factor"),
+        (("alone",), "must hold every table once"),
+        (("both",), "A group joins alone, rest, factor, not 'both'"),
+    ],
+)
+def test_not_every_group_can_join_every_other(joins: tuple[Joins, ...], said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        joined(*joins)
+
+
+def test_a_group_joins_the_one_right_before_it_in_the_same_ids() -> None:
+    hot, cold, robe = joined("rest").groups
+    for groups in ((cold, hot, robe), (hot, robe, cold)):
+        with pytest.raises(OptionError, match="m0 joins the group before it, which must hold the same tables"):
+            replace(small(), groups=groups)
+    hashed = replace(cold, tables=(replace(cold.tables[0], ids="hash63"), cold.tables[1]))
+    turned = replace(cold, tables=cold.tables[::-1])
+    for other in (hashed, turned, replace(cold, tables=cold.tables[:1])):
+        with pytest.raises(OptionError, match="must hold the same tables"):
+            replace(small(), groups=(hot, other, robe))

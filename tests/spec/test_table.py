@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pocketrec.spec.errors import OptionError
-from pocketrec.spec.table import IdSpace, TableSpec
+from pocketrec.spec.table import Head, IdSpace, TableSpec
 
 
 @given(st.text(min_size=1), st.integers(1, 2**62), st.integers(1, 4096), st.sampled_from(get_args(IdSpace)))
@@ -47,3 +47,9 @@ def test_a_table_is_a_value() -> None:
     assert {table: 1}[TableSpec(name="item", rows=1, dim=1, ids="plain")] == 1
     with pytest.raises(dataclasses.FrozenInstanceError):
         table.rows = 2  # type: ignore[misc]
+
+
+def test_a_head_tells_no_negative_number_of_tokens_apart() -> None:
+    assert (Head(0).ranks, Head(3)) == (0, Head(ranks=3))
+    with pytest.raises(OptionError, match="0 or more tokens apart, not -1"):
+        Head(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ import yaml
 from pocketrec.cli import _complete
 from pocketrec.spec.errors import OptionError
 
-__all__ = ["BadRows", "Cache", "Json", "Option", "Quiet", "Storage", "method_options", "pairs"]
+__all__ = ["BadRows", "Cache", "Json", "Option", "Quiet", "Storage", "method_options", "nested", "pairs"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars.")]
@@ -32,7 +33,12 @@ Storage = Annotated[
     ),
 ]  # fmt: skip
 Option = Annotated[
-    list[str] | None, typer.Option("--option", "-o", help="An option of the method, key=value (such as block=8).")
+    list[str] | None,
+    typer.Option(
+        "--option",
+        "-o",
+        help="An option of the method, key=value (such as block=8; cold_options.block=8 for one of a method inside).",
+    ),
 ]
 
 
@@ -57,3 +63,21 @@ def pairs(texts: list[str] | None, what: str) -> dict[str, Any]:
 def method_options(option: list[str] | None, storage: str | None) -> dict[str, Any]:
     """The options of a method from ``--option`` and ``--storage``."""
     return pairs(option, "--option") | ({} if storage is None else {"storage": storage})
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by dotted key as mappings within mappings.
+
+    >>> nested({"cold": "robe", "cold_options.block": 8})
+    {'cold': 'robe', 'cold_options': {'block': 8}}
+    """
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        *path, last = key.split(".")
+        place = found
+        for part in path:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise OptionError(f"{key}: {part} is {place!r}, it has no keys of its own.")
+        place[last] = value
+    return found

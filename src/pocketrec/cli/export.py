@@ -7,7 +7,7 @@ inputs is printed.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,9 +29,15 @@ def command(
     if json:
         say_json(about)
         return
-    columns = ", ".join(f"{c['field']} ({c['id_space']})" for c in about["ids"])
+    columns = ", ".join(f"{column['field']} ({_ids(column)})" for column in about["ids"])
     say(f"{out}: {about['model']}, {about['file_bytes']:,} bytes")
     say(f"  inputs: {', '.join(about['inputs'])}; output: {about['outputs']}")
     say(f"  dense: {', '.join(about['dense']) or 'none'}")
     say(f"  ids: {columns}")
     say(f"In Python: torch.export.load({str(out)!r}).module()({', '.join(about['inputs'])})")
+
+
+def _ids(column: dict[str, Any]) -> str:
+    """The id space of a column in words."""
+    ranks = f" of {column['ranks']:,} ranks" if "ranks" in column else ""
+    return f"{column['id_space']}{ranks}"

@@ -9,12 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from pocketrec.cli import _complete
-from pocketrec.cli._options import Json, Option, Storage, method_options
+from pocketrec.cli._options import Json, Option, Storage, method_options, nested
 from pocketrec.cli._output import say, say_json, table
 from pocketrec.spec.budget import dense_float32_bytes
 from pocketrec.spec.cardinalities import CARDINALITIES
 from pocketrec.spec.errors import BudgetTooSmall, OptionError, UnknownName
 from pocketrec.spec.optimizer import OptimizerSpec
+from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.table import TableSpec
 
 __all__ = ["command"]
@@ -62,7 +63,7 @@ def command(
     if option and not method:
         raise OptionError("An --option belongs to one method. Say which, such as --method robe.")
     specs = _specs(tables, dim)
-    options = method_options(option, storage)
+    options = nested(method_options(option, storage))
     answers = [
         _answer(specs, name, text, options, OptimizerSpec(name=optimizer))  # type: ignore[arg-type]  # it checks
         for text in budget
@@ -88,9 +89,9 @@ _HEADINGS = ("method", "budget", "promised bytes", "unused", "vocabulary", "tota
 def _answer(
     specs: Sequence[TableSpec], method: str, budget: str, options: Mapping[str, Any], optimizer: OptimizerSpec
 ) -> dict[str, Any]:
-    from pocketrec.compress import METHODS, size
+    from pocketrec.compress import of, size
 
-    if any(t.ids not in METHODS.get(method).traits.ids for t in specs):
+    if any(t.ids not in of(method, options).traits.ids for t in specs):
         refused = f"{method} cannot hold open tables."
         return {"method": method, "budget": budget, "refused": refused, "least_bytes": None}
     try:
@@ -101,8 +102,18 @@ def _answer(
         "method": method, "budget": budget, "budget_bytes": sizing.budget_bytes, "serve_bytes": sizing.serve_bytes,
         "unused_bytes": sizing.unused_bytes, "vocabulary_bytes": sizing.vocabulary_bytes,
         "train_bytes": sizing.train_bytes, "notes": list(sizing.notes),
-        "tables": {n: {"ids": sizing.of(n).ids, **sizing.of(n).settings} for n in sizing.order},
+        "tables": {n: _table(sizing, n) for n in sizing.order},
     }  # fmt: skip
+
+
+def _table(sizing: Sizing, name: str) -> dict[str, Any]:
+    """What one table gets: its ids and the settings of the method; and by its name those of every one that joins it."""
+    found: dict[str, Any] = {"ids": sizing.of(name).ids}
+    for group in sizing.groups:
+        for sized in group.tables:
+            if sized.table.name == name:
+                found |= sized.settings if group.joins == "alone" else {group.method: dict(sized.settings)}
+    return found
 
 
 def _row(answer: Mapping[str, Any]) -> list[str]:
@@ -120,7 +131,14 @@ def _say_tables(answer: Mapping[str, Any]) -> None:
         return
     say(f"\n{answer['method']} at {answer['budget']}")
     for name, settings in answer["tables"].items():
-        say(f"  {name}: " + ", ".join(f"{key} {value}" for key, value in settings.items()))
+        say(f"  {name}: " + ", ".join(_said(key, value) for key, value in settings.items()))
+
+
+def _said(key: str, value: Any) -> str:
+    """A setting in words; what a method that joins has decided stands in brackets."""
+    if not isinstance(value, Mapping):
+        return f"{key} {value}"
+    return f"{key} ({', '.join(_said(*item) for item in value.items()) or 'shared'})"
 
 
 def _specs(text: str, dim: int) -> list[TableSpec]:

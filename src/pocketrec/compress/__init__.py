@@ -101,8 +101,8 @@ def join(sizings: Sequence[Sizing], order: Sequence[str], budget: Budget | str |
     if len({s.optimizer for s in sizings}) != 1:
         raise OptionError("Sizings that are joined must have one optimizer.")
     groups = tuple(g for s in sizings for g in s.groups)
-    tables = {t.table.name: t.table for g in groups for t in g.tables}
-    allowed = Budget.parse(budget).resolve(list(tables.values()))
+    tables = [t.table for g in groups if g.joins == "alone" for t in g.tables]  # others hold the same ones once more
+    allowed = Budget.parse(budget).resolve(tables)
     joined = Sizing(
         groups=groups, order=tuple(order), budget_bytes=allowed, optimizer=sizings[0].optimizer,
         notes=tuple(dict.fromkeys(n for s in sizings for n in s.notes)),

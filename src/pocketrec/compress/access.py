@@ -30,7 +30,7 @@ class Access:
         width: numbers that one lookup returns per id.
         parts: addresses per id.
         combine: what is done with them.
-        maps: name of the int32 tensor that mapped addressing reads, or None.
+        maps: name of the int32 or int64 tensor that mapped addressing, signatures and sets are read from, or None.
         widen: name of a float32 [tables, width, dim] tensor that the looked-up vectors are multiplied by, or None;
             without it vectors narrower than the tables' dim are filled up with zeros.
     """

@@ -18,12 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from pocketrec.compress.group import Form, Group, Pool
-from pocketrec.compress.jagged import Bags, KeyedJagged, bags_of, offsets_by_column
+from pocketrec.compress.jagged import Bags, KeyedJagged, bags_of, columns_of_values, offsets_by_column, values_of_bags
+from pocketrec.compress.joined import left_over, padding_of_rest
 from pocketrec.compress.pairs import Pairs
-from pocketrec.compress.tape import Tape, Touched, columns_of_values, listened, touched, values_of_bags
+from pocketrec.compress.tape import Tape, Touched, listened, touched
+from pocketrec.compress.units import looked_up, rows_of, shared_bags, units_of
 from pocketrec.native.prepared import Prepared
 from pocketrec.spec.errors import IdError, NotFinite, OptionError
 from pocketrec.spec.sizing import Sizing
+from pocketrec.spec.table import WantedIds
 
 __all__ = ["Bank"]
 
@@ -45,6 +48,7 @@ class Bank(nn.Module):
     Attributes:
         gradient: ``pairs`` (default: collect and step), ``sparse`` or ``dense`` (gradients for a torch optimizer).
         steps: int64 scalar tensor, how many steps were made; part of the state.
+        units: the groups, each with those that join it.
     """
 
     steps: Tensor
@@ -62,13 +66,18 @@ class Bank(nn.Module):
             place = {t.table.name: i for i, t in enumerate(group.tables)}
             columns = [c for c, name in enumerate(sizing.order) if name in place]
             names = [sizing.order[c] for c in columns]
+            own = [self.padding.get(n, -1) for n in names]
+            before = self._group(len(self.groups) - 1) if group.joins != "alone" else None
             self.groups.append(
                 Group(
                     group, held, form=form, columns=columns, places=[place[n] for n in names],
-                    padding=[self.padding.get(n, -1) for n in names],
+                    padding=padding_of_rest(own) if group.joins == "rest" else own,
                 )
             )  # fmt: skip
-        found = [c for g in self._groups() for c in g.columns]
+            if before is not None and group.joins == "rest":
+                object.__setattr__(before, "rest", self.groups[-1])  # known to it, not a part of it
+        found = [c for g in self._groups() if g.sizing.joins == "alone" for c in g.columns]
+        self.units = units_of(self._groups())
         self._order = None if found == list(range(len(found))) else torch.tensor(found).argsort()
         self._tapes: list[Tape] = []
         self.pending: dict[int, Pairs] = {}
@@ -102,19 +111,14 @@ class Bank(nn.Module):
         """
         if not isinstance(ids, Tensor):
             ids, offsets, weights = self._unkeyed(ids, offsets, weights)
-        if offsets is not None and pool == "none" and (len(self.groups) > 1 or offsets.dim() == 2):
+        if offsets is not None and pool == "none" and (len(self.units) > 1 or offsets.dim() == 2):
             raise OptionError(
                 'pool="none" with offsets needs a bank of one group, and values in the order of its columns; '
                 "look tables up one by one instead."
             )
-        try:
-            parts = [self._vectors(i, group, ids, offsets, weights, pool) for i, group in enumerate(self._groups())]
-        except IdError:
-            self._name_unknown(ids, offsets)
-            raise
-        if len(parts) == 1 and self._order is None:
-            return parts[0]
-        together = torch.cat(parts, dim=1)
+        units = self._looked_up(ids, offsets, weights, pool, by_value=True)
+        parts = [vectors if factors is None else _times(vectors, factors) for vectors, factors in units]
+        together = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         return together if self._order is None else together.index_select(1, self._order)
 
     def prepared(self) -> Prepared | None:
@@ -126,31 +130,44 @@ class Bank(nn.Module):
         return group.prepared() if whole else None
 
     def pooled(self, ids: Tensor, offsets: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
-        """One vector per row of the batch, summed over all tables: float32 [batch, dim]."""
-        vectors: Tensor = self(ids, offsets, weights)
-        return vectors.sum(dim=1)
+        """One vector per row of the batch, summed over all tables: float32 [batch, dim].
+
+        Where ids have factors, the sum of vectors is multiplied by the sum of factors, as MEM-REC does, over all values
+        of the row, bags or not. (:meth:`forward` multiplies each vector by the factor of its own id.)
+        """
+        units = self._looked_up(ids, offsets, weights, "sum", by_value=False)
+        sums = [v.sum(dim=1) if f is None else v.sum(dim=1) * f.sum(dim=1) for v, f in units]
+        return sums[0] if len(sums) == 1 else torch.stack(sums).sum(dim=0)
 
     def rows(self, table: str, start: int, stop: int) -> Tensor:
         """Vectors of the ids start..stop-1 of one table: float32 [stop - start, dim]. For scoring whole catalogues.
 
         The ids are those of the table's id space in the sizing; a table that takes hashes has no ids to count through
-        (look its hashes up instead).
+        (look its hashes up instead), and of one that takes ranks and hashes only the ranks can be counted through.
         """
         sized = self.sizing.of(table)
         rows = sized.table.rows
         if sized.ids == "hash63" or rows is None:
             raise OptionError(f"Table {table!r} takes hashed ids; it has no rows {start}..{stop} to go through.")
+        if sized.ids == "head" and not 1 <= start <= stop <= sized.told_apart + 1:
+            raise IdError(
+                f"Rows {start}..{stop} are not within the frequent ids of table {table!r}, 1..{sized.told_apart}; "
+                "all others are hashes."
+            )
         if not 0 <= start <= stop <= rows:
             raise IdError(f"Rows {start}..{stop} are not within table {table!r} of {rows} rows.")
-        ids = torch.arange(start, stop)[:, None]
-        group, place = self._find(table)
         with torch.no_grad():
-            low = group.lookup(ids, None, None, "sum", program=group.program_of(place))[:, 0]
-            return group.widened(low, torch.full((stop - start,), place))
+            return rows_of(self.unit_of(table), self._find(table)[1], torch.arange(start, stop))
 
     def addresses(self, ids: Tensor) -> list[Tensor]:
         """Addresses per group: int64 [batch, columns of the group, parts]. -1 is the null address."""
-        return [g.addresses(ids).view(ids.shape[0], len(g.columns), -1) for g in self._groups()]
+        found, asked = [], ids
+        for group in self._groups():
+            asked = asked if group.sizing.joins == "rest" else ids
+            found.append(group.addresses(asked))
+            if group.rest is not None:
+                asked = left_over(asked, None, found[-1], group.columns, group.rest.padding)
+        return [a.view(ids.shape[0], len(g.columns), -1) for a, g in zip(found, self._groups(), strict=True)]
 
     def _unkeyed(self, features: KeyedJagged, offsets: Tensor | None, weights: Tensor | None) -> Bags:
         """The bags of a keyed input, one column per field."""
@@ -163,16 +180,37 @@ class Bank(nn.Module):
             )
         return bags_of(features, tuple(self.fields))
 
+    def _looked_up(
+        self, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool, *, by_value: bool
+    ) -> list[tuple[Tensor, Tensor | None]]:
+        """Vectors of each unit, and factors that they are still to be multiplied by, see `pocketrec.compress.units`.
+
+        Raises:
+            IdError: an id that its table does not have, by the table's name.
+        """
+        asked, bags, factors = ids, offsets, weights
+        if offsets is not None and len(self.units) < len(self.groups):
+            asked, bags, factors = shared_bags(ids, offsets, weights)
+        found = []
+        try:
+            for unit in self.units:
+                own = bags
+                if bags is not None and len(self.units) > 1:
+                    own = offsets_by_column(bags, len(self.sizing.order), unit.groups[0].columns)
+                found.append(looked_up(unit, self._vectors, asked, own, factors, pool, by_value=by_value))
+        except IdError:
+            self._name_unknown(ids, offsets)
+            raise
+        return found
+
     def _vectors(
         self, index: int, group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
     ) -> Tensor:
-        if offsets is not None and len(self.groups) > 1:
-            offsets = offsets_by_column(offsets, len(self.sizing.order), group.columns)
         if self.form == "train" and self.gradient == "pairs":
             vectors = self._taped(index, group, ids, offsets, weights, pool)
         else:
             vectors = group.lookup(ids, offsets, weights, pool, sparse=self.gradient == "sparse")
-        if offsets is not None and pool == "none":
+        if offsets is not None and pool == "none" and group.access.widen is not None:
             return group.widened(vectors, group.tables_of(columns_of_values(offsets, len(group.columns))))
         return group.widened(vectors)
 
@@ -311,13 +349,18 @@ class Bank(nn.Module):
                 seen[owner, tensor.data_ptr()] = tensor.numel() * tensor.element_size()
         return sum(seen.values())
 
-    def id_spaces(self) -> tuple[str, ...]:
-        """The id space that each column of ids must be in, in the order of the columns."""
-        return tuple(self.sizing.of(name).ids for name in self.sizing.order)
+    def id_spaces(self) -> tuple[WantedIds, ...]:
+        """The ids that each column must hold, in the order of the columns."""
+        return tuple(self.sizing.of(name).wanted for name in self.sizing.order)
 
     def group_of(self, table: str) -> Group:
-        """The group that holds this table."""
+        """The group that holds this table; the first one, where others join it."""
         return self._find(table)[0]
+
+    def unit_of(self, table: str) -> tuple[Group, ...]:
+        """The group that holds this table and those that join it; the table has the same place in all of them."""
+        first = self.group_of(table)
+        return next(unit.groups for unit in self.units if unit.groups[0] is first)
 
     def _find(self, table: str) -> tuple[Group, int]:
         for group in self._groups():
@@ -334,6 +377,11 @@ class Bank(nn.Module):
     def _groups(self) -> Collection[Group]:
         found = self.groups._modules.values()  # going through a ModuleList costs as much as a lookup
         return cast("Collection[Group]", found)
+
+
+def _times(vectors: Tensor, factors: Tensor) -> Tensor:
+    """Their product; in place where nobody learns, for the vectors were made for this call."""
+    return vectors * factors if torch.is_grad_enabled() else vectors.mul_(factors)
 
 
 def _last_ids(sizing: Sizing) -> list[int]:

@@ -124,8 +124,9 @@ class EmbeddingBag(nn.Module):
             raise OptionError(f"weight must be a float {list(shape)} tensor, got {list(weight.shape)} {weight.dtype}.")
         if not group.method.traits.from_dense:
             raise OptionError(f"{group.method.name} cannot start from a dense table (its trait from_dense is off).")
-        with torch.no_grad(), in_float32(group) as plain:
-            group.method.from_dense(plain, {"weight": weight.detach().to(torch.float32)})
+        for part in self.bank.unit_of("weight"):
+            with torch.no_grad(), in_float32(part) as plain:
+                part.method.from_dense(plain, {"weight": weight.detach().to(torch.float32)})
 
     @staticmethod
     def from_pretrained(

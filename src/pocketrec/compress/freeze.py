@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from pocketrec.compress.bank import Bank
 from pocketrec.compress.build import attach
 from pocketrec.compress.group import Group
-from pocketrec.compress.holdings import Array, Rows, trained_storage
+from pocketrec.compress.holdings import Array, Rows, Scratch, trained_storage
 from pocketrec.compress.storage import STORAGES, Storage
 from pocketrec.native.huge_pages import copied, empty
 
@@ -39,15 +40,21 @@ def freeze(bank: Bank) -> Bank:
     return served
 
 
-def encoded(group: Group) -> dict[str, Tensor]:
-    """The group's serving tensors: weights encoded in the method's storage, matrices and fixed tensors copied."""
-    storage, settings = STORAGES.get(group.method.storage), group.sizing
+def encoded(group: Group, made: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """The group's serving tensors: weights encoded in the method's storage, matrices and fixed tensors copied.
+
+    Args:
+        group: training form.
+        made: tensors to take in place of the group's own, by name: weights as they are trained (rows in another order),
+            and what only the serving form has.
+    """
+    storage, settings, made = STORAGES.get(group.method.storage), group.sizing, made or {}
     found: dict[str, Tensor] = {}
     for holding in group.method.holdings(settings.tables, settings.settings):
-        if isinstance(holding, (Rows, Array)):
-            found[holding.name] = _encoded(group.tensor(holding.name).detach(), holding, storage)
-        elif any(spec.name == holding.name for spec in settings.serve):
-            found[holding.name] = copied(group.tensor(holding.name))
+        if isinstance(holding, Scratch):
+            continue
+        own = made[holding.name] if holding.name in made else group.tensor(holding.name).detach()
+        found[holding.name] = _encoded(own, holding, storage) if isinstance(holding, (Rows, Array)) else copied(own)
     return found
 
 

@@ -12,6 +12,7 @@ import pocketrec.native  # noqa: F401  registers torch.ops.pocketrec
 from pocketrec.compress.access import Access, Combine
 from pocketrec.compress.addressing._program import PROGRAM_COLUMNS
 from pocketrec.compress.holdings import Array, Rows, trained_storage
+from pocketrec.compress.joined import LEFT_OUT
 from pocketrec.compress.method import Method, of
 from pocketrec.compress.pairs import Pairs
 from pocketrec.compress.parts.unchanged import Unchanged
@@ -45,8 +46,12 @@ class Group(nn.Module):
     Attributes:
         access: how ids are looked up.
         storages: for each region, what the native ops call its storage.
-        program: int64 [columns, 13], how the ids of each column become addresses.
+        program: int64 [columns, 17], how the ids of each column become addresses.
+        padding: for each column, the padding id or -1.
+        rest: the group that is asked for the ids for which this one has no address, or None.
     """
+
+    rest: Group | None
 
     def __init__(
         self,
@@ -59,6 +64,7 @@ class Group(nn.Module):
         padding: list[int],
     ) -> None:
         super().__init__()
+        object.__setattr__(self, "rest", None)  # the bank sets it; a module of the bank, not of this group
         self.sizing, self.form, self.columns, self.places = sizing, form, columns, places
         self.method: Method = of(sizing.method, sizing.options)
         self._attributes: dict[str, str] = {}
@@ -163,8 +169,9 @@ class Group(nn.Module):
         return self._prepared
 
     def program_of(self, place: int) -> Tensor:
-        """The program for ids [batch, 1] of one table alone: int64 [1, 13]."""
-        row = self.access.addressing[place].program(column=0, padding=-1)
+        """The program for ids [batch, 1] of one table alone: int64 [1, 17]."""
+        padding = LEFT_OUT if self.sizing.joins == "rest" else -1
+        row = self.access.addressing[place].program(column=0, padding=padding)
         return torch.tensor([row], dtype=torch.int64)
 
     def tables_of(self, columns: Tensor) -> Tensor:
@@ -175,9 +182,10 @@ class Group(nn.Module):
         """The map that mapped addressing reads, as the ops take it."""
         return None if self.access.maps is None else self.tensor(self.access.maps)
 
-    def addresses(self, ids: Tensor, offsets: Tensor | None = None) -> Tensor:
+    def addresses(self, ids: Tensor, offsets: Tensor | None = None, *, program: Tensor | None = None) -> Tensor:
         """Addresses of all values: int64 [values, parts], row-major over [batch, columns] for ids of two axes."""
-        found: Tensor = torch.ops.pocketrec.addresses(ids, offsets, self.program, self.maps(), self.access.parts)
+        program = self.program if program is None else program
+        found: Tensor = torch.ops.pocketrec.addresses(ids, offsets, program, self.maps(), self.access.parts)
         return found
 
     def lookup(

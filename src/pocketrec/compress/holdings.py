@@ -21,6 +21,7 @@ __all__ = [
     "Matrix",
     "Rows",
     "Scratch",
+    "Served",
     "serve_tensors",
     "state_tensors",
     "train_tensors",
@@ -71,7 +72,19 @@ class Scratch:
     dtype: str
 
 
-Holding = Rows | Array | Matrix | Fixed | Scratch
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What only serving needs, made when the training form is frozen: the tags of hot ids, where training has a sketch.
+
+    :meth:`pocketrec.compress.method.Method.frozen` makes it.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+Holding = Rows | Array | Matrix | Fixed | Scratch | Served
 
 
 def serve_tensors(holdings: Sequence[Holding], storage: str) -> tuple[TensorSpec, ...]:
@@ -82,7 +95,7 @@ def serve_tensors(holdings: Sequence[Holding], storage: str) -> tuple[TensorSpec
 
 def train_tensors(holdings: Sequence[Holding], storage: str) -> tuple[TensorSpec, ...]:
     """The tensors of the training form: weights as the storage is trained."""
-    return tuple(_serve(h, trained_storage(h, storage)) for h in holdings)
+    return tuple(_serve(h, trained_storage(h, storage)) for h in holdings if not isinstance(h, Served))
 
 
 def trained_storage(holding: Holding, storage: str) -> Storage:
@@ -118,7 +131,7 @@ def _serve(holding: Holding, storage: Storage) -> TensorSpec:
         )
     if isinstance(holding, Matrix):
         return TensorSpec(name=holding.name, shape=holding.shape, dtype="float32", role="matrix")
-    role: Role = "fixed" if isinstance(holding, Fixed) else "training"
+    role: Role = "training" if isinstance(holding, Scratch) else "fixed"
     return TensorSpec(name=holding.name, shape=holding.shape, dtype=holding.dtype, role=role)
 
 

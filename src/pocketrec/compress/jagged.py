@@ -17,7 +17,16 @@ from torch import Tensor
 
 from pocketrec.spec.errors import OptionError, UnknownName
 
-__all__ = ["Bags", "KeyedJagged", "bags_of", "offsets_by_column"]
+__all__ = [
+    "Bags",
+    "KeyedJagged",
+    "bags_of",
+    "check_bags",
+    "columns_of_values",
+    "offsets_by_column",
+    "own_bags",
+    "values_of_bags",
+]
 
 
 class KeyedJagged(Protocol):
@@ -114,3 +123,47 @@ def _check(features: KeyedJagged, keys: list[str], values: Tensor, offsets: Tens
             f"{len(keys) * stride + 1} offsets, these are {offsets.numel()}. Variable strides per key (and inverse "
             "indices) are not supported; expand them first."
         )
+
+
+def values_of_bags(offsets: Tensor, columns: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Place among the ids, column and bag (key-major) of every value that is in a bag: int64 [values] each."""
+    if offsets.dim() == 1:
+        starts, ends = offsets[:-1], offsets[1:]
+    else:
+        starts, ends = offsets[:, :-1].reshape(-1), offsets[:, 1:].reshape(-1)
+    lengths = ends - starts
+    bag = torch.arange(lengths.numel()).repeat_interleave(lengths)
+    place = torch.arange(bag.numel()) - (lengths.cumsum(0) - lengths)[bag] + starts[bag]
+    return place, bag // max(1, lengths.numel() // columns), bag
+
+
+def check_bags(ids: Tensor, offsets: Tensor) -> None:
+    """ValueError for offsets that fall or leave the ids, in the words of the lookup, where it is not asked first."""
+    starts, ends = offsets[..., :-1].reshape(-1), offsets[..., 1:].reshape(-1)
+    wrong = (ends < starts) | (starts < 0) | (ends > ids.shape[0])
+    if bool(wrong.any()):
+        bag = int(wrong.nonzero()[0])
+        raise ValueError(
+            f"offsets must not fall and lie in 0..{ids.shape[0]} (the number of ids); "
+            f"bag {bag} runs from {int(starts[bag])} to {int(ends[bag])}."
+        )
+
+
+def own_bags(ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Bags:
+    """The same bags with values of their own, one bag after the other: no value is in two bags, and none in no bag.
+
+    Args:
+        ids: int64 [values].
+        offsets: int64 [columns, batch + 1], each column with its own end.
+        weights: float32 [values] or None.
+    """
+    place, _, _ = values_of_bags(offsets, offsets.shape[0])
+    ends = offsets.diff(dim=1).reshape(-1).cumsum(0)
+    return Bags(ids[place], torch.cat([ends.new_zeros(1), ends]), None if weights is None else weights[place])
+
+
+def columns_of_values(offsets: Tensor, columns: int) -> Tensor:
+    """Which column each value is of: int64 [values], for key-major offsets [columns x batch + 1]."""
+    lengths = offsets.diff()
+    of_bag = torch.arange(columns).repeat_interleave(lengths.numel() // columns)
+    return of_bag.repeat_interleave(lengths)

@@ -42,6 +42,7 @@ class Traits:
     Attributes:
         ids: id spaces that it accepts.
         needs_counts: whether sizing looks at frequencies (without measured ones Zipf 1.05 is assumed, and said).
+        needs_value_sets: whether it is built from value sets (:meth:`Method.value_sets` says which).
         adaptive: whether it is told after each step what was touched (:meth:`Method.after_step`).
         staged: whether it trains in more than one stage (:meth:`Method.stages`).
         from_dense: whether it can start from a dense table (:meth:`Method.from_dense`).
@@ -50,6 +51,7 @@ class Traits:
 
     ids: tuple[IdSpace, ...] = ("rank", "plain")
     needs_counts: bool = False
+    needs_value_sets: bool = False
     adaptive: bool = False
     staged: bool = False
     from_dense: bool = False
@@ -102,7 +104,8 @@ class Method(ABC):
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
         """Settings whose serving bytes are at most `budget_bytes`, which is at least the floor.
 
-        `stats` has an entry for every table if the method's traits say that it needs counts, else it may be empty.
+        `stats` has an entry for every table of :meth:`counted` if the method's traits say that it needs counts, else it
+        may be empty.
         """
 
     @abstractmethod
@@ -118,6 +121,21 @@ class Method(ABC):
         """How the group is looked up. `tensors` are given for seeds that live in them; they may be on meta."""
 
     # -- what a method may say besides -------------------------------------------------------------------------------
+
+    def value_sets(self) -> Mapping[str, Any]:
+        """The options of `pocketrec.data.value_sets` by which its sets are made, if its traits say that it needs them.
+
+        They are given to :meth:`initialise` as ``data["value_sets"]``: by table, arrays ``values``, ``starts`` and
+        ``members``.
+        """
+        raise NotImplementedError(f"{self.name} says that it needs value sets and not which.")
+
+    def counted(self, tables: Sequence[TableSpec]) -> list[TableSpec]:
+        """The tables whose frequencies sizing looks at, if the traits say that it needs counts: all closed ones.
+
+        Of an open table nothing can be assumed where it was not measured.
+        """
+        return [t for t in tables if t.rows is not None]
 
     def warm(self, group: Group, previous: Group) -> None:
         """Take over the values of the bank before (an earlier stage, or yesterday's model with fewer rows).
@@ -167,7 +185,7 @@ class Method(ABC):
 
     def options(self) -> dict[str, Any]:
         """The options, JSON only; ``type(method)(**method.options())`` is equal to the method."""
-        return asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     def size(
         self,
@@ -195,17 +213,28 @@ class Method(ABC):
         if floor > budget_bytes:
             raise BudgetTooSmall(self.name, budget_bytes, floor)
         known, notes = _stats_or_zipf(self, tables, stats or {})
-        decision = self.decide(tables, budget_bytes, known)
-        group = self.group_sizing(decision.tables, decision.settings, optimizer)
-        assert group.serve_bytes <= budget_bytes, f"{self.name} promised {group.serve_bytes} of {budget_bytes} bytes"
+        groups, said = self.groups(tables, budget_bytes, known, optimizer)
         sizing = Sizing(
-            groups=(group,), order=tuple(t.name for t in tables), budget_bytes=budget_bytes, optimizer=optimizer,
-            notes=notes + decision.notes,
+            groups=groups, order=tuple(t.name for t in tables), budget_bytes=budget_bytes, optimizer=optimizer,
+            notes=notes + said,
         )  # fmt: skip
-        largest = max(s.train_bytes for _, s in self.stages(group, optimizer))
+        promised = sizing.serve_bytes
+        assert promised <= budget_bytes, f"{self.name} promised {promised} of {budget_bytes} bytes"
+        largest = _largest_stage(groups, optimizer)
         if budget.train_bytes is not None and largest > budget.train_bytes:
             raise BudgetTooSmall(self.name, budget.train_bytes, largest, "train")
         return sizing
+
+    def groups(
+        self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats], optimizer: OptimizerSpec
+    ) -> tuple[tuple[GroupSizing, ...], tuple[str, ...]]:
+        """What is decided, written down as groups, and sentences to print.
+
+        A method that contains another (by its name) overrides it: its own group first, then the groups of the other,
+        which join it.
+        """
+        decision = self.decide(tables, budget_bytes, stats)
+        return (self.group_sizing(decision.tables, decision.settings, optimizer),), decision.notes
 
     def group_sizing(
         self, tables: Sequence[TableSizing], settings: Mapping[str, Any], optimizer: OptimizerSpec
@@ -232,6 +261,14 @@ def of(name: str, options: Mapping[str, Any] | None = None) -> Method:
     return kind(**options)
 
 
+def _largest_stage(groups: Sequence[GroupSizing], optimizer: OptimizerSpec) -> int:
+    """Training bytes of the largest stage; groups with fewer stages stay in their last one."""
+    plans = [of(g.method, g.options).stages(g, optimizer) for g in groups]
+    return max(
+        sum(plan[min(stage, len(plan) - 1)][1].train_bytes for plan in plans) for stage in range(max(map(len, plans)))
+    )
+
+
 def _check_tables(method: Method, tables: Sequence[TableSpec]) -> None:
     if not tables:
         raise OptionError("There are no tables to size.")
@@ -251,7 +288,7 @@ def _stats_or_zipf(
 ) -> tuple[Mapping[str, TableStats], tuple[str, ...]]:
     if not method.traits.needs_counts:
         return stats, ()
-    missing = [t for t in tables if t.name not in stats]
+    missing = [t for t in method.counted(tables) if t.name not in stats]
     if not missing:
         return stats, tuple(dict.fromkeys(f"{s.assumed}." for s in stats.values() if s.assumed))
     assumed = {t.name: TableStats.zipf(t.name, max(1, t.closed_rows - 1)) for t in missing}

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from pocketrec.compress.group import Group, Pool
+from pocketrec.compress.jagged import values_of_bags
 from pocketrec.spec.errors import OptionError
 
-__all__ = ["Tape", "Touched", "columns_of_values", "listened", "touched", "values_of_bags"]
+__all__ = ["Tape", "Touched", "listened", "touched"]
 
 _PADDING_COLUMN = 8  # of a program row, see pocketrec.native.program
 
@@ -114,22 +115,3 @@ def touched(group: Group, tape: Tape) -> Touched:
             importance = importance * tape.weights.detach().abs()[place]
     kept = ids != group.program[:, _PADDING_COLUMN][column]
     return Touched(ids[kept], group.tables_of(column[kept]), importance[kept])
-
-
-def values_of_bags(offsets: Tensor, columns: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Place among the ids, column and bag (key-major) of every value that is in a bag: int64 [values] each."""
-    if offsets.dim() == 1:
-        starts, ends = offsets[:-1], offsets[1:]
-    else:
-        starts, ends = offsets[:, :-1].reshape(-1), offsets[:, 1:].reshape(-1)
-    lengths = ends - starts
-    bag = torch.arange(lengths.numel()).repeat_interleave(lengths)
-    place = torch.arange(bag.numel()) - (lengths.cumsum(0) - lengths)[bag] + starts[bag]
-    return place, bag // max(1, lengths.numel() // columns), bag
-
-
-def columns_of_values(offsets: Tensor, columns: int) -> Tensor:
-    """Which column each value is of: int64 [values], for key-major offsets [columns x batch + 1]."""
-    lengths = offsets.diff()
-    of_bag = torch.arange(columns).repeat_interleave(lengths.numel() // columns)
-    return of_bag.repeat_interleave(lengths)

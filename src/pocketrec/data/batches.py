@@ -13,7 +13,7 @@ from pocketrec.data.jagged import Jagged, places_of
 from pocketrec.data.shuffle import Shuffle
 from pocketrec.data.users import user_keys
 from pocketrec.spec.errors import OptionError
-from pocketrec.spec.table import IdSpace
+from pocketrec.spec.table import Head, WantedIds
 
 __all__ = ["Batch", "Order", "Rows", "Stored", "StoredBags", "batches", "order_of"]
 
@@ -199,7 +199,7 @@ class _Shuffled:
 
 
 def batches(
-    stored: Stored, span: tuple[int, int], spaces: Sequence[IdSpace], *, batch_size: int, windows: _Window, start: int
+    stored: Stored, span: tuple[int, int], spaces: Sequence[WantedIds], *, batch_size: int, windows: _Window, start: int
 ) -> Iterator[Batch]:
     """Batches `start`, `start` + 1, ... of an epoch; the last one may be shorter.
 
@@ -235,7 +235,7 @@ def order_of(order: Order, rows: int, *, seed: int, epoch: int) -> _Window:
     raise OptionError(f"order must be 'time' or 'shuffle', got {order!r}.")
 
 
-def _take(stored: Stored, first: int, rows: np.ndarray | slice, spaces: Sequence[IdSpace]) -> Rows:
+def _take(stored: Stored, first: int, rows: np.ndarray | slice, spaces: Sequence[WantedIds]) -> Rows:
     """Copy rows out of the cache: one gather per array, then one widening of the ids."""
     at: np.ndarray | slice
     at = slice(rows.start + first, rows.stop + first) if isinstance(rows, slice) else rows + first
@@ -253,7 +253,7 @@ def _rows(array: np.ndarray, at: np.ndarray | slice) -> np.ndarray:
     return np.array(array[at]) if isinstance(at, slice) else np.take(array, at, axis=0)
 
 
-def _ids(stored: Stored, at: np.ndarray | slice, spaces: Sequence[IdSpace]) -> np.ndarray:
+def _ids(stored: Stored, at: np.ndarray | slice, spaces: Sequence[WantedIds]) -> np.ndarray:
     ranks, others = _rows(stored.ranks, at), _rows(stored.ids, at)
     if all(ranked for ranked, _ in stored.columns) and all(space == "rank" for space in spaces):
         return ranks.astype(np.int64)
@@ -263,7 +263,7 @@ def _ids(stored: Stored, at: np.ndarray | slice, spaces: Sequence[IdSpace]) -> n
     return out
 
 
-def _bags(stored: Stored, at: np.ndarray | slice, spaces: Sequence[IdSpace]) -> Jagged:
+def _bags(stored: Stored, at: np.ndarray | slice, spaces: Sequence[WantedIds]) -> Jagged:
     ranks, others = _rows(stored.ranks, at), _rows(stored.ids, at)
     columns: list[tuple[np.ndarray, np.ndarray | None]] = []
     for j, (space, (ranked, column), bags) in enumerate(zip(spaces, stored.columns, stored.bags, strict=True)):
@@ -282,6 +282,8 @@ def _users(stored: Stored, at: np.ndarray | slice, field: int) -> np.ndarray:
     return user_keys(_in_space(ids, "hash63", stored.tokens[field]))
 
 
-def _in_space(ids: np.ndarray, space: IdSpace, tokens: np.ndarray | None) -> np.ndarray:
+def _in_space(ids: np.ndarray, space: WantedIds, tokens: np.ndarray | None) -> np.ndarray:
     """Ids as they are stored, or the hashes of ranks; `tokens` are there for ranks only."""
-    return ids if tokens is None or space == "rank" else tokens[ids]
+    if tokens is None or space == "rank":
+        return ids
+    return np.where(ids <= space.ranks, ids, tokens[ids]) if isinstance(space, Head) else tokens[ids]

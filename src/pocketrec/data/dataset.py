@@ -27,7 +27,7 @@ from pocketrec.data.vocabulary import Vocabulary
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.schema import Field
 from pocketrec.spec.stats import TableStats
-from pocketrec.spec.table import IdSpace, TableSpec
+from pocketrec.spec.table import TableSpec, WantedIds
 
 __all__ = ["Dataset"]
 
@@ -147,7 +147,7 @@ class Dataset:
         order: Order = "time",
         seed: int = 0,
         epoch: int = 0,
-        id_spaces: Mapping[str, IdSpace] | None = None,
+        id_spaces: Mapping[str, WantedIds] | None = None,
         start: int = 0,
     ) -> Iterator[Batch]:
         """The batches of one epoch.

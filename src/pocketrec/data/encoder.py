@@ -18,7 +18,7 @@ from pocketrec.data.users import user_keys
 from pocketrec.data.vocabulary import Vocabulary
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.schema import Field, Schema
-from pocketrec.spec.table import IdSpace
+from pocketrec.spec.table import Head, WantedIds
 
 __all__ = ["Encoded", "Encoder", "standardise_columns"]
 
@@ -80,7 +80,7 @@ class Encoder:
     fitted: Mapping[str, tuple[float, float]]
     vocabularies: Mapping[str, Vocabulary]
 
-    def encode(self, frame: Any, *, id_spaces: Mapping[str, IdSpace] | None = None) -> Encoded:
+    def encode(self, frame: Any, *, id_spaces: Mapping[str, WantedIds] | None = None) -> Encoded:
         """Encode raw rows.
 
         Args:
@@ -102,7 +102,7 @@ class Encoder:
         columns = read_columns(table, schema, file="the frame", rows=rows, bad=BadRows("fail", skippable=False))
         return self.encode_columns(columns, id_spaces=id_spaces)
 
-    def encode_columns(self, columns: Columns, *, id_spaces: Mapping[str, IdSpace] | None = None) -> Encoded:
+    def encode_columns(self, columns: Columns, *, id_spaces: Mapping[str, WantedIds] | None = None) -> Encoded:
         """Encode rows that have been checked already."""
         fields = list(zip(self.schema.categorical, self._spaces(id_spaces), strict=True))
         dense = transformed(columns.dense, self.schema, columns.n)
@@ -123,16 +123,23 @@ class Encoder:
             return None if name is None else columns.plain[name]
         return user_keys(columns.tokens[name].row_hashes)
 
-    def _ids(self, columns: Columns, field: Field, space: IdSpace) -> np.ndarray:
+    def _ids(self, columns: Columns, field: Field, space: WantedIds) -> np.ndarray:
         """int64 [n], or [values] of a field of bags."""
         if space == "plain":
             return columns.plain[field.name]
         tokens = columns.tokens[field.name]
-        known = self.vocabularies[field.table_name].ranks_of(tokens.hashes) if space == "rank" else tokens.hashes
-        ids: np.ndarray = known[tokens.codes]
+        ids: np.ndarray = self._known(field, space, tokens.hashes)[tokens.codes]
         return ids
 
-    def _spaces(self, wanted: Mapping[str, IdSpace] | None) -> tuple[IdSpace, ...]:
+    def _known(self, field: Field, space: WantedIds, hashes: np.ndarray) -> np.ndarray:
+        """The ids of distinct tokens: int64 [n]."""
+        if space == "hash63":
+            return hashes
+        ranks = self.vocabularies[field.table_name].ranks_of(hashes)
+        # rank 0 is of unknown tokens, which have a hash like others
+        return np.where((ranks > 0) & (ranks <= space.ranks), ranks, hashes) if isinstance(space, Head) else ranks
+
+    def _spaces(self, wanted: Mapping[str, WantedIds] | None) -> tuple[WantedIds, ...]:
         return resolve_spaces(self.schema, wanted)
 
     def cut(self, told_apart: Mapping[str, int]) -> Encoder:

@@ -5,7 +5,7 @@ tokens come from them, so tokens of different fields tell about each other. With
 law. The log-odds of a click are a function of the visible values alone, so their AUC is the best that any model can
 reach (the oracle)::
 
-    logit = b + s * [ sum_f (0.7 cluster_f(t_f) + 0.7 own_f(t_f))               first order: by cluster, and by token
+    logit = b + s * [ sum_f 0.7 (cluster_f(t_f) + own alone_f(t_f))             first order: by cluster, and by token
                     + sum_(f, g) <v_f(t_f), v_g(t_g)> / 2                       pairs of neighbouring fields
                     + sum_i beta_i x_i ]                                        dense numbers
 
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pocketrec.data.mixing import mix64, uniforms
+from pocketrec.data.draws import calibrate, draw, sigmoid, stream, token_text, zipf
 
 __all__ = ["DENSE_FIELDS", "PlantedLaw", "PlantedRows"]
 
@@ -77,6 +77,8 @@ class PlantedLaw:
         cluster_strength: chance that a token comes from its row's cluster, 0..1.
         missing: factor on the shares of missing values of the Criteo Kaggle log, 0..1.
         drift: how far effects and popular clusters turn from the first to the last row: 0 not at all, 1 to unrelated.
+        own: factor on what tokens have of their own in their effects, 0 or more. At 0 all tokens of a cluster within a
+            field do the same to a click; above 1 clusters matter less.
     """
 
     cardinalities: tuple[int, ...]
@@ -86,27 +88,24 @@ class PlantedLaw:
     cluster_strength: float
     missing: float
     drift: float
+    own: float = 1.0
 
     def calibrated(self, spread: float, base_rate: float) -> tuple[float, float]:
         """Scale s and intercept b that give the logit its standard deviation and clicks their rate."""
         raw = self._values(self._indices(0), age=0.5)[-1]
-        scale = spread / max(float(raw.std()), 1e-12)
-        low, high = -30.0, 30.0
-        for _ in range(60):  # bisection: the mean probability rises with b
-            middle = (low + high) / 2
-            low, high = (low, middle) if _sigmoid(scale * raw + middle).mean() > base_rate else (middle, high)
-        return scale, low
+        return calibrate(raw, spread, base_rate)
 
     def rows(self, start: int, stop: int, total: int, calibration: tuple[float, float]) -> PlantedRows:
         """Rows start..stop-1 of a log of `total` rows."""
         indices = np.arange(start, stop, dtype=np.int64)
         tokens, gone, dense, dense_gone, raw = self._values(indices, age=indices / max(total, 1))
         logit = calibration[0] * raw + calibration[1]
-        label = self._draw(indices, "label") < _sigmoid(logit)
-        text = np.stack([_token_text(tokens[:, f], self._stream("text", f)) for f in range(tokens.shape[1])], axis=1)
+        label = self._draw(indices, "label") < sigmoid(logit)
+        text = [token_text(tokens[:, f], stream(self.seed, "text", f)) for f in range(tokens.shape[1])]
         return PlantedRows(
-            dense=dense, dense_missing=dense_gone, tokens=text, token_missing=gone, logit=logit, label=label
-        )
+            dense=dense, dense_missing=dense_gone, tokens=np.stack(text, axis=1), token_missing=gone, logit=logit,
+            label=label,
+        )  # fmt: skip
 
     def _indices(self, start: int) -> np.ndarray:
         first = _CALIBRATION_START + start
@@ -143,7 +142,7 @@ class PlantedLaw:
         stranger = (self._draw(rows, "stranger", f) * parts).astype(np.int64)
         own = self._draw(rows, "own", f) < self.cluster_strength
         cluster = np.where(own, hidden % parts, stranger)
-        place = _zipf(self._draw(rows, "place", f), -(-n // parts), self.zipf)
+        place = zipf(self._draw(rows, "place", f), -(-n // parts), self.zipf)
         token = place * parts + cluster
         return np.where(token < n, token, cluster % n)
 
@@ -153,15 +152,15 @@ class PlantedLaw:
 
     def _first_order(self, tokens: np.ndarray, f: int, turn: np.ndarray) -> np.ndarray:
         clusters = np.where(tokens < 0, -1, tokens % self._parts(f))
-        both = self._effect(clusters, "cluster effect", f, turn) + self._effect(tokens, "token effect", f, turn)
-        scaled: np.ndarray = _FIRST_ORDER * both
+        own = self.own * self._effect(tokens, "token effect", f, turn)
+        scaled: np.ndarray = _FIRST_ORDER * (self._effect(clusters, "cluster effect", f, turn) + own)
         return scaled
 
     def _vectors(self, tokens: np.ndarray, f: int, turn: np.ndarray) -> np.ndarray:
         clusters = np.where(tokens < 0, -1, tokens % self._parts(f))
         columns = [
             0.8 * self._effect(clusters, f"cluster vector {r}", f, turn)
-            + 0.6 * self._effect(tokens, f"token vector {r}", f, turn)
+            + 0.6 * self.own * self._effect(tokens, f"token vector {r}", f, turn)
             for r in range(_RANK)
         ]
         return np.stack(columns, axis=1)
@@ -190,39 +189,5 @@ class PlantedLaw:
             effect += _DENSE * np.where(gone[:, i], absence, slope * seen)
         return values, gone, effect
 
-    def _stream(self, name: str, f: int = 0) -> int:
-        """A number for this seed, use and field."""
-        word = np.frombuffer(name.encode().ljust(32, b"\0"), dtype=np.uint64)
-        start = np.array([self.seed + 1, f + 1, *word.tolist()], dtype=np.uint64)
-        mixed = np.zeros(1, dtype=np.uint64)
-        for part in start:
-            mixed = mix64(mixed + part + np.array([0x9E3779B97F4A7C15], dtype=np.uint64))
-        return int(mixed[0] >> np.uint64(1))
-
     def _draw(self, counters: np.ndarray, name: str, f: int = 0) -> np.ndarray:
-        return uniforms(counters, self._stream(name, f))
-
-
-def _zipf(u: np.ndarray, n: int, exponent: float) -> np.ndarray:
-    """Places 0..n-1 with frequency in proportion to about (place + 1)^-exponent, from uniforms: the continuous law on
-    [1, n + 1), inverted, rounded down."""
-    if abs(exponent - 1.0) < 1e-9:
-        x = np.exp(u * np.log(n + 1.0))
-    else:
-        power = 1.0 - exponent
-        x = (1.0 + u * ((n + 1.0) ** power - 1.0)) ** (1.0 / power)
-    places: np.ndarray = np.minimum(x.astype(np.int64) - 1, n - 1)
-    return places
-
-
-def _token_text(tokens: np.ndarray, stream: int) -> np.ndarray:
-    """uint32: a permutation of 32-bit numbers per field, so that texts say nothing about frequency or cluster."""
-    x = tokens.astype(np.uint32) + np.uint32(stream & 0xFFFFFFFF)
-    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x85EBCA6B)
-    x = (x ^ (x >> np.uint32(13))) * np.uint32(0xC2B2AE35)
-    return x ^ (x >> np.uint32(16))
-
-
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    probability: np.ndarray = 1.0 / (1.0 + np.exp(-x))
-    return probability
+        return draw(counters, self.seed, name, f)

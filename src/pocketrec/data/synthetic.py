@@ -4,26 +4,46 @@ from __future__ import annotations
 
 import gzip
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Final, Literal, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from pocketrec.data.independent import IndependentLaw
 from pocketrec.data.planted import DENSE_FIELDS, PlantedLaw, PlantedRows
 from pocketrec.metrics.evaluate import StreamingMetrics
 from pocketrec.spec.cardinalities import scaled_cardinalities
-from pocketrec.spec.errors import OptionError
+from pocketrec.spec.errors import OptionError, UnknownName
 from pocketrec.spec.schema import Schema, criteo
 from pocketrec.spec.writing import writing
 
-__all__ = ["SyntheticReport", "SyntheticSpec", "write_synthetic"]
+__all__ = ["PRESETS", "Law", "SyntheticReport", "SyntheticSpec", "write_synthetic"]
+
+Law = Literal["clusters", "independent"]
 
 _CHUNK_ROWS = 32_768
+_OF_LAW: Final = {"clusters": ("clusters", "cluster_strength", "missing", "drift", "own"),
+                  "independent": ("shift", "phases")}  # fmt: skip
+_INDEPENDENT: Final[dict[str, Any]] = {
+    "rows": 2_300_000, "law": "independent", "cardinalities": (300_000, 200_000, 100_000, 30_000, 5_000, 500, 50, 10),
+    "spread": 2.02, "base_rate": 0.28,
+}  # fmt: skip
+
+PRESETS: Final[dict[str, dict[str, Any]]] = {
+    "criteo": {"rows": 200_000},
+    "alike": {
+        "rows": 360_000, "clusters": 16, "cluster_strength": 0.75, "own": 0.25, "missing": 0.0,
+        "cardinalities": (60_000, 50_000, 30_000, 20_000, 15_000, 10_000, 5_000, 2_000, 1_000, 200, 60, 20),
+    },
+    "independent": _INDEPENDENT,
+    "drifting": {**_INDEPENDENT, "shift": 0.02, "phases": 6},
+}  # fmt: skip
+"""Logs that questions are put to, by name; see :meth:`SyntheticSpec.preset`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +52,9 @@ class SyntheticSpec:
 
     Attributes:
         rows: of the whole log, 1 or more.
-        cardinalities: a name in `pocketrec.spec.cardinalities`; tells how many categorical fields there are.
-        scale: factor on them, a fraction or a text such as "1/100".
+        law: ``clusters``, see `pocketrec.data.planted`, or ``independent``, see `pocketrec.data.independent`.
+        cardinalities: a name in `pocketrec.spec.cardinalities`, or the tokens of each categorical field themselves.
+        scale: factor on them, a fraction or a text such as "1/100"; None: 1/100 of a named set, 1 of what is given.
         seed: another seed, another law.
         zipf: exponent of the frequencies of tokens.
         clusters: hidden clusters on each side, 1 or more.
@@ -42,12 +63,16 @@ class SyntheticSpec:
         base_rate: share of clicks, between 0 and 1.
         missing: factor on the shares of missing values of the Criteo Kaggle log, 0..1.
         drift: how far the law turns from the first to the last row: 0 not at all, 1 to an unrelated law.
+        own: factor on what tokens have of their own in their effects, next to what all of their cluster have.
+        shift: of the independent law: share of a field by which popularity moves on from phase to phase, 0..1.
+        phases: equal parts of the log; test rows are of the last one if they are its last rows and no more than it.
         days: above 1, the log is a folder of files day_0, day_1, ... of equal size.
     """
 
     rows: int
-    cardinalities: str = "kaggle"
-    scale: Fraction | str | int = Fraction(1, 100)
+    law: Law = "clusters"
+    cardinalities: str | tuple[int, ...] = "kaggle"
+    scale: Fraction | str | int | None = None
     seed: int = 0
     zipf: float = 1.1
     clusters: int = 16
@@ -56,33 +81,71 @@ class SyntheticSpec:
     base_rate: float = 0.2568
     missing: float = 1.0
     drift: float = 0.0
+    own: float = 1.0
+    shift: float = 0.0
+    phases: int = 6
     days: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("rows", "clusters", "days"):
+        for name in ("rows", "clusters", "days", "phases"):
             if getattr(self, name) < 1:
                 raise OptionError(f"{name} must be 1 or more, got {getattr(self, name)}.")
-        for name in ("cluster_strength", "missing"):
+        for name in ("cluster_strength", "missing", "shift"):
             if not 0 <= getattr(self, name) <= 1:
                 raise OptionError(f"{name} must lie in 0..1, got {getattr(self, name)}.")
         for name in ("zipf", "spread"):
             if not getattr(self, name) > 0:
                 raise OptionError(f"{name} must be above 0, got {getattr(self, name)}.")
-        if not 0 < self.base_rate < 1 or self.seed < 0 or self.drift < 0:
+        if not 0 < self.base_rate < 1 or self.seed < 0 or self.drift < 0 or self.own < 0:
             raise OptionError(
-                f"base_rate must lie between 0 and 1, seed and drift must be 0 or more, "
-                f"got {self.base_rate}, {self.seed}, {self.drift}."
+                f"base_rate must lie between 0 and 1, seed, drift and own must be 0 or more, "
+                f"got {self.base_rate}, {self.seed}, {self.drift}, {self.own}."
             )
+        if self.law not in _OF_LAW:
+            raise UnknownName("law", self.law, _OF_LAW)
+        usual = {f.name: f.default for f in fields(self)}
+        for law, names in _OF_LAW.items():
+            other = [name for name in names if law != self.law and getattr(self, name) != usual[name]]
+            if other:
+                raise OptionError(f"{', '.join(other)} belongs to the law {law}, not to {self.law}.")
+
+    @staticmethod
+    def preset(name: str, **others: Any) -> SyntheticSpec:
+        """A log by its name, with other settings than its own where they are given.
+
+        * ``criteo``: Criteo's fields at 1/100, 200,000 rows.
+        * ``alike``: 12 fields of 193,280 tokens, 300,000 rows to learn from and 60,000 to test. Three tokens in four
+          come from their row's cluster, one of 16 on each side, and tokens of one cluster do nearly the same to a
+          click: who lets alike tokens share memory must win.
+        * ``independent``: 8 fields of 635,560 tokens, 2,000,000 rows and 300,000 to test; no two tokens are alike.
+        * ``drifting``: the same, and popularity moves on by 2 % of a field in each of six phases.
+        """
+        if name not in PRESETS:
+            raise UnknownName("preset", name, PRESETS)
+        return SyntheticSpec(**{**PRESETS[name], **others})
 
     @property
     def schema(self) -> Schema:
         """What reads the log."""
-        return criteo(dense=DENSE_FIELDS, categorical=len(self.sizes))
+        return criteo(dense=DENSE_FIELDS if self.law == "clusters" else 0, categorical=len(self.sizes))
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Tokens per categorical field, at most."""
-        return scaled_cardinalities(self.cardinalities, self.scale)
+        named = isinstance(self.cardinalities, str)
+        scale = (Fraction(1, 100) if named else 1) if self.scale is None else self.scale
+        return scaled_cardinalities(self.cardinalities, scale)
+
+    def made(self) -> PlantedLaw | IndependentLaw:
+        """The law that rows are drawn from."""
+        if self.law == "independent":
+            return IndependentLaw(
+                cardinalities=self.sizes, seed=self.seed, zipf=self.zipf, shift=self.shift, phases=self.phases
+            )
+        return PlantedLaw(
+            cardinalities=self.sizes, seed=self.seed, zipf=self.zipf, clusters=self.clusters,
+            cluster_strength=self.cluster_strength, missing=self.missing, drift=self.drift, own=self.own,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,15 +184,7 @@ def write_synthetic(path: str | Path, spec: SyntheticSpec) -> SyntheticReport:
         path: file to write, gzipped when it ends in .gz; with several days a folder, of .gz files when it ends in .gz.
         spec: what to write.
     """
-    law = PlantedLaw(
-        cardinalities=spec.sizes,
-        seed=spec.seed,
-        zipf=spec.zipf,
-        clusters=spec.clusters,
-        cluster_strength=spec.cluster_strength,
-        missing=spec.missing,
-        drift=spec.drift,
-    )
+    law = spec.made()
     calibration = law.calibrated(spec.spread, spec.base_rate)
     metrics = StreamingMetrics()
     for day, file in enumerate(_files(Path(path), spec.days)):

@@ -23,7 +23,8 @@ class ModelConfig:
 
     Attributes:
         name: a file of ``models``.
-        bottom: ``dlrm`` only: widths of the net over the dense numbers; the tables' dim is added as its last.
+        bottom: ``dlrm`` and ``memrec`` only: widths of the net over the dense numbers; the tables' dim is added as its
+            last.
         top: widths of the deep net, the one that ends in the logit; 1 is added as its last. At most 64 layers of at
             most 1,048,576 numbers, as everywhere.
         dropout: share of the numbers between the layers of the deep net that every training step leaves out, 0 to

@@ -2,16 +2,29 @@
 
 With the columns of the program called by their names, and ``mix`` and ``bucket`` of `pocketrec.native.mix`:
 
-* row: ``start + (id if id < size else a)``; null when a is -1 and id >= size.
+* row: ``start - b + (id if b <= id < size else a)``; null when a is -1 in place of an id.
 * hash: ``start + id`` for id < a, else ``start + a + bucket(mix(id, seed), size)``.
 * quotient_remainder: with ``x = (id * p + q) mod n``: ``start + x // size`` and ``a + x % size``
   (Shi et al., Compositional Embeddings Using Complementary Partitions, KDD 2020, arXiv:1909.02107).
 * block c: ``start + s`` with ``s = bucket(mix(mix(id, seed), c), M)``, where M is size (wrapping), size - Z + 1 (no
   wrap), or size // Z and s times Z (aligned). Element j reads weight ``start + (s + j) mod size``
   (ROBE: Desai, Chou, Shrivastava, MLSys 2022, arXiv:2108.02191).
+  Ids 1 to n have weights of their own: block c of id i is at ``p + (i - 1) q + c Z``.
+* signature c, sets c: as block c, but for an id that has a signature or a set the start is drawn from
+  ``mix(word, c)`` in the place of ``mix(mix(id, seed), c)``, so that ids with the same word c share block c, whichever
+  table they are of (LMA: Desai et al., Semantically Constrained Memory Allocation, arXiv:2103.06124). Word c of a
+  signature joins u of its keys: key ``c mod s`` where u is 1, else keys ``bucket(mix(64 c + j, PICK_SALT), s)`` for j
+  from 0, the first in the lowest bits. Word c of a set joins s least hashes, numbers c s to c s + s - 1 of
+  `pocketrec.native.minhash`: ``w = mix(w ^ least_j, j)`` for j from 0, from w = 0.
 * linear_block c: ``s = ((x * r3 + c * r2 + r1) mod P) mod (size - Z + 1)`` with x = id + global, as the published ROBE
   code.
 * mapped: ``start + maps[b + (id if id < size else a)]``; null where the map says -1, or when a is -1 and id >= size.
+* sketched: with ``key = mix(id, seed)``, ``start + place`` of the first slot with ``tag(key)`` in bucket
+  ``bucket(key, size)`` of the sketch [size, a, 3] at maps[b] (`pocketrec.native.sketch`); null where there is none, or
+  its place is negative.
+* tagged: ``start + place`` of the first tag of that key among the first 32 of its bucket: bucket i has tags
+  ``maps[b + i]`` to ``maps[b + i + 1]`` of the n ones from ``maps[b + size + 1]`` on (`pocketrec.native.tagged`); null
+  where there is none.
 """
 
 from __future__ import annotations
@@ -24,23 +37,29 @@ from torch import Tensor
 
 from pocketrec.native.binding import kernels_for
 from pocketrec.native.library import define
-from pocketrec.native.mix import bucket, mix
+from pocketrec.native.mix import as_int64, bucket, fin, mix, shift_right, tag
 from pocketrec.native.packing import contiguous, pack_ids, require_cpu
-from pocketrec.native.program import LINEAR_MODULUS, BlockFlag, Column, Kind
+from pocketrec.native.program import LINEAR_MODULUS, MOST_PICKS, MOST_SLOTS, BlockFlag, Column, Kind
 from pocketrec.native.program_check import check_program
 from pocketrec.native.request import Request, check_ids
 from pocketrec.native.values import Values, values_of
 
-__all__ = ["RULES", "addresses", "block_hashes", "compute_addresses"]
+__all__ = ["MINHASH_STEP", "RULES", "addresses", "block_hashes", "compute_addresses", "owned"]
 
 _FAR: Final = 1 << 62
+
+PICK_SALT: Final = as_int64(0xA0761D6478BD642F)
+"""Seed of the choice of keys of a signature."""
+
+MINHASH_STEP: Final = as_int64(0x9E3779B97F4A7C15)
+"""What tells one least hash from the next, see `pocketrec.native.minhash`."""
 
 _Rule = Callable[[Tensor, Tensor, Tensor | None, int], Tensor]
 
 
 def _row(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
-    start, size, fold = row[:, Column.START], row[:, Column.SIZE], row[:, Column.A]
-    inside = ids < size
+    first, size, fold = row[:, Column.B], row[:, Column.SIZE], row[:, Column.A]
+    inside, start = (ids >= first) & (ids < size), row[:, Column.START] - first
     return torch.where(inside | (fold >= 0), start + torch.where(inside, ids, fold), -1)[:, None]
 
 
@@ -65,19 +84,87 @@ def _quotient_remainder(ids: Tensor, row: Tensor, maps: Tensor | None, parts: in
     return torch.stack((row[:, Column.START] + permuted // remainders, row[:, Column.A] + permuted % remainders), dim=1)
 
 
-def block_hashes(ids: Tensor, seeds: Tensor, blocks: Tensor) -> Tensor:
-    """The 64-bit hash of block `blocks` of each id, from which its start and its signs are drawn. Shapes broadcast."""
-    return mix(mix(ids, seeds), blocks)
+def owned(ids: Tensor, row: Tensor) -> Tensor:
+    """Which ids have weights of their own in the array: bool [n]."""
+    return (ids >= 1) & (ids <= row[:, Column.N]) & (row[:, Column.KIND] != Kind.LINEAR_BLOCK)
+
+
+def block_hashes(ids: Tensor, row: Tensor, blocks: Tensor, maps: Tensor | None) -> Tensor:
+    """The 64-bit hash of some blocks of ids, from which a block's start and its signs are drawn.
+
+    Args:
+        ids: int64 [n].
+        row: int64 [n, 17], the program row of each.
+        blocks: int64 [n, k] or [1, k], numbers of blocks.
+        maps: of the call.
+
+    Returns:
+        int64 [n, k].
+    """
+    words = mix(ids, row[:, Column.SEED])[:, None].expand(-1, blocks.shape[1])
+    if maps is not None and maps.shape[0]:
+        found = signature_words if maps.dtype is torch.int64 else set_words
+        words = found(ids, row, blocks, maps, words)
+    return mix(words, blocks)
+
+
+def _number(ids: Tensor, row: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
+    """Number of each id among those that have a signature or a set, 0 for others, and which have: [n] each."""
+    number = ids - row[:, Column.N] - 1
+    has = (row[:, Column.KIND] == kind) & (number >= 0) & (number < row[:, Column.R]) & (ids >= 1)
+    return torch.where(has, number, 0), has
+
+
+def signature_words(ids: Tensor, row: Tensor, blocks: Tensor, maps: Tensor, others: Tensor) -> Tensor:
+    """The words of blocks of ids that have a signature; `others` for those that have none. All int64 [n, k]."""
+    number, has = _number(ids, row, Kind.SIGNATURE)
+    # fields of other kinds have no bits and keys: any that do not divide by zero
+    bits = torch.where(has, row[:, Column.T], 1)[:, None]
+    keys = torch.where(has, row[:, Column.S], 1)[:, None]
+    picks = row[:, Column.U, None]
+    per_word = 64 // bits
+    place = torch.where(has, row[:, Column.GLOBAL] + number * (-(-keys // per_word))[:, 0], 0)
+    has = has & (maps.index_select(0, place) != 0)
+    words = torch.zeros_like(others)
+    for j in range(MOST_PICKS):
+        key = torch.where(picks == 1, blocks % keys, bucket(mix(64 * blocks + j, PICK_SALT), keys))
+        held = maps[torch.where(has[:, None], place[:, None] + key // per_word, 0)]
+        number_of_key = (held >> key % per_word * bits) & ((1 << bits) - 1)
+        words = torch.where(picks > j, words | number_of_key << j * bits, words)
+    return torch.where(has[:, None], words, others)
+
+
+def set_words(ids: Tensor, row: Tensor, blocks: Tensor, maps: Tensor, others: Tensor) -> Tensor:
+    """The words of blocks of ids that have a set; `others` for those that have none. All int64 [n, k]."""
+    number, has = _number(ids, row, Kind.SETS)
+    first = torch.where(has, row[:, Column.GLOBAL], 0)
+    members = first + torch.where(has, row[:, Column.R], 0) + 1
+    begin, end = (maps.index_select(0, first + number + more).long() for more in (0, 1))
+    room = maps.shape[0] - members
+    has = has & (begin >= 0) & (begin < end) & (end <= room)
+    words = others.clone()
+    for at in has.nonzero()[:, 0].tolist():  # one id at a time: a definition, not a way to compute
+        own = maps[int(members[at] + begin[at]) : int(members[at] + end[at])].long()
+        power, seed = int(row[at, Column.S]), row[at, Column.T]
+        of = blocks.expand(others.shape)[at]
+        word = torch.zeros_like(of)
+        for j in range(power):
+            steps = (of * power + j + 1) * MINHASH_STEP
+            least = shift_right(fin(mix(own, seed)[None, :] + steps[:, None]), 1).amin(dim=1)
+            word = mix(word ^ least, j)
+        words[at] = word
+    return words
 
 
 def _block(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
     size, length, flags = row[:, Column.SIZE, None], row[:, Column.A, None], row[:, Column.B, None]
-    blocks = torch.arange(parts, device=ids.device)
-    hashes = block_hashes(ids[:, None], row[:, Column.SEED, None], blocks)
+    blocks = torch.arange(parts, device=ids.device)[None, :]
+    hashes = block_hashes(ids, row, blocks, maps)
     aligned, no_wrap = (flags & BlockFlag.ALIGNED) != 0, (flags & BlockFlag.NO_WRAP) != 0
     choices = torch.where(aligned, size // length, torch.where(no_wrap, size - length + 1, size))
-    starts = bucket(hashes, choices) * torch.where(aligned, length, 1)
-    return row[:, Column.START, None] + starts
+    starts = row[:, Column.START, None] + bucket(hashes, choices) * torch.where(aligned, length, 1)
+    own = row[:, Column.P, None] + (ids[:, None] - 1) * row[:, Column.Q, None] + blocks * length
+    return torch.where(owned(ids, row)[:, None], own, starts)
 
 
 def _linear_block(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
@@ -97,8 +184,41 @@ def _mapped(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor
     entry = row[:, Column.B] + torch.where(inside, ids, fold)
     read = inside | (fold >= 0)
     target = torch.where(read, maps.index_select(0, torch.where(read, entry, 0)).long(), -1)
+    return _target_addresses(row, target)[:, None]
+
+
+def _target_addresses(row: Tensor, target: Tensor) -> Tensor:
     # Clamped, so that a wild entry is found beyond the regions instead of wrapping around.
-    return torch.where(target >= 0, row[:, Column.START] + target.clamp(max=_FAR), -1)[:, None]
+    return torch.where(target >= 0, row[:, Column.START] + target.clamp(max=_FAR), -1)
+
+
+def _first_place(maps: Tensor, entries: Tensor, inside: Tensor, tags: Tensor) -> tuple[Tensor, Tensor]:
+    """Which entry [n, 32] of the maps, of those inside, first is the tag [n]; and whether one is."""
+    read = maps.index_select(0, torch.where(inside, entries, 0).reshape(-1)).view(entries.shape)
+    found = inside & (read == tags[:, None])
+    return found.int().argmax(dim=1), found.any(dim=1)
+
+
+def _sketched(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
+    assert maps is not None, "check_program lets no sketch pass without entries"
+    keys, slots = mix(ids, row[:, Column.SEED]), torch.arange(MOST_SLOTS, device=ids.device)
+    first = row[:, Column.B] + bucket(keys, row[:, Column.SIZE]) * row[:, Column.A] * 3
+    slot, known = _first_place(maps, first[:, None] + 3 * slots, slots < row[:, Column.A, None], tag(keys))
+    place = maps.index_select(0, torch.where(known, first + 3 * slot + 2, 0)).long()
+    return _target_addresses(row, torch.where(known, place, -1))[:, None]
+
+
+def _tagged(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
+    assert maps is not None, "check_program lets no tags pass without entries"
+    keys, count = mix(ids, row[:, Column.SEED]), row[:, Column.N]
+    offset = row[:, Column.B] + bucket(keys, row[:, Column.SIZE])
+    begin, end = (  # kept inside the tags, whatever the map says
+        torch.minimum(maps.index_select(0, place).long().clamp(min=0), count) for place in (offset, offset + 1)
+    )
+    places = begin[:, None] + torch.arange(MOST_SLOTS, device=ids.device)
+    entries = (row[:, Column.B] + row[:, Column.SIZE] + 1)[:, None] + places
+    place, known = _first_place(maps, entries, places < end[:, None], tag(keys))
+    return torch.where(known, row[:, Column.START] + begin + place, -1)[:, None]
 
 
 RULES: Final[Mapping[Kind, _Rule]] = {
@@ -109,8 +229,12 @@ RULES: Final[Mapping[Kind, _Rule]] = {
     Kind.LINEAR_BLOCK: _linear_block,
     Kind.MAPPED: _mapped,
     Kind.HASHES: _hashes,
+    Kind.SIGNATURE: _block,
+    Kind.SETS: _block,
+    Kind.SKETCHED: _sketched,
+    Kind.TAGGED: _tagged,
 }
-"""Per kind: from ids int64 [n], the program rows of each [n, 13], maps and parts to addresses int64 [n, 1 to parts]."""
+"""Per kind: from ids int64 [n], the program rows of each [n, 17], maps and parts to addresses int64 [n, 1 to parts]."""
 
 
 def compute_addresses(values: Values, program: Tensor, maps: Tensor | None, parts: int) -> Tensor:
@@ -170,10 +294,10 @@ def addresses(
 
     Args:
         ids: int64 [batch, columns], or int64 [values] with offsets.
-        program: int64 [fields, 13].
+        program: int64 [fields, 17].
         parts: addresses per value.
         offsets: as in `pocketrec.native.request.Request`.
-        maps: int32 or int64, the maps of mapped fields, or None.
+        maps: int32 or int64, the maps of mapped, sketched and tagged fields, or None.
 
     Returns:
         int64 [values, parts], -1 for padding and null addresses: for 2-D ids one value per batch row and program field

@@ -36,7 +36,7 @@ def _reference(grad: Tensor, request: Request) -> tuple[Tensor, Tensor, Tensor]:
     vectors = value_vectors(request, values, addresses) if request.pooling == Pooling.MAX else None
     per_value = value_gradients(request, values, grad, vectors)
     if request.combining == Combining.CONCAT:
-        weights, signs = block_weights(values, addresses, request.program, request.dim)
+        weights, signs = block_weights(values, addresses, request.program, request.maps, request.dim)
         return *_by_chunk(*_merge(weights.reshape(-1), (per_value * signs).reshape(-1, 1))), grad.new_empty(0)
     per_part = per_value[:, None].expand(-1, request.parts, -1)
     if request.combining == Combining.PRODUCT:

@@ -14,7 +14,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-__all__ = ["SIGN_SALT", "as_int64", "bucket", "fin", "mix", "shift_right"]
+__all__ = ["SIGN_SALT", "as_int64", "bucket", "fin", "mix", "shift_right", "tag"]
 
 
 def as_int64(word: int) -> int:
@@ -34,6 +34,8 @@ _LOW: Final = 0xFFFFFFFF
 
 SIGN_SALT: Final = as_int64(0x5851F42D4C957F2D)
 """Xor-ed to a block's hash before its signs are drawn, so that a sign tells nothing about the start."""
+
+_TAG_SALT: Final = as_int64(0x2545F4914F6CDD1D)
 
 
 def shift_right(word: Tensor, bits: int) -> Tensor:
@@ -91,3 +93,20 @@ def bucket(word: Tensor, buckets: Tensor | int) -> Tensor:
     side = half_low * count_high + (mid & _LOW)
     top = half_high * count_high + (mid >> 32) + (side >> 32)
     return (top << 1) + ((side & _LOW) >> 31)
+
+
+def tag(word: Tensor) -> Tensor:
+    """What tells the words of one bucket apart: the low 32 bits of ``fin(word ^ salt)``, 1 where they are 0.
+
+    Args:
+        word: int64 words, from `mix`.
+
+    Returns:
+        int64, the 32 bits as a signed number, never 0. It knows nothing of the word's bucket, which is made of other
+        bits.
+
+    >>> tag(torch.tensor([0, 1])).tolist()
+    [-388119407, 831489481]
+    """
+    low = (fin(word ^ _TAG_SALT) << 32) >> 32
+    return torch.where(low == 0, 1, low)

@@ -22,7 +22,7 @@ from pocketrec.native.request import Request, bag_shape, check_request, units
 from pocketrec.native.values import Values
 from pocketrec.spec.errors import OptionError
 
-__all__ = ["Rows", "check_rows", "plain_lookup"]
+__all__ = ["Rows", "check_rows", "columns_in_bags", "plain_addresses", "plain_lookup", "plain_pool"]
 
 _LAST_ID: Final = 2**63 - 1
 
@@ -37,6 +37,11 @@ def check_rows(rows: Rows, maps: Tensor | None, *, dim: int, parts: int, combini
         ValueError: names the first bad field.
     """
     program = _table(rows)
+    if any(row[Column.KIND] == Kind.SETS for row in rows):
+        raise OptionError(
+            "Least hashes that are found at look-up cannot be written as plain torch operations; "
+            "keep signatures of them."
+        )
     check_program(program, maps, parts)
     check_blocks(program, dim, parts, combining)
 
@@ -45,24 +50,52 @@ def plain_lookup(request: Request, rows: Rows) -> Tensor:
     """Vectors of the ids of some fields, as the op ``pocketrec::lookup_frozen`` gives them.
 
     Args:
-        request: pooling NONE without offsets or SUM with them. Offsets [fields, batch + 1] must not fall from one field
-            to the next. Its program is not read.
+        request: pooling NONE without offsets, NONE or SUM with them. Offsets [fields, batch + 1] must not fall from one
+            field to the next. Its program is not read.
         rows: the program as numbers, that :func:`check_rows` let pass.
 
     Returns:
-        float32 [batch, fields, dim]. Empty bags and padding are zeros.
+        float32 [batch, fields, dim], or [values, dim] for offsets with pooling NONE. Empty bags and padding are zeros.
 
     Raises:
         RuntimeError: an id beyond its limit, a negative one that is not the padding id of its field, offsets that fall,
             or an address beyond the regions; in an exported program too.
     """
-    if request.pooling != (Pooling.NONE if request.offsets is None else Pooling.SUM):
-        raise OptionError(f"The plain lookup pools by sum, not by {Pooling(request.pooling).name}.")
     check_request(request)
     values = _values(request, rows)
     addresses = _addresses(values, rows, request.maps, request.parts)
     vectors = (_blocks if request.combining == Combining.CONCAT else _combined)(request, values, addresses, rows)
+    return _pooled(request, values, vectors)
+
+
+def plain_pool(request: Request, rows: Rows, vectors: Tensor) -> Tensor:
+    """Vectors of values pooled as :func:`plain_lookup` pools them: float32 [batch, fields, dim].
+
+    Args:
+        request: with offsets and pooling SUM; its regions and its dim are not read.
+        rows: as for :func:`plain_lookup`.
+        vectors: float32 [values, dim], zeros for padding.
+    """
+    return _pooled(request._replace(dim=vectors.shape[1]), _values(request, rows), vectors)
+
+
+def _pooled(request: Request, values: Values, vectors: Tensor) -> Tensor:
+    if request.pooling not in (Pooling.NONE, Pooling.SUM):
+        raise OptionError(f"The plain lookup pools by sum, not by {Pooling(request.pooling).name}.")
     return pool(request, values, vectors)
+
+
+def plain_addresses(request: Request, rows: Rows) -> Tensor:
+    """Addresses of the ids of some fields, as the op ``pocketrec::addresses`` gives them.
+
+    Args:
+        request: its regions are not read.
+        rows: as for :func:`plain_lookup`.
+
+    Returns:
+        int64 [values, parts], row-major over [batch, fields] for ids without offsets.
+    """
+    return _addresses(_values(request, rows), rows, request.maps, request.parts)
 
 
 def _table(numbers: Rows | Sequence[int]) -> Tensor:
@@ -95,6 +128,14 @@ def _grid(request: Request, rows: Rows) -> tuple[Tensor, Tensor, Tensor, Tensor]
     order = torch.arange(batch * fields)
     ids = request.ids.index_select(1, columns).reshape(-1)
     return ids, order % fields, order, torch.ones_like(order, dtype=torch.bool)
+
+
+def columns_in_bags(ids: Tensor, offsets: Tensor, columns: int) -> Tensor:
+    """Which column each value is of, int64 [values]; one in no bag counts as of the first bag that ends behind it."""
+    ends = offsets[..., 1:].reshape(-1)
+    found = torch.searchsorted(ends, torch.arange(ids.shape[0]), right=True)
+    batch = (offsets.shape[0] - 1) // columns if offsets.dim() == 1 else offsets.shape[1] - 1
+    return torch.where(found < ends.shape[0], found, 0) // batch
 
 
 def _jagged(request: Request) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -157,6 +198,6 @@ def _blocks(request: Request, values: Values, starts: Tensor, rows: Rows) -> Ten
     weights = block_addresses(starts, row, request.dim)
     _require(weights < units(region, storage, request.combining), "an address lies beyond the shared array")
     found = stored_weights(region, storage, weights.clamp(min=0))
-    if any(r[Column.KIND] == Kind.BLOCK and r[Column.B] & BlockFlag.SIGN for r in rows):
-        found = found * block_signs(values.ids, row, request.dim)
+    if any(r[Column.KIND] != Kind.LINEAR_BLOCK and r[Column.B] & BlockFlag.SIGN for r in rows):
+        found = found * block_signs(values.ids, row, request.maps, request.dim)
     return torch.where(weights >= 0, found, 0.0)

@@ -2,7 +2,7 @@
 
 A *region* is a tensor of rows. An *address* is an index into the concatenation of the regions of one call, in rows, or
 in single weights where the program draws blocks from a shared array; -1 is the null address, which reads as zeros and
-takes no gradient. A *program* is an int64 tensor [fields, 13] that says, field by field, how an id becomes addresses.
+takes no gradient. A *program* is an int64 tensor [fields, 17] that says, field by field, how an id becomes addresses.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from torch import Tensor
 from pocketrec.spec.errors import OptionError
 
 __all__ = [
+    "BLOCKS",
     "LINEAR_MODULUS",
+    "MOST_PICKS",
+    "MOST_SLOTS",
     "PROGRAM_COLUMNS",
     "WEIGHTS_PER_SCALE",
     "Access",
@@ -28,13 +31,19 @@ __all__ = [
     "program_row",
 ]
 
-PROGRAM_COLUMNS: Final = 13
+PROGRAM_COLUMNS: Final = 17
 
 LINEAR_MODULUS: Final = 2038074743
 """The prime P of the linear hash in the published ROBE code."""
 
+MOST_PICKS: Final = 8
+"""Keys of a signature, at most, of which the place of one block is drawn."""
+
 WEIGHTS_PER_SCALE: Final = 64
 """Consecutive weights of a quantised shared array that have one scale and one bias."""
+
+MOST_SLOTS: Final = 32
+"""How many slots a bucket of a sketch has at most, and how many tags of a bucket are read."""
 
 
 class Column(IntEnum):
@@ -44,19 +53,27 @@ class Column(IntEnum):
       of the offsets stand in one order.
     * ``KIND``: a `Kind`.
     * ``START``: first address of the table.
-    * ``SIZE``: row: rows, ids >= rows fold. hash and hashes: buckets. quotient_remainder: remainders m. blocks:
-      weights in the array. mapped: entries of the table's map, ids >= size fold.
+    * ``SIZE``: row: the end of the ids that have a row, ids from here on fold, and so do those before b. hash and
+      hashes: buckets. quotient_remainder: remainders m. blocks: weights in the array. mapped: entries of the table's
+      map, ids >= size fold. sketched and tagged: buckets.
     * ``SEED``: any int64, already distinct per table; linear_block: r1.
-    * ``A``: row and mapped: the id that takes those beyond the size, or -1 for the null address. hash and hashes:
+    * ``A``: row and mapped: the id that takes those without a row, or -1 for the null address. hash and hashes:
       number of leading ids with a row of their own. quotient_remainder: first address of the remainder rows. blocks:
-      block length Z.
-    * ``B``: block: a `BlockFlag`. mapped: first index of the table in `maps`.
+      block length Z. sketched: slots of a bucket, 1 to 32.
+    * ``B``: row: the first id that has a row. block, signature and sets: a `BlockFlag`. mapped: first index of the
+      table in `maps`. sketched and tagged: the same of the sketch, or of the offsets.
     * ``N``: hashes: how many, at most `parts`. quotient_remainder: ids of the table, modulus of the permutation; ids
-      >= n fold to id 0.
+      >= n fold to id 0. block, signature and sets: ids 1 to n have weights of their own. tagged: how many tags there
+      are.
     * ``PADDING``: an id that is left out of its bag, or -1.
     * ``P``, ``Q``: quotient_remainder: id' = (id * p + q) mod n, with (n - 1) * p + q < 2**63; linear_block: r3 and r2.
-    * ``GLOBAL``: linear_block: added to the id before hashing.
+      block, signature and sets: the own weights of id i begin at address p + (i - 1) q, before ``START``.
+    * ``GLOBAL``: linear_block: added to the id before hashing. signature and sets: first index of the table in `maps`.
     * ``LIMIT``: ids from here on are refused, as negative ones are; 1 or more, or -1 where every id is taken.
+    * ``R``: signature and sets: so many ids, n + 1 to n + r, have a signature or a set.
+    * ``S``: signature: keys per id. sets: least hashes of which a block's place is drawn.
+    * ``T``: signature: bits per key. sets: seed of the least hashes, any int64.
+    * ``U``: signature: keys of which a block's place is drawn.
     """
 
     COLUMN = 0
@@ -72,6 +89,10 @@ class Column(IntEnum):
     Q = 10
     GLOBAL = 11
     LIMIT = 12
+    R = 13
+    S = 14
+    T = 15
+    U = 16
 
 
 class Kind(IntEnum):
@@ -84,10 +105,18 @@ class Kind(IntEnum):
     LINEAR_BLOCK = 4
     MAPPED = 5
     HASHES = 6
+    SIGNATURE = 7
+    SETS = 8
+    SKETCHED = 9
+    TAGGED = 10
+
+
+BLOCKS: Final = (Kind.BLOCK, Kind.LINEAR_BLOCK, Kind.SIGNATURE, Kind.SETS)
+"""Kinds that draw blocks of consecutive weights from a shared array."""
 
 
 class BlockFlag(IntEnum):
-    """Bits of column B of a block field."""
+    """Bits of column B of fields of blocks."""
 
     SIGN = 1
     ALIGNED = 2
@@ -128,13 +157,17 @@ class Access(NamedTuple):
     """How the ids of some fields become vectors of one width: all of a lookup but its data.
 
     Attributes:
-        program: int64 [fields, 13], one row per field, see `Column`.
+        program: int64 [fields, 17], one row per field, see `Column`.
         storages: one `Storage` per region.
         dim: width of the vectors.
         parts: addresses per value: 1, 2 for quotient_remainder, ceil(dim / Z) for blocks. In a call with several parts
-            a field of kind row, hash or mapped leaves the others null: its vector is the first part alone.
+            a field of kind row, hash, mapped, sketched or tagged leaves the others null: its vector is the first part
+            alone.
         combining: a `Combining`.
-        maps: int32 or int64, the maps of all mapped fields one after the other, or None.
+        maps: int32 or int64, the maps of all mapped, sketched and tagged fields one after the other, or None.
+            Signatures are int64 words: ceil(s / (64 // t)) for each id, key k in word k // (64 // t) from bit
+            k % (64 // t) * t on; a first word of 0 is no signature. Sets are int32: r + 1 numbers, where each set
+            begins among the members behind them and where the last one ends, and the members.
     """
 
     program: Tensor
@@ -152,7 +185,7 @@ def program_row(**columns: int) -> list[int]:
     """One row of a program from the columns that matter, by their names in lower case.
 
     >>> program_row(column=3, kind=Kind.HASH, start=100, size=50, seed=7)
-    [3, 1, 100, 50, 7, 0, 0, 0, -1, 1, 0, 0, -1]
+    [3, 1, 100, 50, 7, 0, 0, 0, -1, 1, 0, 0, -1, 0, 0, 0, 0]
     """
     row = [_DEFAULTS.get(column, 0) for column in Column]
     known = {column.name.lower(): column for column in Column}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pocketrec.native.program import LINEAR_MODULUS, Column, Combining, Kind
+from pocketrec.native.program import BLOCKS, LINEAR_MODULUS, MOST_PICKS, MOST_SLOTS, Column, Combining, Kind
 
 __all__ = ["check_blocks", "check_program"]
 
@@ -17,8 +17,11 @@ _RANGES = (
     (Column.A, -1, 1 << 61),
     (Column.SIZE, 0, 1 << 62),
     (Column.N, 0, 1 << 62),
+    (Column.R, 0, 1 << 62),
 )
 _BLOCK_FLAGS_END = 8
+_MOST_KEYS = 1 << 20
+_MOST_LEAST_HASHES = 64
 
 
 def check_program(program: Tensor, maps: Tensor | None, parts: int) -> None:
@@ -39,7 +42,7 @@ def check_program(program: Tensor, maps: Tensor | None, parts: int) -> None:
     for kind in Kind:
         of_kind = kinds == kind
         if bool(of_kind.any()):
-            for wrong, rule in _rules(kind, program, 0 if maps is None else maps.shape[0], parts):
+            for wrong, rule in _rules(kind, program, maps, parts):
                 _refuse(of_kind & wrong, program, f"{kind.name.lower()} needs {rule}")
 
 
@@ -50,7 +53,7 @@ def check_blocks(program: Tensor, dim: int, parts: int, combining: int) -> None:
         ValueError: names the first bad field.
     """
     kinds = program[:, Column.KIND]
-    blocks = (kinds == Kind.BLOCK) | (kinds == Kind.LINEAR_BLOCK)
+    blocks = torch.isin(kinds, torch.tensor(BLOCKS))
     if combining != Combining.CONCAT:
         _refuse(blocks, program, "blocks need combining CONCAT")
         return
@@ -59,12 +62,13 @@ def check_blocks(program: Tensor, dim: int, parts: int, combining: int) -> None:
     _refuse(length < -(-dim // parts), program, "the blocks of all parts must cover dim")
 
 
-def _rules(kind: Kind, program: Tensor, map_entries: int, parts: int) -> Iterator[tuple[Tensor, str]]:
+def _rules(kind: Kind, program: Tensor, maps: Tensor | None, parts: int) -> Iterator[tuple[Tensor, str]]:
+    map_entries = 0 if maps is None else maps.shape[0]
     size, seed, a, b = (program[:, column] for column in (Column.SIZE, Column.SEED, Column.A, Column.B))
     n, p, q = (program[:, column] for column in (Column.N, Column.P, Column.Q))
     if kind == Kind.ROW:
-        return
-    if kind == Kind.HASH:
+        yield (b < 0) | (b > size) | ((a != -1) & (a < b)), "0 <= b <= size, and a of -1 or at least b"
+    elif kind == Kind.HASH:
         yield (size < 1) | (a < 0), "size >= 1 and a >= 0"
     elif kind == Kind.HASHES:
         yield (size < 1) | (a < 0), "size >= 1 and a >= 0"
@@ -75,16 +79,48 @@ def _rules(kind: Kind, program: Tensor, map_entries: int, parts: int) -> Iterato
         # (n - 1) p + q < 2^63, without computing what may overflow
         limit = (torch.iinfo(torch.int64).max - q) // (n - 1).clamp(min=1)
         yield (n > 1) & (p > limit), "(n - 1) * p + q < 2**63"
-    elif kind == Kind.BLOCK:
+    elif kind in (Kind.BLOCK, Kind.SIGNATURE, Kind.SETS):
         yield (a < 1) | (size < a), "1 <= a <= size"
         yield (b < 0) | (b >= _BLOCK_FLAGS_END), "flags b in 0..7"
+        # p + n q <= start, without computing what may overflow
+        inside = (p >= 0) & (q >= 0) & (p <= program[:, Column.START])
+        room = (program[:, Column.START] - p) // n.clamp(min=1)
+        yield (n > 0) & (~inside | (q > room)), "p, q >= 0 and p + n * q <= start where n is above 0"
+        if kind != Kind.BLOCK:
+            yield from _words_rules(kind, program, maps)
     elif kind == Kind.LINEAR_BLOCK:
         yield (a < 1) | (size < a) | (program[:, Column.GLOBAL] < 0), "1 <= a <= size and global >= 0"
         for coefficient in (seed, q, p):
             yield (coefficient < 0) | (coefficient >= LINEAR_MODULUS), f"seed, p and q in 0..{LINEAR_MODULUS - 1}"
-    else:
+    elif kind == Kind.MAPPED:
         inside = (b >= 0) & (b <= map_entries - size) & (b < map_entries - a)
         yield ~inside, "0 <= b, b + size <= entries of maps and b + a < entries of maps"
+    elif kind == Kind.SKETCHED:
+        yield (size < 1) | (a < 1) | (a > MOST_SLOTS), f"size >= 1 and a in 1..{MOST_SLOTS}"
+        # Not b + 3 a size <= entries, which may overflow.
+        inside = (b >= 0) & (b <= map_entries) & (size <= (map_entries - b) // (3 * a.clamp(min=1)))
+        yield ~inside, "0 <= b and b + 3 * a * size <= entries of maps"
+    else:
+        yield size < 1, "size >= 1"
+        inside = (b >= 0) & (b <= map_entries) & (size < map_entries - b) & (n < map_entries - b - size)
+        yield ~inside, "0 <= b and b + size + 1 + n <= entries of maps"
+
+
+def _words_rules(kind: Kind, program: Tensor, maps: Tensor | None) -> Iterator[tuple[Tensor, str]]:
+    """What lies in the maps lies inside them; where there are no ids with a signature or a set nothing is read."""
+    r, s, t, u = (program[:, column] for column in (Column.R, Column.S, Column.T, Column.U))
+    entries, place = 0 if maps is None else maps.shape[0], program[:, Column.GLOBAL]
+    some = r > 0
+    if kind == Kind.SETS:
+        yield some & ((s < 1) | (s > _MOST_LEAST_HASHES)), f"1 <= s <= {_MOST_LEAST_HASHES}"
+        yield some & (maps is None or maps.dtype is not torch.int32), "maps of int32"
+        yield some & ((place < 0) | (place >= entries) | (r >= entries - place)), "global and r inside maps"
+        return
+    yield some & ((s < 1) | (s > _MOST_KEYS) | (t < 1) | (t > 32)), f"1 <= s <= {_MOST_KEYS} and 1 <= t <= 32"
+    yield some & ((u < 1) | (u > MOST_PICKS) | (u * t > 62)), f"1 <= u <= {MOST_PICKS} and u * t <= 62"
+    yield some & (maps is None or maps.dtype is not torch.int64), "maps of int64"
+    words = (-(-s // (64 // t.clamp(1, 64)))).clamp(min=1)
+    yield some & ((place < 0) | (place > entries) | (r > (entries - place) // words)), "global and r inside maps"
 
 
 def _refuse(wrong: Tensor, program: Tensor, rule: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from pocketrec.native.addresses import block_hashes
+from pocketrec.native.addresses import block_hashes, owned
 from pocketrec.native.mix import SIGN_SALT, mix
 from pocketrec.native.program import WEIGHTS_PER_SCALE, BlockFlag, Column, Combining, Kind, Storage
 from pocketrec.native.request import Request, code_bytes, units
@@ -97,20 +97,23 @@ def stored_weights(region: Tensor, storage: int, addresses: Tensor) -> Tensor:
     return codes.float() * scale_bias[..., 0] + scale_bias[..., 1]
 
 
-def block_weights(values: Values, starts: Tensor, program: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+def block_weights(
+    values: Values, starts: Tensor, program: Tensor, maps: Tensor | None, dim: int
+) -> tuple[Tensor, Tensor]:
     """Addresses int64 [n, dim] and signs float32 [n, dim] of all weights of n values.
 
     Args:
         values: the n values.
         starts: int64 [n, parts], first address of each block; -1 for padding, whose addresses stay -1.
-        program: int64 [fields, 13].
+        program: int64 [fields, 17].
+        maps: of the call.
         dim: width of the vectors; the last block is cut to it.
     """
     row = program.index_select(0, values.fields)
     addresses = block_addresses(starts, row, dim)
     if not bool(_signed(row).any()):
         return addresses, torch.ones_like(addresses, dtype=torch.float32)
-    return addresses, block_signs(values.ids, row, dim)
+    return addresses, block_signs(values.ids, row, maps, dim)
 
 
 def block_addresses(starts: Tensor, row: Tensor, dim: int) -> Tensor:
@@ -118,21 +121,24 @@ def block_addresses(starts: Tensor, row: Tensor, dim: int) -> Tensor:
 
     Args:
         starts: first address of each block; -1 for padding, whose addresses stay -1.
-        row: int64 [n, 13], the program row of each value.
+        row: int64 [n, 17], the program row of each value.
         dim: width of the vectors; the last block is cut to it.
     """
     first, size = row[:, Column.START, None], row[:, Column.SIZE, None]
     block, within = _elements(row, dim)
     block_starts = starts.gather(1, block)
-    return torch.where(block_starts >= 0, first + (block_starts - first + within) % size, -1)
+    # weights of an id's own lie before the shared ones, and end before they do
+    shared = first + (block_starts - first + within) % size
+    found = torch.where(block_starts >= first, shared, block_starts + within)
+    return torch.where(block_starts >= 0, found, -1)
 
 
-def block_signs(ids: Tensor, row: Tensor, dim: int) -> Tensor:
-    """Signs float32 [n, dim] of all weights of n ids; 1 where the program draws none."""
+def block_signs(ids: Tensor, row: Tensor, maps: Tensor | None, dim: int) -> Tensor:
+    """Signs float32 [n, dim] of all weights of n ids; 1 where the program draws none, and for an id's own weights."""
     block, within = _elements(row, dim)
-    hashes = block_hashes(ids[:, None], row[:, Column.SEED, None], block) ^ SIGN_SALT
+    hashes = block_hashes(ids, row, block, maps) ^ SIGN_SALT
     words = mix(hashes, 1 + within // 64)
-    negative = _signed(row) & ((words >> (within % 64)) & 1).bool()
+    negative = _signed(row) & ~owned(ids, row)[:, None] & ((words >> (within % 64)) & 1).bool()
     return torch.where(negative, -1.0, 1.0)
 
 
@@ -145,7 +151,7 @@ def _elements(row: Tensor, dim: int) -> tuple[Tensor, Tensor]:
 
 
 def _signed(row: Tensor) -> Tensor:
-    return (row[:, Column.KIND, None] == Kind.BLOCK) & ((row[:, Column.B, None] & BlockFlag.SIGN) != 0)
+    return (row[:, Column.KIND, None] != Kind.LINEAR_BLOCK) & ((row[:, Column.B, None] & BlockFlag.SIGN) != 0)
 
 
 def value_vectors(request: Request, values: Values, addresses: Tensor) -> Tensor:
@@ -158,7 +164,7 @@ def value_vectors(request: Request, values: Values, addresses: Tensor) -> Tensor
     """
     if request.combining == Combining.CONCAT:
         region, storage = request.regions[0], request.storages[0]
-        weights, signs = block_weights(values, addresses, request.program, request.dim)
+        weights, signs = block_weights(values, addresses, request.program, request.maps, request.dim)
         _refuse_beyond(weights, units(region, storage, request.combining))
         found = stored_weights(region, storage, weights.clamp(min=0)) * signs
         return torch.where(weights >= 0, found, 0.0)

@@ -46,7 +46,7 @@ class Request(NamedTuple):
             ``ids[offsets[f, i]:offsets[f, i + 1]]``. The second form picks some features of a larger input without
             copying ids.
         weights: float32 [values], a factor per value, or None; with offsets and pooling SUM only.
-        program: int64 [fields, 13].
+        program: int64 [fields, 17].
         maps: int32 or int64 [entries], or None when no field is mapped.
         storages: a `Storage` per region.
         dim: width of the vectors.

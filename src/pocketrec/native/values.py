@@ -38,7 +38,7 @@ def values_of(ids: Tensor, offsets: Tensor | None, program: Tensor) -> Values:
     Args:
         ids: int64 [batch, columns], or int64 [values] with offsets.
         offsets: as in `pocketrec.native.request.Request`.
-        program: int64 [fields, 13].
+        program: int64 [fields, 17].
 
     Raises:
         IdError: an id that is negative or beyond the limit of its field, and not its padding id; names both.

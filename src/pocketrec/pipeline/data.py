@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from pocketrec.data.dataset import Dataset
 from pocketrec.data.encoder import Encoder
@@ -19,7 +19,7 @@ from pocketrec.pipeline.config import RunConfig
 from pocketrec.spec.errors import SchemaError
 from pocketrec.spec.schema import Schema
 from pocketrec.spec.schemas import SCHEMAS
-from pocketrec.spec.table import IdSpace
+from pocketrec.spec.table import WantedIds
 from pocketrec.train import Batch, BatchSource
 
 __all__ = ["PartSource", "RunData", "default_cache", "open_data", "schema_of", "spaces_by_table"]
@@ -77,7 +77,7 @@ class PartSource:
 
     dataset: Dataset
     parts: tuple[Part, ...]
-    id_spaces: Mapping[str, IdSpace]
+    id_spaces: Mapping[str, WantedIds]
 
     def batch_count(self, batch_size: int) -> int:
         """Batches per epoch."""
@@ -107,7 +107,7 @@ class RunData:
     train: tuple[Part, ...] = ("train",)
     validation: tuple[Part, ...] = ("validation",)
 
-    def source(self, part: Literal["train", "validation"], id_spaces: Sequence[str]) -> BatchSource | None:
+    def source(self, part: Literal["train", "validation"], id_spaces: Sequence[WantedIds]) -> BatchSource | None:
         """One part in these id spaces (one per column of ids); None if it has no rows."""
         parts = self.train if part == "train" else self.validation
         if not sum(self.dataset.parts[p] for p in parts):
@@ -115,7 +115,7 @@ class RunData:
         return PartSource(dataset=self.dataset, parts=parts, id_spaces=spaces_by_table(self.dataset.schema, id_spaces))
 
 
-def spaces_by_table(schema: Schema, id_spaces: Sequence[Any]) -> dict[str, IdSpace]:
+def spaces_by_table(schema: Schema, id_spaces: Sequence[WantedIds]) -> dict[str, WantedIds]:
     """Id spaces per table from id spaces per column of ids."""
     columns = zip(schema.categorical, id_spaces, strict=True)
-    return {field.table_name: cast(IdSpace, space) for field, space in columns}
+    return {field.table_name: space for field, space in columns}

@@ -24,7 +24,7 @@ from pocketrec.pipeline.portions import portions
 from pocketrec.pipeline.size import told_apart
 from pocketrec.spec.errors import ArtifactCorrupt, ArtifactError, OptionError, PocketrecError
 from pocketrec.spec.sizing import Sizing
-from pocketrec.spec.table import IdSpace
+from pocketrec.spec.table import Head, WantedIds
 
 __all__ = [
     "TRAINING_SIZING",
@@ -126,7 +126,7 @@ class Recommender:
             "inputs": ["dense", "ids", *(["offsets"] if bags else []), *(["weights"] if factors else [])],
             "dense": list(schema.dense_columns),
             "ids": [
-                {"field": f.name, "table": f.table_name, "id_space": space}
+                {"field": f.name, "table": f.table_name, **_said(space)}
                 for f, space in zip(schema.categorical, spaces, strict=True)
             ],
             "outputs": "log-odds",
@@ -134,7 +134,7 @@ class Recommender:
         program = export_program(self.model, bags=bags, factors=factors)
         return {**about, "file_bytes": save_program(program, Path(path), about)}
 
-    def _spaces(self) -> dict[str, IdSpace]:
+    def _spaces(self) -> dict[str, WantedIds]:
         return spaces_by_table(self.encoder.schema, self.model.bank.id_spaces())
 
     def _scored(self, encoded: Iterable[Encoded]) -> Iterator[tuple[Encoded, NDArray[np.float32]]]:
@@ -142,6 +142,11 @@ class Recommender:
             with torch.inference_mode(), serving(len(rows.dense)):
                 logits: Tensor = self.model(*_tensors(rows))
             yield rows, logits.numpy()
+
+
+def _said(space: WantedIds) -> dict[str, Any]:
+    """Ids that a table takes, as JSON."""
+    return {"id_space": "head", "ranks": space.ranks} if isinstance(space, Head) else {"id_space": space}
 
 
 def _tensors(rows: Encoded) -> tuple[Tensor, ...]:

@@ -57,7 +57,7 @@ def result_of(
 def table_bytes(sizing: Sizing) -> dict[str, int]:
     """Promised bytes by table where tables have rows of their own, else by the name of what they share.
 
-    Sums to ``sizing.serve_bytes``.
+    Rows in several groups are added up: hot ones, and those of the cold method. Sums to ``sizing.serve_bytes``.
     """
     found: dict[str, int] = {}
     for group in sizing.groups:
@@ -66,7 +66,8 @@ def table_bytes(sizing: Sizing) -> dict[str, int]:
         rest = group.serve_bytes
         if stacked is not None:
             row_bytes = stacked.nbytes // stacked.shape[0]
-            found |= {t.table.name: count * row_bytes for t, count in zip(group.tables, rows, strict=True)}
+            for table, count in zip(group.tables, rows, strict=True):
+                found[table.table.name] = found.get(table.table.name, 0) + count * row_bytes
             rest -= stacked.nbytes
         if rest:
             shared = f"{group.method} (shared)"

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pocketrec.compress import Bank, freeze
+from pocketrec.compress import Bank, freeze, of
 from pocketrec.data.dataset import Dataset
 from pocketrec.data.read_pass import Progress, silent
 from pocketrec.data.split import Through
+from pocketrec.data.value_sets import value_sets
 from pocketrec.models import MODELS, Model
 from pocketrec.pipeline.carry_on import Start, check_onward, onward, size_onward, start_from
 from pocketrec.pipeline.config import RunConfig
@@ -25,6 +26,7 @@ from pocketrec.pipeline.recommender import TRAINING_SIZING, Recommender, load, o
 from pocketrec.pipeline.run_folder import RunFolder
 from pocketrec.pipeline.size import check_schema, size_run
 from pocketrec.pipeline.summary import result_of
+from pocketrec.spec.errors import OptionError
 from pocketrec.spec.result import Result
 from pocketrec.spec.schema import Schema
 from pocketrec.spec.sizing import Sizing
@@ -174,9 +176,20 @@ class _Job:
     ) -> Trainer:  # fmt: skip
         return Trainer(
             sizing, lambda bank: make_model(self.config, self.dataset, bank), data, settings, seed=self.config.seed,
-            folder=folder, restore_best=best, watcher=self.watcher,
+            folder=folder, restore_best=best, watcher=self.watcher, extra=self._extra(sizing, data),
             start=None if self.start is None else self.start.warm,
         )  # fmt: skip
+
+    def _extra(self, sizing: Sizing, data: RunData) -> dict[str, Any] | None:
+        """What the methods are built from besides the sizing: value sets of the rows that train."""
+        through: Through = "validation" if "validation" in data.train else "train"
+        wanted = [of(g.method, g.options) for g in sizing.groups]
+        options = [method.value_sets() for method in wanted if method.traits.needs_value_sets]
+        if not options:
+            return None
+        if any(other != options[0] for other in options):
+            raise OptionError(f"Methods of one bank must ask for the same value sets, these ask for {options}.")
+        return {"value_sets": value_sets(self.dataset, seed=self.config.seed, through=through, **options[0])}
 
     def finish(
         self, outcome: Outcome, sizing: Sizing, through: Through, identity: Mapping[str, Any], began: float | None

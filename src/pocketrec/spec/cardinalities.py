@@ -5,6 +5,7 @@ Sizes are in the order of the data sets' fields and do not count an unknown id.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 from pocketrec.spec.errors import OptionError, UnknownName
@@ -61,19 +62,23 @@ CARDINALITIES: dict[str, tuple[int, ...]] = {
 # fmt: on
 
 
-def scaled_cardinalities(name: str, scale: Fraction | int | str = 1) -> tuple[int, ...]:
+def scaled_cardinalities(sizes: str | Sequence[int], scale: Fraction | int | str = 1) -> tuple[int, ...]:
     """The sizes of a named set times a factor, each rounded down but at least 3 (or what it was, if that is less).
 
     Args:
-        name: a key of :data:`CARDINALITIES`.
+        sizes: a key of :data:`CARDINALITIES`, or sizes themselves, each 1 or more.
         scale: factor above 0; a text such as "1/100" is exact.
 
-    >>> scaled_cardinalities("kaggle", "1/100")[:4]
-    (14, 5, 101312, 22026)
+    >>> scaled_cardinalities("kaggle", "1/100")[:4], scaled_cardinalities([50, 2], "1/10")
+    ((14, 5, 101312, 22026), (5, 2))
     """
-    if name not in CARDINALITIES:
-        raise UnknownName("set of cardinalities", name, CARDINALITIES)
+    if isinstance(sizes, str):
+        if sizes not in CARDINALITIES:
+            raise UnknownName("set of cardinalities", sizes, CARDINALITIES)
+        sizes = CARDINALITIES[sizes]
     factor = Fraction(scale)
     if factor <= 0:
         raise OptionError(f"scale must be above 0, got {scale}.")
-    return tuple(max(int(n * factor), min(n, 3)) for n in CARDINALITIES[name])
+    if not sizes or min(sizes) < 1:
+        raise OptionError(f"There must be sizes, each 1 or more, got {tuple(sizes)}.")
+    return tuple(max(int(n * factor), min(n, 3)) for n in sizes)

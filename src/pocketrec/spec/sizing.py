@@ -13,9 +13,19 @@ from typing import Any, Literal, get_args
 
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.optimizer import OptimizerSpec
-from pocketrec.spec.table import IdSpace, TableSpec
+from pocketrec.spec.table import Head, TableSpec, WantedIds
 
-__all__ = ["DTYPE_BYTES", "VOCABULARY_ENTRY_BYTES", "GroupSizing", "Role", "Sizing", "TableSizing", "TensorSpec"]
+__all__ = [
+    "DTYPE_BYTES",
+    "VOCABULARY_ENTRY_BYTES",
+    "GroupSizing",
+    "Joins",
+    "Role",
+    "SizedIds",
+    "Sizing",
+    "TableSizing",
+    "TensorSpec",
+]
 
 DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "uint8": 1, "int8": 1, "int32": 4, "int64": 8}
 
@@ -23,6 +33,19 @@ DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "uint8": 1, "int8": 1,
 VOCABULARY_ENTRY_BYTES = 12
 
 Role = Literal["weights", "matrix", "fixed", "training"]
+
+SizedIds = Literal["rank", "plain", "hash63", "head"]
+"""An id space, or ``head``: ranks for those told apart, hashes for all others (:class:`~pocketrec.spec.table.Head`)."""
+
+Joins = Literal["alone", "rest", "factor"]
+"""What a group's vectors are to those of the group before it, which holds the same tables.
+
+``alone``: nothing; the group has tables of its own. ``rest``: it is asked for the ids for which the group before has no
+address (the cold ids beside hot ones), and the two are added. ``factor``: it has one number per id, by which the vector
+is multiplied. Behind a group that stands alone may come rests, one after the other, or one factor.
+"""
+
+_MAY_FOLLOW: Mapping[str, tuple[str, ...]] = {"rest": ("alone", "rest"), "factor": ("alone",)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,22 +84,28 @@ class TableSizing:
 
     Attributes:
         table: the table.
-        ids: the id space that the method wants for this table: a vocabulary rank, the user's own id, or a hash.
+        ids: the ids that the method wants for this table: a vocabulary rank, the user's own id, a hash, or ranks for
+            the frequent tokens and hashes for the others.
         told_apart: how many ranks the method must tell apart from "unknown" (0 when it hashes); they need a vocabulary.
         settings: the method's own numbers for this table, JSON only (rows, remainders, width, ...).
     """
 
     table: TableSpec
-    ids: IdSpace
+    ids: SizedIds
     told_apart: int
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.ids not in get_args(IdSpace) or self.told_apart < 0:
+        if self.ids not in get_args(SizedIds) or self.told_apart < 0:
             raise OptionError(
                 f"Table {self.table.name!r} wants ids {self.ids!r} and {self.told_apart} told apart; "
-                f"ids must be one of {', '.join(get_args(IdSpace))}, the number 0 or more."
+                f"ids must be one of {', '.join(get_args(SizedIds))}, the number 0 or more."
             )
+
+    @property
+    def wanted(self) -> WantedIds:
+        """The ids as data gives them."""
+        return Head(self.told_apart) if self.ids == "head" else self.ids
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +120,7 @@ class GroupSizing:
         serve: the tensors of the serving form.
         train: the tensors of the training form (float32 shadows of stored weights, maps, sketches).
         state: the optimizer's tensors.
+        joins: what its vectors are to those of the group before it, see :data:`Joins`.
     """
 
     method: str
@@ -100,6 +130,11 @@ class GroupSizing:
     serve: tuple[TensorSpec, ...]
     train: tuple[TensorSpec, ...]
     state: tuple[TensorSpec, ...] = ()
+    joins: Joins = "alone"
+
+    def __post_init__(self) -> None:
+        if self.joins not in get_args(Joins):
+            raise OptionError(f"A group joins {', '.join(get_args(Joins))}, not {self.joins!r}.")
 
     @property
     def serve_bytes(self) -> int:
@@ -113,8 +148,9 @@ class GroupSizing:
 
     @property
     def vocabulary_bytes(self) -> int:
-        """Bytes of raw token to rank, for the tokens that must be told apart."""
-        return VOCABULARY_ENTRY_BYTES * sum(t.told_apart for t in self.tables if t.ids == "rank")
+        """Bytes of raw token to rank, for the tokens that must be told apart; a group that joins uses another's."""
+        told_apart = sum(t.told_apart for t in self.tables if t.ids in ("rank", "head"))
+        return VOCABULARY_ENTRY_BYTES * told_apart if self.joins == "alone" else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +158,7 @@ class Sizing:
     """A method and settings for every table, with exact bytes.
 
     Attributes:
-        groups: disjoint groups of tables.
+        groups: disjoint groups of tables; right behind a group may stand others of the same tables that join it.
         order: for each column of ids that the bank takes, the name of its table. Every table is named, and one that
             several columns share (a history and its candidate) is named for each of them.
         budget_bytes: the ceiling that was asked for.
@@ -137,9 +173,12 @@ class Sizing:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [t.table.name for g in self.groups for t in g.tables]
+        names = [t.table.name for g in self.groups if g.joins == "alone" for t in g.tables]
         if set(names) != set(self.order) or len(set(names)) != len(names):
             raise OptionError(f"A sizing must hold every table once: {sorted(names)} against {sorted(self.order)}.")
+        for before, group in zip((None, *self.groups), self.groups, strict=False):
+            if group.joins != "alone":
+                _check_joins(group, before)
 
     @property
     def serve_bytes(self) -> int:
@@ -163,11 +202,11 @@ class Sizing:
 
     @property
     def method(self) -> str:
-        """The method's name, or several joined by '+' for a mixed bank."""
-        return "+".join(dict.fromkeys(g.method for g in self.groups))
+        """The method's name, or several joined by '+' for a mixed bank; what a method contains, its options say."""
+        return "+".join(dict.fromkeys(g.method for g in self.groups if g.joins == "alone"))
 
     def of(self, table: str) -> TableSizing:
-        """What was decided for this table."""
+        """What was decided for this table, by the first group that holds it."""
         for group in self.groups:
             for sized in group.tables:
                 if sized.table.name == table:
@@ -193,6 +232,15 @@ class Sizing:
             raise OptionError(f"This is not a sizing: {wrong!r}.") from wrong
 
 
+def _check_joins(group: GroupSizing, before: GroupSizing | None) -> None:
+    """OptionError for a group that cannot join the one before it."""
+    held = [(t.table.name, t.ids) for t in group.tables]
+    if before is None or held != [(t.table.name, t.ids) for t in before.tables]:
+        raise OptionError(f"{group.method} joins the group before it, which must hold the same tables: {held}.")
+    if before.joins not in _MAY_FOLLOW[group.joins]:
+        raise OptionError(f"{group.method} cannot join {before.method} as {group.joins}: that joins as {before.joins}.")
+
+
 def _group(data: Mapping[str, Any]) -> GroupSizing:
     return GroupSizing(
         method=data["method"],
@@ -207,6 +255,7 @@ def _group(data: Mapping[str, Any]) -> GroupSizing:
         serve=_tensors(data["serve"]),
         train=_tensors(data["train"]),
         state=_tensors(data["state"]),
+        joins=data.get("joins", "alone"),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from pocketrec.spec.errors import OptionError
 
-__all__ = ["IdSpace", "TableSpec"]
+__all__ = ["Head", "IdSpace", "TableSpec", "WantedIds"]
 
 IdSpace = Literal["rank", "plain", "hash63"]
 """What an encoded id is.
@@ -16,6 +16,28 @@ IdSpace = Literal["rank", "plain", "hash63"]
 ``plain``: the user's own ids, 0 <= id < rows.
 ``hash63``: the non-negative 63-bit hash of the raw token; there is no vocabulary.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Ids of which the frequent ones are told apart: the rank up to `ranks`, the hash63 of the token above.
+
+    A vocabulary of the frequent tokens is all that this takes; of all others nothing is kept. (A hash is taken for a
+    rank with probability ranks / 2^63.)
+
+    Attributes:
+        ranks: how many tokens are told apart, 0 or more.
+    """
+
+    ranks: int
+
+    def __post_init__(self) -> None:
+        if self.ranks < 0:
+            raise OptionError(f"A head tells 0 or more tokens apart, not {self.ranks}.")
+
+
+WantedIds = IdSpace | Head
+"""What ids a bank wants of a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.compress import Bank, build, stages
+from pocketrec.compress.group import Group
 from pocketrec.compress.method import METHODS, Method, of
 from pocketrec.spec.budget import dense_float32_bytes
 from pocketrec.spec.cardinalities import scaled_cardinalities
@@ -18,7 +19,18 @@ from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import IdSpace, TableSpec
 
-__all__ = ["Batch", "Cases", "learn", "pools", "public_tables", "random_batch", "refusal", "small_tables", "zipf_stats"]
+__all__ = [
+    "Batch",
+    "Cases",
+    "groups_of",
+    "learn",
+    "pools",
+    "public_tables",
+    "random_batch",
+    "refusal",
+    "small_tables",
+    "zipf_stats",
+]
 
 # A table that fills a share of several rows, one that is tiny, one of two rows, one larger than any budget's share.
 _SMALL_ROWS = (41, 7, 300, 2)
@@ -58,13 +70,19 @@ def zipf_stats(tables: Sequence[TableSpec]) -> dict[str, TableStats]:
 
 
 def pools(sizing: Sizing) -> list[Tensor]:
-    """Distinct ids of every table in the id space that its method wants: int64 [rows] each."""
+    """Distinct ids of every table in the id space that its method wants: int64 [rows] each.
+
+    Of a table that wants ranks and hashes, all ranks that it tells apart are among them, in no order.
+    """
     found = []
     for number, name in enumerate(sizing.order):
-        sized = sizing.of(name)
+        sized, draw = sizing.of(name), torch.Generator().manual_seed(number)
         if sized.ids == "hash63":
-            draw = torch.Generator().manual_seed(number)
             found.append(torch.randint(2**63 - 1, (sized.table.rows or 500,), generator=draw))
+        elif sized.ids == "head":
+            hashes = torch.randint(2**63 - 1, (sized.table.closed_rows - sized.told_apart,), generator=draw)
+            both = torch.cat([torch.arange(1, sized.told_apart + 1), hashes])
+            found.append(both[torch.randperm(len(both), generator=draw)])
         else:
             found.append(torch.arange(sized.table.closed_rows))
     return found
@@ -80,6 +98,13 @@ def random_batch(sizing: Sizing, seed: int, rows: int = 16) -> Batch:
     positions[1] = positions[0]
     ids = torch.stack([pool[column] for pool, column in zip(from_pools, positions.T, strict=True)], dim=1)
     return Batch(ids=ids, positions=positions, factors=torch.randn(*ids.shape, dim, generator=draw))
+
+
+def groups_of(bank: Bank) -> list[Group]:
+    """The bank's groups, those that join others too."""
+    found = list(bank.groups)
+    assert all(isinstance(group, Group) for group in found)
+    return found  # type: ignore[return-value]  # the line above
 
 
 def learn(bank: Bank, batch: Batch) -> None:
@@ -131,6 +156,11 @@ class Cases:
         """Forget it again."""
         if cls._added:
             METHODS._extra.pop(cls.method.name)
+
+    @classmethod
+    def spaces(cls, variant: Mapping[str, Any]) -> tuple[IdSpace, ...]:
+        """The id spaces that the method takes with these options: what it contains may take fewer."""
+        return cls.method(**variant).traits.ids
 
     def sized(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,16 @@ from pocketrec.spec.budget import dense_float32_bytes
 from pocketrec.spec.errors import NotFinite, OptionError
 from pocketrec.spec.optimizer import OptimizerName, OptimizerSpec
 from pocketrec.spec.table import IdSpace, TableSpec
-from pocketrec.testing.cases import Batch, Cases, learn, random_batch, refusal, small_tables, zipf_stats
+from pocketrec.testing.cases import (
+    Batch,
+    Cases,
+    groups_of,
+    learn,
+    random_batch,
+    refusal,
+    small_tables,
+    zipf_stats,
+)
 from pocketrec.testing.materialise import dense_tables
 
 __all__ = ["LearningChecks"]
@@ -38,14 +47,18 @@ class LearningChecks(Cases):
         second, other = self.bank(sizing, seed=5).tensors(), self.bank(sizing, seed=6).tensors()
         for name, tensor in first.items():
             assert torch.equal(tensor, second[name]), name
-        weights = [f"0.{s.name}" for s in sizing.groups[0].train if s.role == _WEIGHTS]
-        assert weights
-        for name in weights:
+        # factors may all begin at one
+        drawn = [(i, group) for i, group in enumerate(sizing.groups) if group.joins != "factor"]
+        weights = [f"{i}.{s.name}" for i, group in drawn for s in group.train if s.role == _WEIGHTS]
+        assert len(weights) >= len(drawn)
+        some = [name for name in weights if first[name].numel()]  # a part of a method may be left without a row
+        assert some
+        for name in some:
             assert (first[name] != other[name]).float().mean() > 0.9, f"{name} hardly depends on the seed"
 
     def test_no_global_generator_is_touched(self, variant: Mapping[str, Any]) -> None:
         before = torch.get_rng_state(), random.getstate(), _numpy_state()
-        freeze(self.bank(self.sized(variant, self.method.traits.ids[0]), steps=2))
+        freeze(self.bank(self.sized(variant, self.spaces(variant)[0]), steps=2))
         assert torch.equal(before[0], torch.get_rng_state())
         assert before[1] == random.getstate()
         assert before[2] == _numpy_state()
@@ -57,7 +70,7 @@ class LearningChecks(Cases):
         sizing = method.size(tables, budget_bytes, stats=zipf_stats(tables))
         first = stages(sizing)[0][1]
         banks = [build(first, seed=seed, data=self.data) for seed in range(5)]
-        numbers = torch.cat([torch.cat(dense_tables(bank)).detach().flatten() for bank in banks])
+        numbers = torch.cat([torch.cat(dense_tables(bank, factors=False)).detach().flatten() for bank in banks])
         numbers = numbers[numbers != 0]  # narrow vectors end in zeros
         assert numbers.mean().abs() < 0.05
         assert abs(float(numbers.var()) / (0.5**2 / 3) - 1) < 0.25
@@ -73,7 +86,7 @@ class LearningChecks(Cases):
             bank.gradient = form
             (bank(batch.ids) * batch.factors).sum().backward()
             for name, gradient in expected.items():
-                parameter = _group(bank).tensor(name)
+                parameter = _tensor(bank, name)
                 assert parameter.grad is not None
                 torch.testing.assert_close(parameter.grad.to_dense(), gradient)
         pairs = self.bank(sizing, steps=1)
@@ -82,65 +95,67 @@ class LearningChecks(Cases):
         torch.testing.assert_close(_spread(pairs), torch.cat([expected[n].flatten() for n in _regions(pairs)]))
         for matrix, name in zip(pairs.matrices(), _matrices(pairs), strict=True):
             torch.testing.assert_close(matrix.grad, expected[name])
-        assert all(_group(pairs).tensor(name).grad is None for name in _regions(pairs)), "a table has a gradient"
+        assert all(_tensor(pairs, name).grad is None for name in _regions(pairs)), "a table has a gradient"
 
     def test_steps_equal_those_of_torch(self, variant: Mapping[str, Any], optimizer: OptimizerName) -> None:
         spec = OptimizerSpec(name=optimizer, lr=0.1, eps=1e-6, l2=0.01)
-        sizing = self.sized(variant, self.method.traits.ids[0], optimizer=spec)
+        sizing = self.sized(variant, self.spaces(variant)[0], optimizer=spec)
         bank = self.bank(sizing)
-        parameters = {name: _group(bank).tensor(name).detach().clone() for name in _regions(bank)}
+        parameters = {name: _tensor(bank, name).detach().clone() for name in _regions(bank)}
         state: dict[str, dict[str, Any]] = {name: {} for name in parameters}
         for step in range(1, 4):
             batch = random_batch(sizing, step)
             gradients = _dense_gradients(bank, batch)
             for name, weights in parameters.items():
-                _reference_step(weights, gradients[name], state[name], spec, step, _group(bank).unit)
+                _reference_step(weights, gradients[name], state[name], spec, step, _owner(bank, name).unit)
             _only_update(bank, batch)
             for name, weights in parameters.items():
-                torch.testing.assert_close(_group(bank).tensor(name).detach(), weights, rtol=1e-5, atol=1e-6)
+                torch.testing.assert_close(_tensor(bank, name).detach(), weights, rtol=1e-5, atol=1e-6)
 
     def test_what_a_batch_does_not_touch_does_not_move(
         self, variant: Mapping[str, Any], optimizer: OptimizerName
     ) -> None:
-        sizing = self.sized(
-            variant, self.method.traits.ids[0], optimizer=OptimizerSpec(name=optimizer, lr=0.1, l2=0.01)
-        )
+        sizing = self.sized(variant, self.spaces(variant)[0], optimizer=OptimizerSpec(name=optimizer, lr=0.1, l2=0.01))
         bank, batch = self.bank(sizing, steps=1), random_batch(sizing, 7, rows=3)
         before = {name: tensor.clone() for name, tensor in bank.tensors().items()}
         gradients = _dense_gradients(bank, batch)
         _only_update(bank, batch)
-        group, after = _group(bank), bank.tensors()
+        after = bank.tensors()
         for name in _regions(bank):
-            touched = gradients[name].reshape(-1, group.unit).any(dim=1)
+            if not gradients[name].numel():  # a part of a method may be left without a row
+                continue
+            touched = gradients[name].reshape(-1, _owner(bank, name).unit).any(dim=1)
             assert touched.any()
-            own = [name, *(s.name for s in sizing.groups[0].state if s.name.startswith(f"{name}."))]
-            for tensor in own:
-                old, new = before[f"0.{tensor}"], after[f"0.{tensor}"]
+            for tensor in [name, *(held for held in _state(bank) if held.startswith(f"{name}."))]:
+                old, new = before[tensor], after[tensor]
                 changed = (old.reshape(len(touched), -1) != new.reshape(len(touched), -1)).any(dim=1)
                 assert torch.equal(changed, touched), f"{tensor}: other rows moved than those that were touched"
-        kept = [s.name for s in sizing.groups[0].train if s.role in ("fixed", "matrix")]
-        assert all(torch.equal(before[f"0.{name}"], after[f"0.{name}"]) for name in kept)
+        kept = [f"{i}.{s.name}" for i, g in enumerate(sizing.groups) for s in g.train if s.role in ("fixed", "matrix")]
+        assert all(torch.equal(before[name], after[name]) for name in kept)
 
     def test_rows_of_every_kind_move_alone(self, variant: Mapping[str, Any], trained: str) -> None:
         """In few bits an update may leave a row as it was, so only what must rest is looked at."""
-        sizing = self.sized(variant, self.method.traits.ids[0], storage=trained)
+        sizing = self.sized(variant, self.spaces(variant)[0], storage=trained)
         bank, batch = self.bank(sizing, steps=1), random_batch(sizing, 7, rows=3)
-        group, before = _group(bank), {name: tensor.clone() for name, tensor in bank.tensors().items()}
+        before = {name: tensor.clone() for name, tensor in bank.tensors().items()}
         (bank(batch.ids) * batch.factors).sum().backward()
         bank.collect()
-        resting = torch.ones(sum(len(before[f"0.{s.name}"]) for s in sizing.groups[0].state), dtype=torch.bool)
-        resting[bank.pending[0].addresses] = False
+        resting = {}
+        for index in range(len(bank.groups)):
+            units = sum(len(before[name]) for name in _state(bank) if name.startswith(f"{index}."))
+            resting[index] = torch.ones(units, dtype=torch.bool)
+            resting[index][bank.pending[index].addresses] = False
         _update_pending(bank)
-        for name in (*group.access.regions, *(s.name for s in sizing.groups[0].state)):
-            old, new = before[f"0.{name}"], bank.tensors()[f"0.{name}"]
-            if len(old) != len(resting):  # an array of codes lies in blocks
+        for name in (*_regions(bank), *_state(bank)):
+            old, new, at_rest = before[name], bank.tensors()[name], resting[int(name.split(".")[0])]
+            if len(old) != len(at_rest) or not old.numel():  # an array of codes lies in blocks; or nothing is held
                 continue
             changed = (old.reshape(len(old), -1) != new.reshape(len(old), -1)).any(dim=1)
             assert changed.any(), f"{name} did not move at all"
-            assert not (changed & resting).any(), f"{name}: rows moved that were not touched"
+            assert not (changed & at_rest).any(), f"{name}: rows moved that were not touched"
 
     def test_padding_and_nothing_train_nothing(self, variant: Mapping[str, Any], trained: str) -> None:
-        sizing = self.sized(variant, self.method.traits.ids[0], storage=trained)
+        sizing = self.sized(variant, self.spaces(variant)[0], storage=trained)
         ids = random_batch(sizing, 9).ids[:1]
         bank = self.bank(sizing, padding={name: int(i) for name, i in zip(sizing.order, ids[0], strict=True)})
         before = {name: t.clone() for name, t in bank.tensors().items() if name != "steps"}
@@ -152,7 +167,7 @@ class LearningChecks(Cases):
             assert torch.equal(tensor, bank.tensors()[name]), name
 
     def test_a_gradient_that_is_not_finite_changes_nothing(self, variant: Mapping[str, Any]) -> None:
-        sizing = self.sized(variant, self.method.traits.ids[0])
+        sizing = self.sized(variant, self.spaces(variant)[0])
         bank, batch = self.bank(sizing, steps=1), random_batch(sizing, 3)
         before = {name: tensor.clone() for name, tensor in bank.tensors().items()}
         (bank(batch.ids) * float("nan")).sum().backward()
@@ -176,17 +191,19 @@ class LearningChecks(Cases):
         assert losses[-1] < 0.8 * losses[0]
 
     def test_from_dense_is_as_the_traits_say(self, variant: Mapping[str, Any], trained: str) -> None:
-        ids = self.method.traits.ids
+        ids = self.spaces(variant)
         tables = small_tables("plain" if "plain" in ids else ids[0])  # whose numbers are those of dense rows
         method = of(self.method.name, {**variant, "storage": trained})
         sizing = method.size(tables, max(dense_float32_bytes(tables) * 2, method.least_bytes(tables)))
         bank, draw = self.bank(sizing), torch.Generator().manual_seed(0)
         weights = {t.name: torch.randn(t.closed_rows, t.dim, generator=draw) for t in tables}
-        if not self.method.traits.from_dense:
-            refusal(OptionError, lambda: method.from_dense(_group(bank), weights), "from_dense")
+        groups = groups_of(bank)
+        if not method.traits.from_dense:
+            refusal(OptionError, lambda: method.from_dense(groups[0], weights), "from_dense")
             return
-        with torch.no_grad(), in_float32(_group(bank)) as plain:
-            method.from_dense(plain, weights)
+        for group in groups:
+            with torch.no_grad(), in_float32(group) as plain:
+                (method if group is groups[0] else group.method).from_dense(plain, weights)
         made, wanted = torch.cat(dense_tables(bank)).detach(), torch.cat(list(weights.values()))
         lost = float((made - wanted).square().mean() / wanted.square().mean())
         assert lost < 0.5, f"{lost:.0%} of the tables is lost although there are twice the bytes"
@@ -197,7 +214,7 @@ class LearningChecks(Cases):
         after = build(stages(sizing)[-1][1], seed=9, data=self.data, previous=before)
         for name, tensor in before.tensors().items():
             assert torch.equal(tensor, after.tensors()[name]), name
-            assert tensor.data_ptr() != after.tensors()[name].data_ptr()
+            assert tensor.data_ptr() != after.tensors()[name].data_ptr() or not tensor.numel()
         ids = random_batch(sizing, 3).ids
         assert torch.equal(before(ids), after(ids)), "hashes go on with the seed of the bank before"
 
@@ -207,16 +224,27 @@ def _numpy_state() -> str:
     return str(np.random.get_state(legacy=False))
 
 
-def _group(bank: Bank) -> Group:
-    return bank.group_of(bank.sizing.order[0])
-
-
-def _regions(bank: Bank) -> Sequence[str]:
-    return _group(bank).access.regions
+def _regions(bank: Bank) -> list[str]:
+    """Names of all tensors that addresses count through: "0.rows"."""
+    return [f"{i}.{name}" for i, group in enumerate(groups_of(bank)) for name in group.access.regions]
 
 
 def _matrices(bank: Bank) -> list[str]:
-    return [s.name for s in _group(bank).sizing.train if s.role == "matrix"]
+    return [f"{i}.{s.name}" for i, g in enumerate(groups_of(bank)) for s in g.sizing.train if s.role == "matrix"]
+
+
+def _state(bank: Bank) -> list[str]:
+    """Names of the optimizer's tensors."""
+    return [f"{i}.{s.name}" for i, group in enumerate(groups_of(bank)) for s in group.sizing.state]
+
+
+def _owner(bank: Bank, name: str) -> Group:
+    """The group that holds the tensor of this name."""
+    return groups_of(bank)[int(name.split(".", 1)[0])]
+
+
+def _tensor(bank: Bank, name: str) -> Tensor:
+    return _owner(bank, name).tensor(name.split(".", 1)[1])
 
 
 def _dense_gradients(bank: Bank, batch: Batch) -> dict[str, Tensor]:
@@ -225,17 +253,20 @@ def _dense_gradients(bank: Bank, batch: Batch) -> dict[str, Tensor]:
     looked_up = torch.stack([t[p] for t, p in zip(tables, batch.positions.T, strict=True)], dim=1)
     names = [*_regions(bank), *_matrices(bank)]
     loss = (looked_up * batch.factors).sum()
-    found = torch.autograd.grad(loss, [_group(bank).tensor(n) for n in names], materialize_grads=True)
+    found = torch.autograd.grad(loss, [_tensor(bank, n) for n in names], materialize_grads=True)
     return dict(zip(names, found, strict=True))
 
 
 def _spread(bank: Bank) -> Tensor:
-    """The pending pairs of the first group as one dense, flat gradient of its regions."""
-    group, pairs = _group(bank), bank.pending[0]
-    out = torch.zeros(sum(r.numel() for r in group.regions()) // group.unit, group.unit)
-    assert len(torch.unique(pairs.addresses)) == len(pairs.addresses), "pairs are distinct"
-    out[pairs.addresses] = pairs.grads
-    return out.flatten()
+    """The pending pairs of all groups as one dense, flat gradient of their regions."""
+    found = []
+    for index, group in enumerate(groups_of(bank)):
+        pairs, units = bank.pending[index], sum(r.numel() for r in group.regions()) // group.unit
+        assert len(torch.unique(pairs.addresses)) == len(pairs.addresses), "pairs are distinct"
+        out = torch.zeros(units, group.unit)
+        out[pairs.addresses] = pairs.grads
+        found.append(out.flatten())
+    return torch.cat(found)
 
 
 def _only_update(bank: Bank, batch: Batch) -> None:
@@ -248,12 +279,13 @@ def _only_update(bank: Bank, batch: Batch) -> None:
 
 
 def _update_pending(bank: Bank) -> None:
-    if not _group(bank).method.traits.adaptive:
+    groups, optimizer = groups_of(bank), bank.sizing.optimizer
+    if not any(group.method.traits.adaptive for group in groups):
         bank.step()
         return
-    optimizer = bank.sizing.optimizer
     bank.steps += 1
-    _group(bank).update(bank.pending[0], optimizer, lr=optimizer.lr, step=int(bank.steps))
+    for index, pairs in bank.pending.items():
+        groups[index].update(pairs, optimizer, lr=optimizer.lr, step=int(bank.steps))
     bank.discard()
 
 

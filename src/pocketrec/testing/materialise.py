@@ -9,30 +9,59 @@ from pocketrec.compress import Bank
 from pocketrec.compress.access import Combine
 from pocketrec.compress.group import Group
 from pocketrec.compress.in_float32 import float32_weights
+from pocketrec.compress.joined import LEFT_OUT
 from pocketrec.testing.cases import pools
 
 __all__ = ["dense_tables"]
 
 
-def dense_tables(bank: Bank) -> list[Tensor]:
-    """Vectors of all ids of every column's pool: float32 [ids, dim] each, differentiable in the group's parameters.
+def dense_tables(bank: Bank, *, factors: bool = True) -> list[Tensor]:
+    """Vectors of all ids of every column's pool: float32 [ids, dim] each, differentiable in the groups' parameters.
 
     Only addresses come from the bank; for blocks, which weight is read with which sign is found by looking up an array
-    that holds its own indices. Gathering, combining and widening are plain torch.
+    that holds its own indices. Gathering, combining, widening, and what joined groups are to each other is plain torch.
+
+    Args:
+        bank: in either form.
+        factors: whether groups that join as factors are multiplied with.
     """
-    found = []
-    for name, ids in zip(bank.sizing.order, pools(bank.sizing), strict=True):
-        group = bank.group_of(name)
-        place = [t.table.name for t in group.sizing.tables].index(name)
-        low = _blocks(group, place, ids) if group.access.combine is Combine.concat else _rows(group, place, ids)
-        found.append(_wide(group, place, low))
+    return [_table(bank, name, ids, factors) for name, ids in zip(bank.sizing.order, pools(bank.sizing), strict=True)]
+
+
+def _table(bank: Bank, name: str, ids: Tensor, factors: bool) -> Tensor:
+    first, *others = bank.unit_of(name)
+    found, asked = _vectors(first, name, ids), _left_over(first, name, ids)
+    for group in others:
+        if group.sizing.joins == "rest":
+            found, asked = found + _vectors(group, name, asked), _left_over(group, name, asked)
+        elif factors:
+            found = found * _vectors(group, name, ids)
     return found
+
+
+def _vectors(group: Group, name: str, ids: Tensor) -> Tensor:
+    """Vectors of ids by one group alone, zeros for those that it leaves out."""
+    place = _place(group, name)
+    low = _blocks(group, place, ids) if group.access.combine is Combine.concat else _rows(group, place, ids)
+    return _wide(group, place, low)
+
+
+def _left_over(group: Group, name: str, ids: Tensor) -> Tensor:
+    """The ids without an address, for the rest; in place of all others the id that it leaves out."""
+    return torch.where(_addresses(group, _place(group, name), ids)[:, 0] >= 0, LEFT_OUT, ids)
+
+
+def _place(group: Group, name: str) -> int:
+    return [t.table.name for t in group.sizing.tables].index(name)
+
+
+def _addresses(group: Group, place: int, ids: Tensor) -> Tensor:
+    return group.addresses(ids[:, None], program=group.program_of(place))
 
 
 def _rows(group: Group, place: int, ids: Tensor) -> Tensor:
     """Whole rows, combined; address -1 reads the zero row that is put last."""
-    program, access = group.program_of(place), group.access
-    addresses = torch.ops.pocketrec.addresses(ids[:, None], None, program, group.maps(), access.parts)
+    access, addresses = group.access, _addresses(group, place, ids)
     rows = torch.cat([*_regions(group), torch.zeros(1, access.width)])
     out = rows[addresses[:, 0]]
     for part in addresses.T[1:]:
@@ -49,7 +78,7 @@ def _blocks(group: Group, place: int, ids: Tensor) -> Tensor:
     assert array.numel() < 2**24, "float32 cannot tell the weights of this array apart"
     access = group.access
     probed: Tensor = torch.ops.pocketrec.lookup(
-        [indices], ids[:, None], None, None, group.program_of(place), None, [0], access.width, access.parts,
+        [indices], ids[:, None], None, None, group.program_of(place), group.maps(), [0], access.width, access.parts,
         int(access.combine), 0, False,
     )[:, 0]  # fmt: skip
     return array[probed.abs().long() - 1] * probed.sign()

@@ -33,7 +33,10 @@ class MethodContract(SizingChecks, LookupChecks, LearningChecks, ServingChecks):
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Called by pytest: which cases there are."""
         names = metafunc.fixturenames
-        if "variant" in names:
+        if "variant" in names and "space" in names:
+            cases = [(variant, space) for variant in self.variants for space in self.spaces(variant)]
+            metafunc.parametrize(("variant", "space"), cases, ids=[f"{_label(v)}-{space}" for v, space in cases])
+        elif "variant" in names:
             metafunc.parametrize("variant", self.variants, ids=_label)
         if "storage" in names:
             metafunc.parametrize("storage", STORAGES.names())
@@ -44,8 +47,6 @@ class MethodContract(SizingChecks, LookupChecks, LearningChecks, ServingChecks):
             metafunc.parametrize("trained", _trained())
         if "ratio" in names:
             metafunc.parametrize("ratio", self.ratios, ids="{}x".format)
-        if "space" in names:
-            metafunc.parametrize("space", self.method.traits.ids)
         if "optimizer" in names:
             metafunc.parametrize("optimizer", ["sgd", "rowwise_adagrad", "adagrad", "adam"])
 

@@ -25,6 +25,7 @@ from pocketrec.spec.table import TableSpec
 from pocketrec.testing.cases import refusal, zipf_stats
 from pocketrec.testing.click_rows import TABLE_ROWS, planted
 from pocketrec.testing.elsewhere import scores_elsewhere
+from pocketrec.testing.sets import some_data
 
 if TYPE_CHECKING:
     import pytest
@@ -91,7 +92,8 @@ class ModelContract:
 
     def bank(self, method: str = "full", storage: str = "float32") -> Bank:
         """A bank with rows that differ clearly."""
-        bank = build(self.sized(method, storage=storage), seed=0)
+        sizing = self.sized(method, storage=storage)
+        bank = build(sizing, seed=0, data=some_data(sizing))
         draw = torch.Generator().manual_seed(3)
         with torch.no_grad():
             for group in bank.groups:
@@ -135,7 +137,8 @@ class ModelContract:
     def test_loss_falls(self, variant: Mapping[str, Any], method: str, bags: bool) -> None:
         features = "bags" if bags else "dense"
         rows = planted(120, dense_features=_FEATURES[features][0], bags=bags)
-        model = self.made(build(self.sized(method), seed=0), variant, features)
+        sizing = self.sized(method)
+        model = self.made(build(sizing, seed=0, data=some_data(sizing)), variant, features)
         optimizer, losses = torch.optim.Adam(model.dense_parameters(), lr=0.02), []
         for _ in range(60):
             optimizer.zero_grad()

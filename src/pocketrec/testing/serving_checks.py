@@ -22,7 +22,7 @@ from pocketrec.compress.storage import STORAGES
 from pocketrec.spec.errors import ArtifactError
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.table import IdSpace
-from pocketrec.testing.cases import Cases, learn, random_batch, refusal
+from pocketrec.testing.cases import Cases, groups_of, learn, random_batch, refusal
 
 __all__ = ["ServingChecks"]
 
@@ -47,39 +47,31 @@ class ServingChecks(Cases):
                 assert torch.equal(tensor, resumed.tensors()[name]), f"stage {number}: {name}"
 
     def test_missing_and_wrong_tensors_are_refused(self, variant: Mapping[str, Any]) -> None:
-        sizing = self.sized(variant, self.method.traits.ids[0])
+        sizing = self.sized(variant, self.spaces(variant)[0])
         tensors = freeze(self.bank(sizing)).tensors()
         for name, tensor in tensors.items():
             rest = {n: t for n, t in tensors.items() if n != name}
             refusal(ArtifactError, partial(attach, sizing, rest), name)
-            wrong = {**rest, name: torch.cat([tensor, tensor[:1]])}
+            wrong = {**rest, name: tensor.new_zeros(len(tensor) + 1, *tensor.shape[1:])}
             refusal(ArtifactError, partial(attach, sizing, wrong), name.split(".", 1)[1])
 
     def test_freezing_stays_within_a_step(self, variant: Mapping[str, Any], storage: str) -> None:
-        sizing = self.sized(variant, self.method.traits.ids[0], storage=storage)
+        sizing = self.sized(variant, self.spaces(variant)[0], storage=storage)
         bank = self.bank(sizing, steps=2)
-        served, kept = freeze(bank), STORAGES.get(storage)
-        group, frozen = _group(bank), _group(served)
+        served = freeze(bank)
+        assert groups_of(bank)[0].method.storage == storage
         held = bank.tensors()
-        for holding in group.method.holdings(group.sizing.tables, group.sizing.settings):
-            if not isinstance(holding, (Rows, Array)):
-                continue
-            exact, stored = float32_weights(group, holding.name), frozen.tensor(holding.name)
-            if isinstance(holding, Rows):
-                near, limit = kept.decode(stored, holding.width), kept.step_size(exact)
-            else:
-                near, limit = kept.decode_array(stored, holding.weights), _array_limit(exact, storage)
-            assert ((near - exact).abs() <= limit).all(), f"{holding.name} is further off than {storage} allows"
-            held[f"0.{holding.name}"] = near
+        for index, (group, frozen) in enumerate(zip(groups_of(bank), groups_of(served), strict=True)):
+            held |= {f"{index}.{name}": near for name, near in _decoded(group, frozen).items()}
         ids = random_batch(sizing, 5).ids
         reread = _trained_in_float32(sizing, held).eval()
         with torch.no_grad():
             torch.testing.assert_close(served(ids), reread(ids), rtol=1e-5, atol=1e-6)
-            if storage == "float32":
+            if all(group.method.storage == "float32" for group in groups_of(bank)):
                 assert torch.equal(served(ids), bank.eval()(ids))
 
     def test_freezing_leaves_the_bank_alone(self, variant: Mapping[str, Any]) -> None:
-        sizing = self.sized(variant, self.method.traits.ids[0])
+        sizing = self.sized(variant, self.spaces(variant)[0])
         bank = self.bank(sizing, steps=1)
         before = {name: tensor.clone() for name, tensor in bank.tensors().items()}
         served = freeze(bank)
@@ -93,7 +85,7 @@ class ServingChecks(Cases):
     def test_a_memory_map_is_served_without_copying(
         self, variant: Mapping[str, Any], storage: str, tmp_path: Path
     ) -> None:
-        sizing = self.sized(variant, self.method.traits.ids[0], storage=storage)
+        sizing = self.sized(variant, self.spaces(variant)[0], storage=storage)
         frozen = freeze(self.bank(sizing, steps=1))
         mapped, (first, last) = _mapped(frozen, tmp_path / "tables")
         served = attach(frozen.sizing, mapped).eval()
@@ -117,12 +109,25 @@ class ServingChecks(Cases):
         assert torch.equal(exported(ids[:5]), served(ids[:5]))
 
     def _served(self, variant: Mapping[str, Any], storage: str) -> tuple[Bank, Tensor]:
-        sizing = self.sized(variant, self.method.traits.ids[0], storage=storage)
+        sizing = self.sized(variant, self.spaces(variant)[0], storage=storage)
         return freeze(self.bank(sizing, steps=1)), random_batch(sizing, 12).ids
 
 
-def _group(bank: Bank) -> Group:
-    return bank.group_of(bank.sizing.order[0])
+def _decoded(group: Group, frozen: Group) -> dict[str, Tensor]:
+    """Float32 weights by name as they are read from the serving form, within a step of those that were trained."""
+    storage, found = group.method.storage, {}
+    kept = STORAGES.get(storage)
+    for holding in group.method.holdings(group.sizing.tables, group.sizing.settings):
+        if not isinstance(holding, (Rows, Array)):
+            continue
+        exact, stored = float32_weights(group, holding.name), frozen.tensor(holding.name)
+        if isinstance(holding, Rows):
+            near, limit = kept.decode(stored, holding.width), kept.step_size(exact)
+        else:
+            near, limit = kept.decode_array(stored, holding.weights), _array_limit(exact, storage)
+        assert ((near - exact).abs() <= limit).all(), f"{holding.name} is further off than {storage} allows"
+        found[holding.name] = near
+    return found
 
 
 def _trained_in_float32(sizing: Sizing, tensors: Mapping[str, Tensor]) -> Bank:

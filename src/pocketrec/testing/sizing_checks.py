@@ -45,7 +45,7 @@ class SizingChecks(Cases):
         method = of(self.method.name, {**variant, "storage": storage, "init": 0.25})
         again = of(method.name, json.loads(json.dumps(method.options())))
         assert again == method
-        sizing = self.sized(variant, self.method.traits.ids[0], storage=storage)
+        sizing = self.sized(variant, self.spaces(variant)[0], storage=storage)
         assert Sizing.from_json(json.loads(json.dumps(sizing.to_json()))) == sizing
 
     def test_unknown_options_are_refused(self) -> None:
@@ -54,12 +54,12 @@ class SizingChecks(Cases):
 
     def test_other_id_spaces_are_refused(self) -> None:
         for space in get_args(IdSpace):
-            if space not in self.method.traits.ids:
+            if space not in self.spaces({}):
                 tables = public_tables(space)
                 refusal(OptionError, partial(of(self.method.name).size, tables, "1x"), space)
 
     def test_promised_is_held(self, variant: Mapping[str, Any], storage: str, ratio: int) -> None:
-        tables = public_tables(self.method.traits.ids[0])
+        tables = public_tables(self.spaces(variant)[0])
         method, budget_bytes = of(self.method.name, {**variant, "storage": storage}), 0
         budget_bytes = dense_float32_bytes(tables) // ratio
         floor = method.least_bytes(tables)
@@ -73,7 +73,7 @@ class SizingChecks(Cases):
         self._holds_what_it_promised(sizing)
 
     def test_floor_is_exact(self, variant: Mapping[str, Any], storage: str) -> None:
-        for tables in (public_tables(self.method.traits.ids[0]), public_tables(self.method.traits.ids[0])[7:9]):
+        for tables in (public_tables(self.spaces(variant)[0]), public_tables(self.spaces(variant)[0])[7:9]):
             method = of(self.method.name, {**variant, "storage": storage})
             floor = method.least_bytes(tables)
             sizing = method.size(tables, floor, stats=zipf_stats(tables))
@@ -92,7 +92,7 @@ class SizingChecks(Cases):
         assert sum(t.numel() * t.element_size() for t in served.tensors().values()) == sizing.serve_bytes
 
     def test_layout_is_aligned_and_disjoint(self, variant: Mapping[str, Any], storage: str) -> None:
-        sizing = self.sized(variant, self.method.traits.ids[0], storage=storage)
+        sizing = self.sized(variant, self.spaces(variant)[0], storage=storage)
         for placements in (layout(sizing, "train"), layout(sizing, "serve")):
             end = 0
             for placed in placements:
@@ -101,13 +101,13 @@ class SizingChecks(Cases):
                 end = placed.offset_bytes + placed.spec.nbytes
 
     def test_training_bytes_count_the_optimizer(self, variant: Mapping[str, Any], optimizer: OptimizerName) -> None:
-        sizing = self.sized(variant, self.method.traits.ids[0], optimizer=OptimizerSpec(name=optimizer))
+        sizing = self.sized(variant, self.spaces(variant)[0], optimizer=OptimizerSpec(name=optimizer))
         assert self.bank(sizing).held_bytes() == sizing.train_bytes
         state = sum(s.nbytes for g in sizing.groups for s in g.state)
         assert (state > 0) == (optimizer != "sgd")
 
     def test_a_training_ceiling_is_kept(self, variant: Mapping[str, Any]) -> None:
-        sizing = self.sized(variant, self.method.traits.ids[0])
+        sizing = self.sized(variant, self.spaces(variant)[0])
         largest = max(s.train_bytes for _, s in stages(sizing))
         tables, method = tuple(sizing.of(name).table for name in sizing.order), of(self.method.name, variant)
         allowed, stats = Budget(serve_bytes=sizing.budget_bytes, train_bytes=largest), zipf_stats(tables)
@@ -117,7 +117,7 @@ class SizingChecks(Cases):
         assert (error.what, error.least_bytes) == ("train", largest)
 
     def test_a_terabyte_is_sized_without_memory(self, variant: Mapping[str, Any]) -> None:
-        tables = public_tables(self.method.traits.ids[0], of="terabyte", scale="1", dim=288)
+        tables = public_tables(self.spaces(variant)[0], of="terabyte", scale="1", dim=288)
         assert dense_float32_bytes(tables) > 10**12, "not even a terabyte"
         began = time.perf_counter()
         method = of(self.method.name, variant)
@@ -128,8 +128,8 @@ class SizingChecks(Cases):
         assert time.perf_counter() - began < _TERABYTE_LIMIT_S
 
     def test_stages_fit_their_traits(self, variant: Mapping[str, Any]) -> None:
-        sizing = self.sized(variant, self.method.traits.ids[0])
+        sizing = self.sized(variant, self.spaces(variant)[0])
         plan = stages(sizing)
-        assert (len(plan) > 1) == self.method.traits.staged
+        assert (len(plan) > 1) == of(self.method.name, variant).traits.staged
         assert plan[-1][1] == sizing, "the last stage is what was promised"
         assert len({stage.name for stage, _ in plan}) == len(plan)

@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
+from pocketrec.spec.table import WantedIds
+
 __all__ = ["Batch", "BatchSource", "Part", "TrainingData"]
 
 Part = Literal["train", "validation"]
@@ -59,6 +61,6 @@ class BatchSource(Protocol):
 class TrainingData(Protocol):
     """Training and validation rows."""
 
-    def source(self, part: Part, id_spaces: Sequence[str]) -> BatchSource | None:
+    def source(self, part: Part, id_spaces: Sequence[WantedIds]) -> BatchSource | None:
         """One part, with ids in these spaces (one per table); None if there are no such rows."""
         ...

@@ -22,6 +22,7 @@ from pocketrec.native.keep_freed import keep_freed
 from pocketrec.spec.errors import NotFinite, TrainingError
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.stage import Stage
+from pocketrec.spec.table import WantedIds
 from pocketrec.train.best import BestEpoch
 from pocketrec.train.config import TrainConfig
 from pocketrec.train.evaluate import scores_of
@@ -296,6 +297,6 @@ class Trainer:
             save(self.folder, self.state, self.model, self.optimizer, run=self.run_identity)
 
 
-def _id_spaces(sizing: Sizing) -> tuple[str, ...]:
-    """The id space of each column of ids."""
-    return tuple(sizing.of(name).ids for name in sizing.order)
+def _id_spaces(sizing: Sizing) -> tuple[WantedIds, ...]:
+    """The ids that each column holds."""
+    return tuple(sizing.of(name).wanted for name in sizing.order)

@@ -18,3 +18,9 @@ def test_without_a_fold_later_ids_read_nothing(found: Found) -> None:
 
 def test_padding_reads_nothing(found: Found) -> None:
     assert found(Row(start=10, rows=3), [1, 2], padding=1) == [[-1], [12]]
+
+
+def test_ids_before_the_first_read_the_fold_too(found: Found) -> None:
+    assert found(Row(start=10, rows=3, first=1, fold=-1), [0, 1, 3, 4]) == [[-1], [10], [12], [-1]]
+    assert found(Row(start=10, rows=3, first=2, fold=3), [0, 2, 4, 5]) == [[11], [10], [12], [11]]
+    assert found(Row(start=10, rows=0, first=1, fold=-1), [0, 1, 2**62]) == [[-1], [-1], [-1]]

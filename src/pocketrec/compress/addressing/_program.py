@@ -8,6 +8,7 @@ __all__ = ["PROGRAM_COLUMNS", "Addressing", "program_row"]
 
 PROGRAM_COLUMNS = (
     "column", "kind", "start", "size", "seed", "a", "b", "n", "padding", "p", "q", "offset", "limit",
+    "r", "s", "t", "u",
 )  # fmt: skip
 
 
@@ -26,7 +27,7 @@ class Addressing(Protocol):
 
 def program_row(
     kind: int, *, column: int, padding: int, start: int, size: int, seed: int = 0, a: int = 0, b: int = 0,
-    n: int = 0, p: int = 1, q: int = 0, offset: int = 0,
+    n: int = 0, p: int = 1, q: int = 0, offset: int = 0, r: int = 0, s: int = 0, t: int = 0, u: int = 0,
 ) -> list[int]:  # fmt: skip
     """One row of the program, in the order of :data:`PROGRAM_COLUMNS`; its limit, -1, is the group's to set."""
-    return [column, kind, start, size, seed, a, b, n, padding, p, q, offset, -1]
+    return [column, kind, start, size, seed, a, b, n, padding, p, q, offset, -1, r, s, t, u]

@@ -18,12 +18,16 @@ class Block:
     """Block c of an id starts at hash(id, c) and is `block` weights long.
 
     Attributes:
-        weights: length of the shared array.
+        weights: length of the shared array, behind the weights of ids that have their own.
         block: weights per block (Z), 1 or more, at most `weights`.
         seed: of the hash, different for every table.
         sign: whether every weight is read with a random sign, which makes inner products unbiased.
         aligned: blocks start at multiples of `block` only.
         wrap: blocks may run over the end and go on at the beginning; without it the ends are used less.
+        start: address of the first shared weight.
+        own: ids 1 to `own` have weights of their own.
+        own_start: address of those of id 1.
+        own_width: weights per id of those.
     """
 
     weights: int
@@ -32,9 +36,14 @@ class Block:
     sign: bool = True
     aligned: bool = False
     wrap: bool = True
+    start: int = 0
+    own: int = 0
+    own_start: int = 0
+    own_width: int = 0
 
     def program(self, *, column: int, padding: int) -> list[int]:
         flags = int(self.sign) | int(self.aligned) << 1 | int(not self.wrap) << 2
         return program_row(
-            3, column=column, padding=padding, start=0, size=self.weights, seed=self.seed, a=self.block, b=flags
-        )
+            3, column=column, padding=padding, start=self.start, size=self.weights, seed=self.seed, a=self.block,
+            b=flags, n=self.own, p=self.own_start, q=self.own_width,
+        )  # fmt: skip

@@ -88,7 +88,7 @@ class HashRows(Method):
         import torch  # here, not above: sizing answers without it
 
         for sized in group.sizing.tables:
-            if sized.ids == "hash63":
+            if sized.ids in ("hash63", "head"):
                 raise OptionError(
                     f"hash_rows reads table {sized.table.name!r} by hashes of tokens; "
                     "whose the rows of a dense table are cannot be told. Use plain ids."

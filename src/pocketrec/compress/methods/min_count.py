@@ -22,6 +22,7 @@ from pocketrec.compress.access import Access
 from pocketrec.compress.holdings import Rows
 from pocketrec.compress.method import Decision, Method, Traits
 from pocketrec.compress.parts.row_tables import per_table, row_access, total_rows, uniform_rows
+from pocketrec.compress.share import most_frequent
 from pocketrec.compress.storage import STORAGES
 from pocketrec.spec.sizing import GroupSizing, TableSizing
 from pocketrec.spec.stats import TableStats
@@ -49,9 +50,7 @@ class MinCount(Method):
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
         spare = budget_bytes // STORAGES.get(self.storage).row_bytes(tables[0].dim) - len(tables)
         known = [stats[t.name] for t in tables]
-        threshold = _threshold(known, spare)
-        kept = [min(s.ids_at_least(threshold), t.closed_rows - 1) for s, t in zip(known, tables, strict=True)]
-        kept = _with_leftover([t.closed_rows - 1 for t in tables], known, kept, threshold, spare)
+        kept, threshold = most_frequent([t.closed_rows - 1 for t in tables], known, spare)
         sized = tuple(
             TableSizing(table=t, ids="rank", told_apart=k, settings={"rows": k + 1})
             for t, k in zip(tables, kept, strict=True)
@@ -74,38 +73,6 @@ class MinCount(Method):
 
     def access(self, sizing: GroupSizing, tensors: Mapping[str, Tensor]) -> Access:
         return row_access(sizing, "rows", width=sizing.tables[0].table.dim)
-
-
-def _threshold(stats: Sequence[TableStats], spare: int) -> int:
-    """The smallest count such that the ids that occur at least so often are at most `spare`.
-
-    Counts are walked from the top, merging the histograms of all tables; the answer is one above the count at which
-    the rows run out, or 1 when everything fits.
-    """
-    tally: dict[int, int] = {}
-    for table in stats:
-        for count, ids in table.histogram:
-            tally[count] = tally.get(count, 0) + ids
-    left = spare
-    for count in sorted(tally, reverse=True):
-        left -= tally[count]
-        if left < 0:
-            return count + 1
-    return 1
-
-
-def _with_leftover(
-    most: Sequence[int], stats: Sequence[TableStats], kept: list[int], threshold: int, spare: int
-) -> list[int]:
-    """Give rows that are left to ids one class of counts below the threshold, smallest tables first."""
-    left = spare - sum(kept)
-    for index in sorted(range(len(kept)), key=lambda i: (most[i], i)):
-        below = max((c for c, _ in stats[index].histogram if c < threshold), default=0)
-        wanted = min(stats[index].ids_at_least(below), most[index]) - kept[index] if below else 0
-        given = max(0, min(left, wanted))
-        kept[index] += given
-        left -= given
-    return kept
 
 
 METHOD = MinCount

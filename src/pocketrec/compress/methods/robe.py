@@ -24,10 +24,9 @@ from pocketrec.compress.addressing.block import Block
 from pocketrec.compress.addressing.linear_block import PRIME, LinearBlock
 from pocketrec.compress.holdings import Array, Fixed
 from pocketrec.compress.method import Decision, Method, Traits
-from pocketrec.compress.parts.init import bound, stream, uniform_
+from pocketrec.compress.parts.init import stream
 from pocketrec.compress.parts.seed import SEED, read_seed, write_seed
-from pocketrec.compress.storage import STORAGES
-from pocketrec.compress.storage._storage import ARRAY_BLOCK
+from pocketrec.compress.parts.shared_array import array_bytes, uniform_array, weights_within
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.sizing import GroupSizing, TableSizing
 from pocketrec.spec.stats import TableStats
@@ -72,21 +71,13 @@ class Robe(Method):
             raise OptionError(f"robe: hash is mix or linear, not {self.hash!r}.")
 
     def least_bytes(self, tables: Sequence[TableSpec]) -> int:
-        return SEED.nbytes + self._array_bytes(self._block(tables[0].dim))
+        return SEED.nbytes + array_bytes(self.storage, self._block(tables[0].dim))
 
     def _block(self, dim: int) -> int:
         return min(self.block, dim)
 
-    def _array_bytes(self, weights: int) -> int:
-        storage = STORAGES.get(self.storage)
-        if storage.code == 0:
-            return weights * storage.row_bytes(1)
-        return -(-weights // ARRAY_BLOCK) * storage.row_bytes(ARRAY_BLOCK)
-
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
-        weights = STORAGES.get(self.storage).most_weights(budget_bytes - SEED.nbytes)
-        if all(t.rows is not None for t in tables):  # a budget is a ceiling: more than the tables themselves is waste
-            weights = min(weights, sum(t.closed_rows * t.dim for t in tables))
+        weights = weights_within(self.storage, budget_bytes - SEED.nbytes, tables)
         # hashes need no vocabulary; so does the published one, which takes its number modulo P
         sized = tuple(TableSizing(table=t, ids="plain" if t.ids == "plain" else "hash63", told_apart=0) for t in tables)
         return Decision(tables=sized, settings={"weights": weights, "block": self._block(tables[0].dim)})
@@ -96,8 +87,7 @@ class Robe(Method):
 
     def initialise(self, group: Group, *, seed: int, data: Mapping[str, Any] | None = None) -> None:
         write_seed(group, seed)
-        widest = min(bound(t.table, self.init) for t in group.sizing.tables)
-        uniform_(group.tensor("array").data, widest, seed=stream(seed, 0))
+        uniform_array(group, "array", self.init, seed=seed)
 
     def access(self, sizing: GroupSizing, tensors: Mapping[str, Tensor]) -> Access:
         seed, dim = read_seed(tensors), sizing.tables[0].table.dim

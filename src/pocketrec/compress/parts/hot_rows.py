@@ -1,0 +1,209 @@
+"""Who of the keys of a sketch owns a row: thresholds, promotion, demotion, free rows, decay.
+
+A method with hot rows does at each step: insert into the sketch, give back the rows that were `released`, choose whom
+to promote (`promotions`), take rows for them, copy the vectors, `promote`. From time to time: `threshold_for`,
+`too_cold`, `demote`, give the rows back. Thresholds and scores are in the unit of the stored scores, see
+`ImplicitDecay`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pocketrec.spec.errors import OptionError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pocketrec.native.sketch import Inserted
+
+__all__ = [
+    "PAPER",
+    "PINNED",
+    "TOP_K",
+    "Admission",
+    "ImplicitDecay",
+    "all_free",
+    "demote",
+    "give_back",
+    "promote",
+    "promotions",
+    "take",
+    "threshold_for",
+    "too_cold",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """How a key comes to own a row.
+
+    Attributes:
+        evict_hot: whether a newcomer may take the slot of a key with a row (the argument of `sketch_insert`).
+        on_hit: whether only keys that stood in the sketch before are promoted.
+        guaranteed: whether scores are judged less their errors. The score of a promoted key is then what it surely had.
+    """
+
+    evict_hot: bool
+    on_hit: bool
+    guaranteed: bool
+
+
+PAPER: Final = Admission(evict_hot=True, on_hit=False, guaranteed=False)
+"""CAFE as its paper has it (section 3.3): who has the score gets a row, and the least of a bucket makes room, row or
+not. Ids that just took another one's slot, and its score, are promoted too: most rows move all the time."""
+
+PINNED: Final = Admission(evict_hot=False, on_hit=True, guaranteed=False)
+"""About what CAFE's published program does: rows are kept until a decay, and a hit promotes."""
+
+TOP_K: Final = Admission(evict_hot=False, on_hit=False, guaranteed=True)
+"""Ours: who surely had more than the weakest that there is a row for; the threshold follows, see `threshold_for`."""
+
+
+def threshold_for(sketch: Tensor, rows: int, *, guaranteed: bool) -> float:
+    """The score of the sketch's key number `rows` from above: so many own a row if all above it do.
+
+    Reads the whole sketch. 0.0 where there are fewer keys.
+    """
+    from pocketrec.native.sketch import guaranteed_scores, sketch_scores  # here: sizing answers without torch
+
+    scores = (guaranteed_scores(sketch) if guaranteed else sketch_scores(sketch)).reshape(-1)
+    if rows > scores.shape[0]:
+        return 0.0
+    return float(scores.kthvalue(scores.shape[0] - rows + 1).values)
+
+
+def promotions(
+    sketch: Tensor, found: Inserted, admission: Admission, *, threshold: float, most: int, hysteresis: float = 0.0
+) -> Tensor:
+    """Which values of an insertion are to own a row now.
+
+    Args:
+        sketch: int32 [buckets, slots, 3].
+        found: what the insertion returned.
+        admission: the rule.
+        threshold: least score of a key with a row.
+        most: how many rows are free. The first values of the call come first.
+        hysteresis: a newcomer needs this share more than the threshold, 0 or more, so that two keys of about the
+            same score do not take turns.
+
+    Returns:
+        int64 [promoted], places among the values of the insertion, rising, one for each slot: ``found.slots`` of them
+        are what `promote` takes.
+    """
+    import torch
+
+    if not most:
+        return found.slots[:0]
+    stands = (found.slots >= 0) & found.hits if admission.on_hit else found.slots >= 0
+    words, first_word = sketch.view(-1), found.slots.clamp(min=0) * 3
+    # by columns: whole slots take four times as long
+    columns = [words.index_select(0, first_word + column) for column in (1, 2)]
+    scores = _scores(torch.stack((columns[0], *columns), dim=1), admission.guaranteed)
+    good = stands & (columns[1] < 0) & (scores > 0) & (scores >= threshold * (1 + hysteresis))
+    values = good.nonzero().squeeze(1)
+    slots = found.slots[values]
+    distinct, place = torch.unique(slots, return_inverse=True)
+    first = values.new_full((distinct.shape[0],), found.slots.shape[0]).scatter_reduce_(0, place, values, "amin")
+    return first.sort().values[:most]
+
+
+def too_cold(sketch: Tensor, threshold: float) -> Tensor:
+    """Slots int64 of keys that own a row and have less than the threshold. Reads the whole sketch."""
+    from pocketrec.native.sketch import is_hot, sketch_scores
+
+    return (is_hot(sketch) & (sketch_scores(sketch) < threshold)).view(-1).nonzero().squeeze(1)
+
+
+def promote(sketch: Tensor, slots: Tensor, rows: Tensor, admission: Admission) -> None:
+    """Let the keys of some slots, which own none, own rows int32 of the same number; in place."""
+    import torch
+
+    words = sketch.view(-1, 3)
+    chosen = words[slots]
+    words[slots, 1] = _scores(chosen, admission.guaranteed).view(torch.int32)
+    words[slots, 2] = rows
+
+
+def demote(sketch: Tensor, slots: Tensor) -> Tensor:
+    """Take the rows of the keys of some slots, in place: int32 rows. The keys stay, and their scores count as exact."""
+    from pocketrec.native.sketch import NO_ERROR
+
+    words = sketch.view(-1, 3)
+    rows = words[slots, 2]
+    words[slots, 2] = NO_ERROR
+    return rows
+
+
+def _scores(words: Tensor, guaranteed: bool) -> Tensor:
+    """float32 [n] of words int32 [n, 3]."""
+    from pocketrec.native.sketch import guaranteed_scores, sketch_scores
+
+    return guaranteed_scores(words) if guaranteed else sketch_scores(words)
+
+
+# Free rows: int32 [rows + 1], how many there are and then a stack of them, so that a step costs what it takes.
+
+
+def all_free(free: Tensor) -> None:
+    """Fill a tensor int32 [rows + 1] of free rows: all are, and row 0 is taken first."""
+    import torch
+
+    rows = free.shape[0] - 1
+    free[0] = rows
+    free[1:] = torch.arange(rows - 1, -1, -1, dtype=torch.int32)
+
+
+def take(free: Tensor, count: int) -> Tensor:
+    """Take rows off the free ones: int32 [count]; there must be as many."""
+    left = int(free[0]) - count
+    assert left >= 0, f"{count} rows are asked for, {left + count} are free"
+    rows = free[1 + left : 1 + left + count].flip(0)
+    free[0] = left
+    return rows
+
+
+def give_back(free: Tensor, rows: Tensor) -> None:
+    """Add rows int32 to the free ones."""
+    count = int(free[0])
+    free[1 + count : 1 + count + rows.shape[0]] = rows.flip(0)
+    free[0] = count + rows.shape[0]
+
+
+@dataclass(frozen=True, slots=True)
+class ImplicitDecay:
+    """All scores times `rate` at each step, without touching them: what comes later counts more.
+
+    A score that comes at step t is inserted times ``factor(t)``, and a threshold is compared times the same. Before the
+    factor leaves float32's comfort, `renormalise` multiplies the whole sketch once; when that is due follows from t, so
+    that a resumed run needs no state. (CAFE+ has the idea; its published program never multiplies what it inserts.)
+
+    Attributes:
+        rate: of a step, in (0, 1]; 1: no decay.
+        most: the largest factor, above 1.
+    """
+
+    rate: float
+    most: float = 1e4
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate <= 1 or not self.most > 1:
+            raise OptionError(f"ImplicitDecay: rate must lie in (0, 1] and most above 1, got {self}.")
+
+    @property
+    def period(self) -> int:
+        """Steps from one renormalisation to the next; 0: there is none."""
+        return 0 if self.rate == 1 else max(1, math.floor(math.log(self.most) / -math.log(self.rate)))
+
+    def factor(self, step: int) -> float:
+        """What scores and thresholds of a step, counted from 0, are multiplied by."""
+        return 1.0 if self.rate == 1 else self.rate ** -(step % self.period)
+
+    def renormalise(self, sketch: Tensor, step: int) -> None:
+        """Call at the beginning of each step: multiplies the sketch when that is due."""
+        from pocketrec.native.sketch import sketch_decay
+
+        if self.rate < 1 and step and step % self.period == 0:
+            sketch_decay(sketch, self.rate**self.period)

@@ -1,0 +1,85 @@
+"""What an id takes along when it gets a row of its own: the vector that it read so far, and the optimizer's state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pocketrec.compress.access import Combine
+from pocketrec.compress.holdings import Rows, trained_storage
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pocketrec.compress.group import Group
+
+__all__ = ["read_rest", "write_rows"]
+
+
+def read_rest(group: Group, ids: Tensor, tables: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """What the groups that are asked for the rest have for some ids.
+
+    Args:
+        group: training form; ``group.rest`` and those behind it are read.
+        ids: int64 [n], in the ids of the group's tables; no padding among them.
+        tables: int64 [n], which table of the group each is of.
+
+    Returns:
+        float32 [n, dim], the vectors as the bank would add them to those of `group`; and for each kind of state that
+        the optimizer keeps, what it has for the row that an id reads: float32 [n] or [n, dim]. It is 0 where an id
+        reads no row of `dim` numbers (blocks, products of rows, narrow rows).
+    """
+    import torch
+
+    from pocketrec.compress.joined import LEFT_OUT  # here, not above: sizing answers without torch
+
+    order = tables.argsort(stable=True)
+    asked, of_table = ids[order], tables[order]
+    places, counts = torch.unique_consecutive(of_table, return_counts=True)
+    offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    vectors = torch.zeros(len(ids), group.dim)
+    states = [tensor.new_zeros(len(ids), *tensor.shape[1:]) for tensor in group.state()]
+    part = group.rest
+    while part is not None:
+        program = torch.cat([part.program_of(place) for place in places.tolist()])
+        low = part.lookup(asked, offsets, None, "none", program=program)
+        vectors += part.widened(low, of_table)
+        addresses = part.addresses(asked, offsets, program=program)[:, 0]
+        if _has_rows(part):
+            _read_state(part, addresses, states)
+        asked, part = torch.where(addresses >= 0, LEFT_OUT, asked), part.rest
+    back = order.argsort()
+    return vectors[back], [state[back] for state in states]
+
+
+def _has_rows(part: Group) -> bool:
+    """Whether an address is that of a row which is the vector."""
+    access = part.access
+    return access.combine is Combine.copy and access.widen is None and access.width == part.dim
+
+
+def _read_state(part: Group, addresses: Tensor, states: list[Tensor]) -> None:
+    """Put the state of rows into `states`, one tensor per kind; null addresses are left out."""
+    held, regions = part.state(), len(part.access.regions)
+    for kind, state in enumerate(states):
+        first = 0
+        for own in held[kind * regions : (kind + 1) * regions]:
+            rows = addresses - first
+            inside = (rows >= 0) & (rows < len(own))
+            state[inside] = own[rows[inside]]
+            first += len(own)
+
+
+def write_rows(group: Group, name: str, rows: Tensor, vectors: Tensor, states: list[Tensor]) -> None:
+    """Write vectors float32 [n, dim] and state into rows int [n] of the tensor `name`, in place.
+
+    In a storage that is trained in fewer bits than float32 vectors are rounded to nearest. `states` may be empty: then
+    the state begins at 0.
+    """
+    sizing = group.sizing
+    (holding,) = (h for h in group.method.holdings(sizing.tables, sizing.settings) if h.name == name)
+    assert isinstance(holding, Rows)
+    rows = rows.long()
+    group.tensor(name).data[rows] = trained_storage(holding, group.method.storage).encode(vectors)
+    own = [group.tensor(spec.name) for spec in sizing.state if spec.name.startswith(f"{name}.")]
+    for number, tensor in enumerate(own):
+        tensor[rows] = states[number] if states else 0

@@ -1,0 +1,250 @@
+"""HotSketch: which keys matter most, in a fixed number of bytes; op ``pocketrec::sketch_insert``.
+
+A sketch is int32 [buckets, slots, 3]: 12 bytes a slot. All zeros is an empty one. The three words of a slot:
+
+* tag: `pocketrec.native.mix.tag` of its key, 32 bits that are never 0; 0 is a free slot. Two keys of one bucket are
+  taken for one with a chance of 2**-32.
+* score: float32 bits.
+* place: from 0, the row that the key owns (it is hot); below, the key owns none, and the word is the bits of its error
+  (float32, not negative) with the sign bit set. A slot either owns a row or remembers its error, never both.
+
+A key is ``mix(id, seed)`` with a seed per table and stands in bucket ``bucket(key, buckets)`` only. With the score s of
+a key, s > 0:
+
+1. The key stands there: its score grows by s.
+2. Else there is a free slot: the first one becomes (tag, s), error 0.
+3. Else the slot with the least score m (the first of equals) becomes (tag, m + s), error m. Slots that own a row are
+   only taken so where hot ones may be evicted; where there is no slot to take, the key is left out.
+
+This is SpaceSaving (Metwally, Agrawal, El Abbadi, ICDT 2005) per bucket, as in CAFE (Zhang et al., SIGMOD 2024,
+arXiv:2312.03256, section 3.2). A score is never below the true sum of the key, and less its error never above it. Keys
+of one call that are equal count once, with the sum of their scores (in float64, in their order, rounded once); distinct
+keys are inserted in the order of their first appearance. A key whose sum is 0 is only looked up. Scores end at the
+largest float32.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pocketrec.native.binding import kernels_for
+from pocketrec.native.library import define
+from pocketrec.native.mix import bucket, tag
+from pocketrec.native.packing import require_cpu
+from pocketrec.native.program import MOST_SLOTS
+from pocketrec.native.request import check_value
+
+__all__ = [
+    "NO_ERROR",
+    "Inserted",
+    "check_sketch",
+    "empty_sketch",
+    "guaranteed_scores",
+    "is_hot",
+    "sketch_decay",
+    "sketch_errors",
+    "sketch_find",
+    "sketch_insert",
+    "sketch_scores",
+]
+
+NO_ERROR: Final = -(2**31)
+"""The place of a key that owns no row and whose score is exact."""
+
+_MOST: Final = torch.finfo(torch.float32).max
+_BITS: Final = 2**31 - 1  # of a float32 without its sign
+
+
+class Inserted(NamedTuple):
+    """What became of the keys of one insertion, one number per key of the call.
+
+    Attributes:
+        slots: int64 [keys], the slot in which the key stands now, counted over all buckets; -1 where it was left out,
+            or lost its slot to a later key of the same call.
+        hits: bool [keys], whether it stood in the sketch before.
+        released: int32 [keys], the row that it took from the slot's owner, which owns it no more; -1 for none, and for
+            all but the first of equal keys.
+    """
+
+    slots: Tensor
+    hits: Tensor
+    released: Tensor
+
+
+def empty_sketch(buckets: int, slots: int) -> Tensor:
+    """A sketch int32 [buckets, slots, 3] with no keys. `slots`: 1 to 32; the published setting is 4."""
+    sketch = torch.zeros((buckets, slots, 3), dtype=torch.int32)
+    check_sketch(sketch)
+    return sketch
+
+
+def check_sketch(sketch: Tensor) -> None:
+    """Refuse what is no sketch.
+
+    Raises:
+        TypeError, ValueError: another dtype, or another shape.
+    """
+    if sketch.dtype is not torch.int32 or sketch.dim() != 3:
+        raise TypeError(f"sketch must be int32 [buckets, slots, 3], got {sketch.dtype} {list(sketch.shape)}.")
+    check_value(
+        sketch.shape[0] >= 1 and 1 <= sketch.shape[1] <= MOST_SLOTS and sketch.shape[2] == 3,
+        lambda: f"sketch must be [1 or more, 1 to {MOST_SLOTS}, 3], got {list(sketch.shape)}.",
+    )
+
+
+def sketch_scores(sketch: Tensor) -> Tensor:
+    """The scores as float32 [buckets, slots], a view: writing to it writes to the sketch. 0 for free slots."""
+    return sketch[..., 1].view(torch.float32)
+
+
+def is_hot(sketch: Tensor) -> Tensor:
+    """Which slots own a row: bool [buckets, slots]."""
+    return (sketch[..., 0] != 0) & (sketch[..., 2] >= 0)
+
+
+def sketch_errors(sketch: Tensor) -> Tensor:
+    """By how much a score may be too large, float32 [buckets, slots]; 0 for slots that own a row, which do not know."""
+    place = sketch[..., 2]
+    return torch.where(place < 0, place & _BITS, 0).view(torch.float32)
+
+
+def guaranteed_scores(sketch: Tensor) -> Tensor:
+    """What a key surely had, float32 [buckets, slots]: score less error."""
+    return sketch_scores(sketch) - sketch_errors(sketch)
+
+
+def sketch_find(sketch: Tensor, keys: Tensor) -> Tensor:
+    """Slots of keys int64 [keys], counted over all buckets: int64 [keys], -1 where a key is not there."""
+    slots = sketch.shape[1]
+    buckets = bucket(keys, sketch.shape[0])
+    same = sketch[..., 0].index_select(0, buckets) == tag(keys)[:, None]
+    return torch.where(same.any(dim=1), buckets * slots + same.int().argmax(dim=1), -1)
+
+
+def sketch_decay(sketch: Tensor, factor: float) -> None:
+    """Multiply all scores and errors by a factor, 0 <= factor, in place. Reads and writes the whole sketch."""
+    if not 0 <= factor < float("inf"):
+        raise ValueError(f"factor must be finite and not negative, got {factor}.")
+    place = sketch[..., 2]
+    errors = (sketch_errors(sketch) * factor).clamp(max=_MOST)
+    place.copy_(torch.where(place < 0, errors.view(torch.int32) | NO_ERROR, place))
+    sketch_scores(sketch).mul_(factor).clamp_(max=_MOST)
+
+
+def _check(sketch: Tensor, keys: Tensor, scores: Tensor) -> None:
+    check_sketch(sketch)
+    if keys.dtype is not torch.int64 or keys.dim() != 1 or scores.dtype is not torch.float32 or scores.dim() != 1:
+        raise TypeError(
+            f"keys must be int64 [keys] and scores float32 [keys], got {keys.dtype} {list(keys.shape)} and "
+            f"{scores.dtype} {list(scores.shape)}."
+        )
+    check_value(
+        keys.shape[0] == scores.shape[0],
+        lambda: f"{keys.shape[0]} keys need as many scores, got {scores.shape[0]}.",
+    )
+
+
+def _reference(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) -> tuple[Tensor, Tensor, Tensor]:
+    bad = ~((scores >= 0) & (scores <= _MOST))
+    if bool(bad.any()):
+        number = int(bad.nonzero()[0])
+        raise ValueError(f"scores must be finite and not negative; score {number} is {float(scores[number]):g}.")
+    distinct, place = torch.unique(keys, return_inverse=True)
+    count = distinct.shape[0]
+    sums = torch.zeros(count, dtype=torch.float64, device=keys.device).index_add_(0, place, scores.double())
+    first = place.new_full((count,), keys.shape[0])
+    first.scatter_reduce_(0, place, torch.arange(keys.shape[0], device=keys.device), "amin")
+    slots = torch.full_like(distinct, -1)
+    hits = torch.zeros_like(distinct, dtype=torch.bool)
+    released = torch.full((keys.shape[0],), -1, dtype=torch.int32, device=keys.device)
+    # Buckets know nothing of one another: the first keys of all buckets are inserted together, then the second ones.
+    order = first.argsort()
+    buckets = bucket(distinct, sketch.shape[0])
+    order = order[buckets[order].argsort(stable=True)]
+    turn = torch.arange(count, device=keys.device) - torch.searchsorted(buckets[order], buckets[order])
+    for number in range(int(turn.max()) + 1 if count else 0):
+        chosen = order[turn == number]
+        amounts = sums[chosen].clamp(max=_MOST).float()
+        at, hits[chosen], rows = _insert(sketch, buckets[chosen], tag(distinct[chosen]), amounts, evict_hot)
+        slots[chosen], released[first[chosen]] = at, rows
+    kept = sketch.view(-1, 3)[slots.clamp(min=0), 0] == tag(distinct)
+    return torch.where(kept, slots, -1)[place], hits[place], released
+
+
+def _insert(
+    sketch: Tensor, buckets: Tensor, tags: Tensor, scores: Tensor, evict_hot: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Insert one key into each of some distinct buckets: slots int64, hits bool, released int32 [keys]."""
+    bucket_words = sketch.index_select(0, buckets)
+    same, free = bucket_words[..., 0] == tags[:, None], bucket_words[..., 0] == 0
+    open_ = (bucket_words[..., 2] < 0) | evict_hot
+    old = sketch_scores(bucket_words)
+    hits, has_free = same.any(dim=1), free.any(dim=1)
+    least = torch.where(open_, old, torch.inf).argmin(dim=1)
+    within = torch.where(hits, same.int().argmax(dim=1), torch.where(has_free, free.int().argmax(dim=1), least))
+    stays = hits | ((scores > 0) & (has_free | open_.any(dim=1)))
+    words = bucket_words[torch.arange(within.shape[0], device=within.device), within]
+    takes = ~hits & ~has_free
+    before = torch.where(hits | takes, sketch_scores(words), 0)
+    place = torch.where(takes, before.view(torch.int32) | NO_ERROR, torch.where(hits, words[:, 2], NO_ERROR))
+    after = (before + scores).clamp(max=_MOST).view(torch.int32)
+    slots = torch.where(stays, buckets * sketch.shape[1] + within, -1)
+    sketch.view(-1, 3)[slots[stays]] = torch.stack((tags.int(), after, place), dim=1)[stays]
+    return slots, hits, torch.where(stays & takes & (words[:, 2] >= 0), words[:, 2], -1)
+
+
+def _sketch_insert(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) -> tuple[Tensor, Tensor, Tensor]:
+    _check(sketch, keys, scores)
+    if not sketch.is_contiguous():
+        raise ValueError(f"sketch must be contiguous, got strides {list(sketch.stride())}.")
+    kernels = kernels_for(sketch)
+    if kernels is None:
+        return _reference(sketch, keys, scores, evict_hot)
+    keys, scores = keys.contiguous(), scores.contiguous()
+    require_cpu((keys, scores))
+    slots, hits, released = _empty(sketch, keys, scores, evict_hot)
+    kernels.sketch_insert(
+        sketch.data_ptr(), sketch.shape[0], sketch.shape[1], keys.data_ptr(), scores.data_ptr(), keys.shape[0],
+        evict_hot, slots.data_ptr(), hits.data_ptr(), released.data_ptr(),
+    )  # fmt: skip
+    return slots, hits, released
+
+
+def _empty(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) -> tuple[Tensor, Tensor, Tensor]:
+    _check(sketch, keys, scores)
+    count = keys.shape[0]
+    return keys.new_empty(count), keys.new_empty(count, dtype=torch.bool), keys.new_empty(count, dtype=torch.int32)
+
+
+_OP: Final = define(
+    "sketch_insert",
+    "(Tensor(a!) sketch, Tensor keys, Tensor scores, bool evict_hot) -> (Tensor slots, Tensor hits, Tensor released)",
+    _sketch_insert,
+    _empty,
+)
+
+
+def sketch_insert(sketch: Tensor, keys: Tensor, scores: Tensor, *, evict_hot: bool) -> Inserted:
+    """Add scores to keys, in place. Each distinct key costs one bucket.
+
+    Args:
+        sketch: int32 [buckets, slots, 3], contiguous.
+        keys: int64 [keys], ``mix(id, seed)``; equal ones count once, with the sum of their scores.
+        scores: float32 [keys], finite and not negative.
+        evict_hot: whether a newcomer may take the slot of a key that owns a row, as published; its row is then
+            `released`.
+
+    Raises:
+        TypeError, ValueError: what does not fit, with numbers; the sketch is as it was.
+
+    >>> sketch = empty_sketch(buckets=1, slots=2)
+    >>> found = sketch_insert(sketch, torch.tensor([7, 8, 7, 9]), torch.tensor([1.0, 2, 3, 1]), evict_hot=False)
+    >>> sketch_scores(sketch).tolist(), sketch_errors(sketch).tolist()
+    ([[4.0, 3.0]], [[0.0, 2.0]])
+    >>> found.slots.tolist(), found.hits.tolist()
+    ([0, -1, 0, 1], [False, False, False, False])
+    """
+    return Inserted(*_OP(sketch, keys, scores, evict_hot))
