@@ -103,8 +103,11 @@ def touched(group: Group, tape: Tape) -> Touched:
     assert tape.grad is not None, "called before backward"
     grad, columns = tape.grad, len(group.columns)
     if tape.offsets is None:
-        ids, importance = tape.ids[:, group.columns].reshape(-1), grad.norm(dim=2).reshape(-1)
-        column = torch.arange(columns).repeat(len(tape.ids))
+        own = tape.ids if columns == tape.ids.shape[1] else tape.ids[:, group.columns]
+        ids, importance = own.reshape(-1), grad.norm(dim=2).reshape(-1)
+        if all(padding == -1 for padding in group.padding):  # nothing to leave out
+            return Touched(ids, torch.tensor(group.places).repeat(len(own)), importance)
+        column = torch.arange(columns).repeat(len(own))
     elif tape.pool == "max":
         raise OptionError("An adaptive method takes bags pooled by sum or mean, not max.")
     else:

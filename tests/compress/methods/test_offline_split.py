@@ -195,3 +195,9 @@ def test_every_budget_of_a_public_set_is_used_to_the_last_row() -> None:
         budget_bytes = dense_float32_bytes(tables) // ratio
         assert 0 <= sizing.unused_bytes < 64
         assert 0.7 * budget_bytes - 64 <= sizing.groups[0].serve_bytes <= 0.7 * budget_bytes
+
+
+def test_a_cold_method_that_needs_value_sets_says_which() -> None:
+    method = of("offline_split", {"cold": "lma"})
+    assert method.traits.needs_value_sets
+    assert method.value_sets() == of("lma").value_sets()

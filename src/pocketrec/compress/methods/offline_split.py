@@ -17,12 +17,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, final
 
 from pocketrec.compress.access import Access
 from pocketrec.compress.addressing.row import Row
 from pocketrec.compress.holdings import Rows
-from pocketrec.compress.method import METHODS, Decision, Method, Traits, of
+from pocketrec.compress.method import Decision, Method, Traits
+from pocketrec.compress.parts.cold_part import (
+    SPACES,
+    by_hashes,
+    check_cold,
+    cold_groups,
+    cold_method,
+    joined_traits,
+    joining,
+)
 from pocketrec.compress.parts.row_tables import per_table, starts, total_rows, uniform_rows
 from pocketrec.compress.share import most_frequent
 from pocketrec.compress.storage import STORAGES
@@ -30,7 +39,7 @@ from pocketrec.spec.errors import OptionError
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.sizing import GroupSizing, SizedIds, TableSizing
 from pocketrec.spec.stats import TableStats
-from pocketrec.spec.table import IdSpace, TableSpec
+from pocketrec.spec.table import TableSpec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,8 +47,6 @@ if TYPE_CHECKING:
     from pocketrec.compress.group import Group
 
 __all__ = ["METHOD", "OfflineSplit"]
-
-_SPACES: Final[tuple[IdSpace, ...]] = ("rank", "plain", "hash63")
 
 
 @final
@@ -54,7 +61,7 @@ class OfflineSplit(Method):
     """
 
     name = "offline_split"
-    traits = Traits(ids=_SPACES, needs_counts=True, from_dense=True)
+    traits = Traits(ids=SPACES, needs_counts=True, from_dense=True)
 
     hot: float = 0.7
     cold: str = "hash_rows"
@@ -64,21 +71,16 @@ class OfflineSplit(Method):
         super().__post_init__()
         if not 0 <= self.hot <= 1:
             raise OptionError(f"offline_split: hot must lie in 0..1, got {self.hot}.")
-        if METHODS.get(self.cold) is OfflineSplit:
-            raise OptionError("offline_split: the cold method is another one; what is hot is decided once.")
-        if not isinstance(self.cold_options, Mapping):
-            raise OptionError(f"offline_split: cold_options are options by name, not {self.cold_options!r}.")
-        object.__setattr__(self, "cold_options", dict(self.cold_options))
-        inner = self.cold_method.traits
-        # what it takes and can do depends on what it contains
-        taken = tuple(space for space in _SPACES if space in inner.ids or (space == "rank" and "hash63" in inner.ids))
-        traits = replace(self.traits, ids=taken, staged=inner.staged, from_dense=inner.from_dense)
+        object.__setattr__(self, "cold_options", check_cold(self, self.cold, self.cold_options))
+        # what it takes and can do depends on what it contains; who is hot needs counts in any case
+        cold = self.cold_method
+        traits = replace(joined_traits(type(self).traits, cold), from_dense=cold.traits.from_dense)
         object.__setattr__(self, "traits", traits)
 
     @property
     def cold_method(self) -> Method:
         """The method that holds all ids that are not hot."""
-        return of(self.cold, {"storage": self.storage, "init": self.init, **self.cold_options})
+        return cold_method(self, self.cold, self.cold_options)
 
     # -- sizes -------------------------------------------------------------------------------------------------------
 
@@ -89,6 +91,10 @@ class OfflineSplit(Method):
         cold = self.cold_method
         others = cold.counted([t for t in tables if t.ids != "rank"]) if cold.traits.needs_counts else []
         return [*(t for t in tables if t.ids == "rank"), *others]
+
+    def value_sets(self) -> Mapping[str, Any]:
+        """Those of the cold method."""
+        return self.cold_method.value_sets()
 
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
         row_bytes = STORAGES.get(self.storage).row_bytes(tables[0].dim)
@@ -110,22 +116,15 @@ class OfflineSplit(Method):
         hot_rows = [t.told_apart for t in decision.tables]
         hot_bytes = STORAGES.get(self.storage).row_bytes(tables[0].dim) * sum(hot_rows)
         specs = [self._cold_spec(t, n) for t, n in zip(tables, hot_rows, strict=True)]
-        cold, said = self.cold_method.groups(specs, budget_bytes - hot_bytes, stats, optimizer)
-        self._check_cold(cold, specs)
+        cold, said = cold_groups(self, self.cold_method, specs, budget_bytes - hot_bytes, stats, optimizer)
         hot = [_sized(t, c) for t, c in zip(decision.tables, cold[0].tables, strict=True)]
         own = self.group_sizing(hot, decision.settings, optimizer)
-        return (own, *(_joining(group, hot) for group in cold)), (*decision.notes, *_notes(tables), *said)
+        return (own, *joining(cold, hot)), (*decision.notes, *_notes(tables), *said)
 
     def _cold_spec(self, table: TableSpec, hot: int) -> TableSpec:
         """The table as the cold method is told of it: without its hot ids where hashes can leave them out."""
-        if table.ids != "rank" or "hash63" not in self.cold_method.traits.ids:
-            return table
-        return replace(table, ids="hash63", rows=table.closed_rows - hot)
-
-    def _check_cold(self, groups: Sequence[GroupSizing], specs: Sequence[TableSpec]) -> None:
-        wanted, (first, *others) = [t.name for t in specs], groups
-        if [t.table.name for t in first.tables] != wanted or any(g.joins != "rest" for g in others):
-            raise OptionError(f"offline_split: {self.cold} with these options cannot be a part of another method.")
+        told = by_hashes(self.cold_method, table)
+        return table if told == table else replace(told, rows=table.closed_rows - hot)
 
     def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Rows]:
         return (Rows("rows", total_rows(tables), tables[0].table.dim),)
@@ -157,13 +156,6 @@ def _sized(hot: TableSizing, cold: TableSizing) -> TableSizing:
     if hot.told_apart and cold.ids == "hash63":
         ids = "head"
     return replace(hot, ids=ids, told_apart=max(hot.told_apart, cold.told_apart))
-
-
-def _joining(cold: GroupSizing, hot: Sequence[TableSizing]) -> GroupSizing:
-    """A group of the cold method, asked for what has no hot row."""
-    return replace(
-        cold, joins="rest", tables=tuple(replace(c, ids=h.ids) for c, h in zip(cold.tables, hot, strict=True))
-    )
 
 
 def _notes(tables: Sequence[TableSpec]) -> tuple[str, ...]:

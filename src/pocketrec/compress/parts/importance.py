@@ -24,5 +24,5 @@ def normalised(importance: Tensor, tables: Tensor, count: int) -> Tensor:
     import torch  # here, not above: sizing answers without it
 
     sums = torch.zeros(count, dtype=torch.float64).index_add_(0, tables, importance.double())
-    means = (sums / torch.bincount(tables, minlength=count))[tables]
-    return torch.where(means > 0, importance / means, 0).float()
+    means = sums / torch.bincount(tables, minlength=count)
+    return importance / torch.where(means > 0, means, torch.inf).float()[tables]
