@@ -15,6 +15,7 @@ from pocketrec.spec.errors import BudgetTooSmall, OptionError
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.table import TableSpec
 from pocketrec.testing.cases import zipf_stats
+from pocketrec.testing.sets import Sets
 
 ROWS, DIM = 50, 6
 IDS = torch.tensor([3, 7, 7, 0, 49, 3, 11, 12, 3, 3])
@@ -22,6 +23,7 @@ OFFSETS = torch.tensor([0, 3, 3, 7, 9])  # the second bag is empty, the first ha
 ENDED = torch.tensor([0, 3, 3, 7, 9, 10])
 GRID = IDS.view(5, 2)
 WEIGHTS = torch.linspace(-1.5, 2.0, 10)
+DATA = {"value_sets": {"weight": Sets({v: [v // 2, v // 2 + 1, v % 7] for v in range(200) if v % 3})}}
 METHOD_NAMES = METHODS.names()
 
 
@@ -229,10 +231,12 @@ def test_full_starts_like_torch() -> None:
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
 def test_every_method_starts_at_unit_variance_unless_told(method: str) -> None:
+    if method == "ada_embed":
+        pytest.skip("ada_embed: an id is zeros until it has a row, and the row begins so")
     ids = "plain" if "plain" in of(method).traits.ids else "rank"
-    bag = EmbeddingBag(3000, 16, method=method, budget="1x", ids=ids)  # type: ignore[arg-type]
+    bag = EmbeddingBag(3000, 16, method=method, budget="1x", ids=ids, data=DATA)  # type: ignore[arg-type]
     assert abs(float(bag.table().std()) - 1) < 0.1
-    told = EmbeddingBag(3000, 16, method=method, budget="1x", ids=ids, init=0.01)  # type: ignore[arg-type]
+    told = EmbeddingBag(3000, 16, method=method, budget="1x", ids=ids, data=DATA, init=0.01)  # type: ignore[arg-type]
     assert abs(float(told.table().std()) * math.sqrt(3) - 0.01) < 0.001
 
 
@@ -268,16 +272,20 @@ def test_state_dict_and_copies() -> None:
 @pytest.mark.parametrize("fused", [True, False])
 def test_every_method_in_few_bytes(method: str, fused: bool) -> None:
     traits = of(method).traits
+    if method == "ada_embed" and not fused:
+        pytest.skip("ada_embed: who has a row is decided after each step of its own")
     bag = EmbeddingBag(
         1000, 16, mode="sum", method=method, budget="1x" if method == "full" else "4x",
-        ids="plain" if "plain" in traits.ids else "rank", fused=fused,
+        ids="plain" if "plain" in traits.ids else "rank", fused=fused, data=DATA, storage="float32",
+        **({"every": 1} if method == "ada_embed" else {}),
     )  # fmt: skip
     before = bag.table()
-    (bag(IDS, OFFSETS) * draw(5, 16)).sum().backward()
-    if fused:
-        bag.step()
-    else:
-        torch.optim.SGD(bag.parameters(), lr=0.1).step()
+    for _ in range(2 if traits.adaptive else 1):  # after the first step ids have rows, which the second one moves
+        (bag(IDS, OFFSETS) * draw(5, 16)).sum().backward()
+        if fused:
+            bag.step()
+        else:
+            torch.optim.SGD(bag.parameters(), lr=0.1).step()
     assert not torch.equal(bag.table(), before)
     served = bag.frozen()
     assert served.bank.held_bytes() == served.serve_bytes == bag.serve_bytes <= 64_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, cast, final
 
@@ -13,7 +14,7 @@ from pocketrec.compress.build import build
 from pocketrec.compress.freeze import freeze
 from pocketrec.compress.group import Pool
 from pocketrec.compress.in_float32 import in_float32
-from pocketrec.compress.method import Method, of
+from pocketrec.compress.method import METHODS, Method, of
 from pocketrec.compress.parts.init import generator, stream
 from pocketrec.spec.budget import Budget
 from pocketrec.spec.errors import OptionError
@@ -56,6 +57,7 @@ class EmbeddingBag(nn.Module):
         budget: ``"64MiB"``, ``"16x"``, ``"5%"`` or bytes; None gives as much as the dense table would take.
         ids: what the ids are; ``rank`` when id 0 is "unknown" and 1, 2, ... fall in frequency (min_count needs it).
         counts: how often each id occurs, int64 [num_embeddings], for methods that need it.
+        data: what else methods are built from, such as ``{"value_sets": {"weight": sets}}`` for `lma`.
         fused: leave compact pairs for :meth:`step` instead of gradients.
         optimizer: of :meth:`step` (``fused=True``); row-wise Adagrad when not given.
         seed: of starting values and hashes. torch's global generator is neither read nor moved.
@@ -79,8 +81,8 @@ class EmbeddingBag(nn.Module):
         include_last_offset: bool = False, padding_idx: int | None = None,
         device: str | torch.device | None = None, dtype: torch.dtype | None = None, *,
         method: str | Method = "full", budget: Budget | str | int | None = None, ids: IdSpace = "plain",
-        counts: Tensor | None = None, fused: bool = False, optimizer: OptimizerSpec | None = None, seed: int = 0,
-        **options: Any,
+        counts: Tensor | None = None, data: Mapping[str, Any] | None = None, fused: bool = False,
+        optimizer: OptimizerSpec | None = None, seed: int = 0, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__()
         _refuse_what_torch_only_can(max_norm, scale_grad_by_freq, device, dtype)
@@ -100,7 +102,7 @@ class EmbeddingBag(nn.Module):
         optimizer = (optimizer or OptimizerSpec()) if fused else OptimizerSpec(name="sgd")
         sizing = chosen.size([table], "1x" if budget is None else budget, stats=stats, optimizer=optimizer)
         padding = {} if self.padding_idx is None else {"weight": self.padding_idx}
-        self.bank = build(sizing, seed=seed, padding=padding, device=device or "cpu")
+        self.bank = build(sizing, seed=seed, data=data, padding=padding, device=device or "cpu")
         self.bank.gradient = "pairs" if fused else "sparse" if sparse else "dense"
         if chosen.name == "full" and self.bank.group_of("weight").tensor("rows").device.type != "meta":
             self._start_like_torch(normal=like_torch, seed=seed)
@@ -147,6 +149,9 @@ class EmbeddingBag(nn.Module):
         """
         if weight.dim() != 2 or not weight.is_floating_point():
             raise OptionError(f"weight must be a float [rows, dim] tensor, got {list(weight.shape)} {weight.dtype}.")
+        kind = METHODS.get(method) if isinstance(method, str) else type(method)
+        if not kind.traits.from_dense:  # before anything is built
+            raise OptionError(f"{kind.name} cannot start from a dense table (its trait from_dense is off).")
         made = EmbeddingBag(weight.shape[0], weight.shape[1], method=method, budget=budget, _weight=weight, **settings)
         if freeze:
             made.bank.gradient = "dense"  # pairs are taken whatever a parameter says

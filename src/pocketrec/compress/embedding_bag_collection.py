@@ -110,6 +110,7 @@ class EmbeddingBagCollection(nn.Module):
             would take.
         ids: what the ids are; ``rank`` when id 0 is "unknown" and 1, 2, ... fall in frequency (min_count needs it).
         counts: by table, how often each id occurs, int64 [num_embeddings], for methods that need it.
+        data: what else methods are built from, such as ``{"value_sets": {table: sets}}`` for `lma`.
         sparse: gradients as sparse tensors, for torch optimizers that take them; dense otherwise.
         fused: leave compact pairs for :meth:`step` instead of gradients.
         optimizer: of :meth:`step` (``fused=True``); row-wise Adagrad when not given.
@@ -129,8 +130,8 @@ class EmbeddingBagCollection(nn.Module):
     def __init__(
         self, tables: Sequence[TableConfig], is_weighted: bool = False, *, method: str | Method = "full",
         budget: Budget | str | int | None = None, ids: IdSpace = "plain", counts: Mapping[str, Tensor] | None = None,
-        sparse: bool = False, fused: bool = False, optimizer: OptimizerSpec | None = None, seed: int = 0,
-        **options: Any,
+        data: Mapping[str, Any] | None = None, sparse: bool = False, fused: bool = False,
+        optimizer: OptimizerSpec | None = None, seed: int = 0, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__()
         if sparse and fused:
@@ -148,7 +149,7 @@ class EmbeddingBagCollection(nn.Module):
         # without step() a torch optimizer holds the state, so the bank holds none
         optimizer = (optimizer or OptimizerSpec()) if fused else OptimizerSpec(name="sgd")
         sizing = chosen.size(specs, "1x" if budget is None else budget, stats=stats, optimizer=optimizer)
-        self.bank = build(sizing, seed=seed, fields=self.fields)
+        self.bank = build(sizing, seed=seed, data=data, fields=self.fields)
         self.bank.gradient = "pairs" if fused else "sparse" if sparse else "dense"
 
     def forward(self, features: KeyedJagged) -> KeyedVectors:
