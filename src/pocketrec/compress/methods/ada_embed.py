@@ -47,7 +47,7 @@ class AdaEmbed(Method):
     Attributes:
         every: steps between two looks at all scores, 1 or more. The first look comes after the first step, when all
             rows are free.
-        change: least share of the rows that must change hands, in 0..1; below it all stays as it is.
+        change: least share of the rows that must change hands, in 0..1; below it none does, and free rows are given.
         decay: what scores are multiplied by at each look, in (0, 1].
     """
 
@@ -112,7 +112,10 @@ class AdaEmbed(Method):
 
 
 def _give_rows(group: Group, change: float) -> None:
-    """Let those with the highest scores above 0 own the rows, if so large a share of the rows would change hands."""
+    """Let those with the highest scores above 0 own the rows, if so large a share of the rows would change hands.
+
+    For fewer no row changes hands; rows that nobody owns are given all the same.
+    """
     import torch
 
     places, scores = group.tensor("map"), group.tensor("scores")
@@ -122,9 +125,12 @@ def _give_rows(group: Group, change: float) -> None:
     stays = torch.zeros(len(scores), dtype=torch.bool)
     stays[best] = True
     coming = best[places[best] == _NONE]
-    if not len(coming) or len(coming) < change * rows:
+    if len(coming) < change * rows:
+        coming = coming[: rows - int((places >= 0).sum())]
+    else:
+        places[~stays] = _NONE
+    if not len(coming):
         return
-    places[~stays] = _NONE
     unused = torch.ones(rows, dtype=torch.bool)
     unused[places[places >= 0].long()] = False
     taken = unused.nonzero()[: len(coming), 0]
