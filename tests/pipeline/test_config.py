@@ -108,7 +108,7 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
         ({"budget": "16y"}, "budget: Cannot read the budget '16y'"),
         ({"budget": 0}, "budget: A budget must be above 0, got 0"),
         ({"train_budget": "5%"}, "budget: a training budget must be absolute bytes"),
-        ({"method": "rob"}, "method: No method called 'rob'. Did you mean 'robe'? Known: bloom, "),
+        ({"method": "rob"}, "method: No method called 'rob'. Did you mean 'robe'? Known: ada_embed, "),
         ({"method": "robe", "options": {"blok": 1}}, "options: robe has no option 'blok'. Options: aligned, block"),
         ({"method": "robe", "options": {"block": "8"}}, "options: block: it should be a valid integer, got '8'"),
         ({"method": "robe", "options": {"sign": "maybe"}}, "options: sign: it should be a valid boolean"),
