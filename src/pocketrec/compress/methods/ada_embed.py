@@ -6,8 +6,8 @@ Paper: Lai et al., AdaEmbed: Adaptive Embedding for Large-Scale Recommendation M
 Bytes: 4 per id for its row's number + stored row x rows that the rest of the budget holds. Training holds 4 more per id
     for the score. Both grow with the ids, so at a few hundredths of the tables nothing is left for rows.
 Use when: as the mark that a sketch must reach, which knows only some of the scores; budgets near the tables' own.
-Did not help when: not measured yet. By its bytes: dim 16 cannot be had below 1/16 of the tables. It learns nothing where
-    a model knows only products of vectors (a DLRM without dense numbers): all of them begin at zero and have no gradient.
+Did not help when: not measured yet. By its bytes: dim 16 cannot be had below 1/16 of the tables. It learns nothing
+    where a model knows only products of vectors (a DLRM without dense numbers): all begin at zero, without a gradient.
 """
 
 from __future__ import annotations
