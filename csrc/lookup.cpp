@@ -13,7 +13,10 @@ namespace {
 
 constexpr int64_t kTile = 2048;           // addresses that are found before their vectors are read; 16 KiB
 constexpr int64_t kLeastBlocks = 16;      // so that outputs of a tile of blocks stay in the cache
+constexpr int64_t kManyBlocks = 16;       // per vector, from which on ids that come several times are worth finding
+constexpr int64_t kWorthFinding = 256;    // ids of a field from which on they are looked for
 constexpr int64_t kPoolTile = 64;         // vectors that are read before they are pooled
+constexpr int64_t kDistinctNumbers = 1 << 18;  // of vectors whose ids are told apart together: 1 MiB
 constexpr int64_t kNumbersPerPart = 1 << 16;  // a thread is worth waking for about this many numbers
 
 // Outputs from this size on are written past the caches, which would not hold them until they are read: a quarter less
@@ -57,6 +60,7 @@ class Lookup {
         const bool stream = is_streamed(request_, out_);
         const bool concat = request_.combining == PR_CONCAT;  // whose fields are read one after the other
         const int64_t width = request_.fields * request_.parts, dim = request_.dim, fields = request_.fields;
+        if (concat && request_.parts >= kManyBlocks && end - begin >= kWorthFinding) return many_blocks(reader, begin, end);
         const int64_t rows = std::max(int64_t{1}, kTile / (concat ? std::max(request_.parts, kLeastBlocks) : width));
         const Grid grid(request_, fields_, prepared_);
         std::vector<int64_t> addresses(static_cast<size_t>(concat ? 0 : rows * width));
@@ -74,6 +78,18 @@ class Lookup {
                 reader.blocks(field, run, out + f * dim, fields * dim, stream);
             }
         }
+    }
+
+    // The same for vectors of many blocks: a field at a time, so that an id that comes again is found.
+    void many_blocks(Reader& reader, int64_t begin, int64_t end) const {
+        const int64_t dim = request_.dim, fields = request_.fields, most = std::max(kWorthFinding, kDistinctNumbers / dim);
+        const bool stream = is_streamed(request_, out_);
+        for (int64_t b = begin; b < end; b += most)
+            for (int64_t f = 0; f < fields; ++f) {
+                const Addressing& field = prepared_[static_cast<size_t>(f)];
+                const Run run{request_.ids + b * request_.columns + field.field.column, request_.columns, std::min(most, end - b)};
+                reader.distinct_blocks(field, run, out_ + (b * fields + f) * dim, fields * dim, stream);
+            }
     }
 
     // Bags [begin, end) of every field.

@@ -2,7 +2,11 @@
 
 #include <algorithm>
 
+#include "slots.hpp"
+
 namespace pocketrec {
+
+constexpr int64_t kTrial = 256;  // ids after which it is known whether enough come again
 
 Reader::Reader(const pr_request& request, const std::vector<Field>& fields, const Regions& regions)
     : request_(request), fields_(fields), regions_(regions), gather_(gather()) {}
@@ -78,6 +82,24 @@ void Reader::blocks(const Addressing& addressing, Run run, float* out, int64_t o
     gather_.blocks({regions_.array(), regions_.storage(), field.start, field.size, field.a, parts, request_.dim,
                     has_signs(field) ? signs_.data() : nullptr},
                    addresses_.data(), run.count, out, out_stride, stream);
+}
+
+void Reader::distinct_blocks(const Addressing& addressing, Run run, float* out, int64_t out_stride, bool stream) {
+    const int64_t dim = request_.dim;
+    for (int64_t i = 0; i < run.count; ++i)  // a key of the slots cannot be negative; such ids are padding, or refused
+        if (run.ids[i * run.stride] < 0) return blocks(addressing, run, out, out_stride, stream);
+    distinct_.resize(static_cast<size_t>(run.count));
+    place_of_.resize(static_cast<size_t>(run.count));
+    Slots slots(run.count, distinct_.data());
+    for (int64_t done = 0, next = std::min(kTrial, run.count); done < run.count; next = run.count) {
+        for (; done < next; ++done) place_of_[static_cast<size_t>(done)] = slots.place(run.ids[done * run.stride]);
+        if (4 * int64_t{slots.count()} > 3 * done) return blocks(addressing, run, out, out_stride, stream);
+    }
+    const int64_t count = slots.count();
+    parts_.resize(static_cast<size_t>(count * dim));
+    blocks(addressing, {distinct_.data(), 1, count}, parts_.data(), dim, false);
+    for (int64_t i = 0; i < run.count; ++i)
+        std::copy_n(parts_.data() + place_of_[static_cast<size_t>(i)] * dim, dim, out + i * out_stride);
 }
 
 void Reader::vectors(const Addressing& field, Run run, float* out) {

@@ -24,6 +24,9 @@ class Reader {
     // out[i * out_stride ...] = the vector of id i of a run of one field. Blocks only.
     void blocks(const Addressing& field, Run run, float* out, int64_t out_stride, bool stream);
 
+    // The same, with ids that come several times read once and copied. Pays where a vector is many blocks.
+    void distinct_blocks(const Addressing& field, Run run, float* out, int64_t out_stride, bool stream);
+
     // out[i * dim ...] = the vector of id i of a run of one field, whatever its kind.
     void vectors(const Addressing& field, Run run, float* out);
 
@@ -40,6 +43,8 @@ class Reader {
     std::vector<int64_t> places_, addresses_;
     std::vector<uint64_t> signs_;
     std::vector<float> parts_;
+    std::vector<int64_t> distinct_;
+    std::vector<int32_t> place_of_;
 };
 
 }  // namespace pocketrec
