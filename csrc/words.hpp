@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "least_hashes.hpp"
 #include "mix.hpp"
 #include "program.hpp"
 
@@ -90,36 +91,21 @@ class SetWords {
 
   private:
     static constexpr int64_t kKept = 64;
-    static constexpr int64_t kTogether = 8;  // least hashes that are kept in registers
 
     const uint64_t* words_of(int64_t id, const int32_t* members, int64_t count) {
         const size_t place = static_cast<size_t>(id % kKept);
         uint64_t* words = kept_.data() + place * static_cast<size_t>(parts_);
         if (ids_[place] == id) return words;
         least_.resize(static_cast<size_t>(parts_ * field_.s));
-        find_least(members, count);
+        least_hashes(members, count, static_cast<uint64_t>(field_.t), parts_ * field_.s, least_.data());
         for (int64_t block = 0; block < parts_; ++block) {
             uint64_t word = 0;
             for (int64_t j = 0; j < field_.s; ++j)
-                word = mix(word ^ least_[static_cast<size_t>(block * field_.s + j)], static_cast<uint64_t>(j));
+                word = mix(word ^ static_cast<uint64_t>(least_[static_cast<size_t>(block * field_.s + j)]), static_cast<uint64_t>(j));
             words[block] = word;
         }
         ids_[place] = id;
         return words;
-    }
-
-    void find_least(const int32_t* members, int64_t count) {
-        const int64_t hashes = static_cast<int64_t>(least_.size());
-        for (int64_t first = 0; first < hashes; first += kTogether) {
-            uint64_t found[kTogether];
-            std::fill_n(found, kTogether, ~uint64_t{0});
-            for (int64_t m = 0; m < count; ++m) {
-                const uint64_t base = mix(static_cast<uint64_t>(int64_t{members[m]}), static_cast<uint64_t>(field_.t));
-                for (int64_t j = 0; j < kTogether; ++j)
-                    found[j] = std::min(found[j], fin(base + added(static_cast<uint64_t>(first + j))) >> 1);
-            }
-            std::copy_n(found, std::min(kTogether, hashes - first), least_.begin() + first);
-        }
     }
 
     const Field& field_;
@@ -127,7 +113,8 @@ class SetWords {
     const int32_t* members_;
     int64_t room_, parts_;
     std::array<int64_t, kKept> ids_;
-    std::vector<uint64_t> kept_, least_;
+    std::vector<uint64_t> kept_;
+    std::vector<int64_t> least_;
 };
 
 }  // namespace pocketrec

@@ -37,6 +37,7 @@ from torch import Tensor
 
 from pocketrec.native.binding import kernels_for
 from pocketrec.native.library import define
+from pocketrec.native.minhash import STEP
 from pocketrec.native.mix import as_int64, bucket, fin, mix, shift_right, tag
 from pocketrec.native.packing import contiguous, pack_ids, require_cpu
 from pocketrec.native.program import LINEAR_MODULUS, MOST_PICKS, MOST_SLOTS, BlockFlag, Column, Kind
@@ -44,15 +45,12 @@ from pocketrec.native.program_check import check_program
 from pocketrec.native.request import Request, check_ids
 from pocketrec.native.values import Values, values_of
 
-__all__ = ["MINHASH_STEP", "RULES", "addresses", "block_hashes", "compute_addresses", "owned"]
+__all__ = ["RULES", "addresses", "block_hashes", "compute_addresses", "owned"]
 
 _FAR: Final = 1 << 62
 
 PICK_SALT: Final = as_int64(0xA0761D6478BD642F)
 """Seed of the choice of keys of a signature."""
-
-MINHASH_STEP: Final = as_int64(0x9E3779B97F4A7C15)
-"""What tells one least hash from the next, see `pocketrec.native.minhash`."""
 
 _Rule = Callable[[Tensor, Tensor, Tensor | None, int], Tensor]
 
@@ -149,7 +147,7 @@ def set_words(ids: Tensor, row: Tensor, blocks: Tensor, maps: Tensor, others: Te
         of = blocks.expand(others.shape)[at]
         word = torch.zeros_like(of)
         for j in range(power):
-            steps = (of * power + j + 1) * MINHASH_STEP
+            steps = (of * power + j + 1) * STEP
             least = shift_right(fin(mix(own, seed)[None, :] + steps[:, None]), 1).amin(dim=1)
             word = mix(word ^ least, j)
         words[at] = word

@@ -20,9 +20,11 @@ from pocketrec.native.packing import require_cpu
 from pocketrec.native.request import check_value
 from pocketrec.native.threads import threads
 
-__all__ = ["minhash"]
+__all__ = ["STEP", "minhash"]
 
-_STEP: Final = as_int64(0x9E3779B97F4A7C15)
+STEP: Final = as_int64(0x9E3779B97F4A7C15)
+"""What tells one hash of a member from the next: hash j adds j + 1 of it."""
+
 _NONE_YET: Final = 2**63 - 1
 
 
@@ -41,7 +43,7 @@ def _reference(starts: Tensor, members: Tensor, hashes: int, seed: int) -> Tenso
     counts = starts.diff()
     if bool((counts < 0).any()) or bool((starts[:1] < 0).any()) or bool((starts[-1:] > members.shape[0]).any()):
         raise ValueError(f"starts must rise from 0 to at most {members.shape[0]}, the members that there are.")
-    numbers = torch.arange(1, hashes + 1, device=starts.device) * _STEP
+    numbers = torch.arange(1, hashes + 1, device=starts.device) * STEP
     kept = members[int(starts[0]) : int(starts[-1])].to(torch.int64)
     found = shift_right(fin(mix(kept, seed)[:, None] + numbers), 1)
     owner = torch.arange(sets, device=starts.device).repeat_interleave(counts)

@@ -8,7 +8,7 @@ Bytes: D x stored row + 4 per weight, nothing else: (75,000 x 128 + 75,000) x 4 
     the same everywhere; its seed is an option, not a tensor. No vocabulary.
 Use when: the model is `memrec`, or ids never stop coming and one table for all of them is wanted.
 Did not help when: a few fields are small: here ten countries share rows with ten million users (hash_rows leaves them
-    alone). Frequent ids are not protected. Nothing was found that it does better than robe at equal bytes.
+    alone). Frequent ids are not protected. Against robe at equal bytes it is not measured yet by a study that is kept.
 """
 
 from __future__ import annotations

@@ -8,12 +8,9 @@ Bytes: hot rows x (stored row + 6 for its tag) + 12, up to `hot` of the budget, 
     rest. Training holds 12 x `slots` per hot row for the sketch and 4 for the free rows besides.
 Use when: which ids matter is not known before training, or changes; ids never stop coming (no vocabulary is needed);
     the budget is a hundredth of the tables or less.
-    In a synthetic test with one seed each (8 fields, 635,000 ids, Zipf 1.1, 800,000 rows, dim 16) AUC was .775, .769
-    and .741 at 10x, 100x and 1000x; hash_rows had .773, .759 and .720, offline_split, which knows the counts, .776,
-    .770 and .744. With popularity that drifts (1.8 million rows, 100x): .763, "pinned" .751, offline_split .765,
-    hash_rows .757; with `state_moves` off .767 (see there).
-Did not help when: not measured yet on a public log. In the synthetic test exempt tables (`exempt_rows` 600) cost .003
-    at 100x: their frequent ids are hot anyway. Without drift "pinned" is .001 behind, "paper" .002 to .003.
+Did not help when: not measured yet by a study that is kept. First looks at synthetic logs put it ahead of hash_rows at
+    100x and 1000x, close behind offline_split, which knows the counts, and ahead of "pinned" where popularity drifts;
+    exempt tables (`exempt_rows`) and `state_moves` cost it a little there.
 """
 
 from __future__ import annotations
