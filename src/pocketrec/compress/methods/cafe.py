@@ -96,8 +96,8 @@ class Cafe(Method):
         hysteresis: share of its score that a newcomer of "top_k" must be ahead of a hot id, 0 or more.
         decay: what scores are multiplied by at each look, in (0, 1].
         state_moves: whether a promoted id also takes along the optimizer's state of the row that it read, where it read
-            one; else, and where not, its state begins at 0. With row-wise Adagrad in the synthetic test (three paired
-            seeds, 100x, 800,000 rows) to begin at 0 was better: by .0005 of AUC, and by .0056 where popularity drifts.
+            one; else, and where not, its state begins at 0. First looks with row-wise Adagrad found it better to begin
+            at 0, most of all where popularity drifts; no study of it is kept yet.
         exempt_rows: ranked tables of at most so many rows are left to the cold method alone, in ranks, so that it may
             hold them exact; they need a vocabulary. Without any there is none, if the cold method takes hashes.
         cold: name of the method that holds all other ids.
