@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pocketrec.spec.errors import OptionError
@@ -53,6 +53,20 @@ class TableStats:
             tally[int(count)] = tally.get(int(count), 0) + 1
         tally.pop(0, None)
         return TableStats(table=table, histogram=tuple(sorted(tally.items(), reverse=True)), missing=missing)
+
+    def behind(self, first: int) -> TableStats:
+        """Of all ids but the `first` most frequent ones.
+
+        >>> TableStats.of_counts("item", [5, 2, 1, 1]).behind(3).histogram
+        ((1, 1),)
+        """
+        left, histogram = first, []
+        for count, ids in self.histogram:
+            gone = min(left, ids)
+            left -= gone
+            if ids > gone:
+                histogram.append((count, ids - gone))
+        return replace(self, histogram=tuple(histogram))
 
     @staticmethod
     def zipf(table: str, ids: int, *, exponent: float = 1.05, occurrences: int | None = None) -> TableStats:

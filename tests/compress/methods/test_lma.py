@@ -30,7 +30,7 @@ SMALL = {
 class TestLma(MethodContract):
     method = METHOD
     variants = ({}, {"signature": "sets", "block": 1, "power": 2, "members": 3}, {"keys": 15, "bits": 4, "picks": 8},
-                {"block": 5, "sign": False})  # fmt: skip
+                {"block": 5, "sign": False}, {"own": 0.5, "unit": "context"})  # fmt: skip
     data: ClassVar[Mapping[str, Any] | None] = {"value_sets": SMALL}
 
 
@@ -140,6 +140,35 @@ def test_4_ids_that_never_meet_share_by_chance_only_and_those_of_two_fields_shar
     assert torch.equal(one, two), "an id of another field with the same rows has the same places"
 
 
+def test_within_a_field_places_are_salted_by_table() -> None:
+    sets, rows = Sets({v: [7, 9] for v in range(1, 101)}), 101
+    bank = bank_of(sets, sets, rows=rows, unit="context")
+    one, two = places(bank, [1, 2, 3]), places(bank, [1, 2, 3], table=1)
+    assert torch.equal(one[0], one[1]), "ids of one field with one company share all their places"
+    assert float((one == two).double().mean()) <= 0.05, "ids of another field share by chance"
+
+
+def test_frequent_ids_own_their_weights_and_the_next_ones_have_a_signature() -> None:
+    tables = [TableSpec(name=f"t{i}", rows=1000, dim=16, ids="rank") for i in range(2)]
+    stats = {
+        t.name: TableStats(table=t.name, histogram=((900 + i, 20), (30 + i, 400))) for i, t in enumerate(tables)
+    }  # fmt: skip
+    sizing = size(tables, 16_000, METHOD(own=0.2, share=0.2), stats=stats)
+    settings, weights = [t.settings for t in sizing.groups[0].tables], sizing.groups[0].settings["weights"]
+    own = sum(each["own"] for each in settings)
+    assert own == int(0.2 * weights) // 16 == 40
+    assert [each["own"] >= 20 for each in settings] == [True, True], "the frequent ones of both tables are among them"
+    assert sum(each["ids"] for each in settings) == int((16_000 - 8) * 0.2) // 8
+    bank = build(sizing, seed=0, data={"value_sets": {t.name: Sets({v: [1, 2] for v in range(999)}) for t in tables}})
+    first, signed = settings[0]["own"], settings[0]["ids"]
+    found = places(bank, list(range(1, 1000)))
+    assert torch.equal(found[:first], torch.arange(16 * first).view(first, 4, 4)[:, :, 0])
+    assert int(found[first:].min()) >= 16 * own, "nobody else reads what they own"
+    assert bool((found[first : first + signed] == found[first]).all()), "equal sets, equal places"
+    assert float((found[first + signed :] == found[first]).double().mean()) <= 0.05
+    assert sizing.groups[0].tables[0].told_apart == first + signed
+
+
 def test_5_equal_sets_have_equal_places_in_whatever_order() -> None:
     sets = Sets({1: [5, 9, 7], 2: [7, 5, 9], 3: [9, 9, 5, 7, 5], 4: [5, 9]})
     for signature in ("sets", "keys"):
@@ -226,7 +255,7 @@ def test_13_a_weight_that_is_used_twice_gets_both_gradients() -> None:
 
 def test_14_signatures_are_part_of_the_promise() -> None:
     tables = [TableSpec(name=f"t{i}", rows=1000, dim=16, ids="rank") for i in range(3)]
-    for options in ({}, {"block": 1}, {"signature": "sets"}, {"share": 0.0}, {"words": 2}):
+    for options in ({}, {"block": 1}, {"signature": "sets"}, {"share": 0.0}, {"words": 2}, {"own": 0.5}):
         sizing = size(tables, "10x", "lma", **options)
         held = {t.name: t.nbytes for t in sizing.groups[0].serve}
         assert sum(held.values()) == sizing.serve_bytes <= sizing.budget_bytes
@@ -259,6 +288,7 @@ def test_value_sets_are_asked_for() -> None:
     [
         ({"block": 0}, "block must be 1"),
         ({"share": 1.0}, "share must lie"),
+        ({"own": -0.1}, "own must lie"),
         ({"signature": "words"}, "signature is keys or sets"),
         ({"unit": "day"}, "unit is row, user or context"),
     ],

@@ -6,9 +6,10 @@ Paper: Desai et al., Semantically Constrained Memory Allocation (LMA), arXiv:210
     bits per key, are in its authors' kernel. Ids without a set, rare and unknown ones, are hashed one by one, as robe
     does it. Not of the paper: sets of users, or of what an id occurs with (`unit`). Where a field has one value per
     row, two of its values never occur in one row, so the paper's sets let ids share across fields only; these let them
-    share within one.
+    share within one, and only there: their hashes are salted by table. Nor is it of the paper that the most frequent
+    ids may own their weights (`own`): they have rows enough to learn from, and lose by sharing.
 Bytes: the budget, to within one weight, + 8 for the seed. A part of it (`share`) holds signatures, 8 bytes x words for
-    each of the most frequent ids; the rest is the array. The frequent ids need a vocabulary.
+    each of the most frequent ids that own no weights; the rest is the array. All these ids need a vocabulary.
 Use when: not measured yet.
 Did not help when: not measured yet.
 """
@@ -59,6 +60,7 @@ class Lma(Method):
         bits: per key, up to 32; None: as many as fit.
         picks: keys of which the place of one block is drawn, up to 8.
         share: of the budget, at most, for signatures or sets, in 0..1.
+        own: of the array's weights, at most, those that the most frequent ids own, in 0..1; 0 is the paper's.
         min_support: members of the smallest set that counts; ids with fewer are hashed.
         members: of a kept set (``sets``), at most; those of the least hashes.
         unit: what sets are of: ``row`` (the paper), ``user``, or ``context``, the ids that an id occurs with.
@@ -78,6 +80,7 @@ class Lma(Method):
     bits: int | None = None
     picks: int = 1
     share: float = 0.25
+    own: float = 0.0
     min_support: int = 2
     members: int = 64
     unit: Literal["row", "user", "context"] = "row"
@@ -95,6 +98,8 @@ class Lma(Method):
             raise OptionError(f"lma: signature is keys or sets, unit is row, user or context; got {self}.")
         if not 0 <= self.share < 1:
             raise OptionError(f"lma: share must lie in 0..1 and leave room for the array, got {self.share}.")
+        if not 0 <= self.own <= 1:
+            raise OptionError(f"lma: own must lie in 0..1, got {self.own}.")
 
     def value_sets(self) -> Mapping[str, Any]:
         options: dict[str, Any] = {"rows": self.rows, "unit": self.unit}
@@ -125,16 +130,26 @@ class Lma(Method):
 
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
         dim, spare = tables[0].dim, budget_bytes - SEED.nbytes
-        least = array_bytes(self.storage, self._block(dim))
-        count = min(int(spare * self.share), spare - least - 4 * len(tables)) // self._per_id(dim)
-        most = [0 if t.ids == "hash63" else t.closed_rows - 1 for t in tables]
+        block, width = self._block(dim), self._width(dim)
+        ends = 0 if self.signature == "keys" else 4 * len(tables)  # of the last set of each table
+        count = min(int(spare * self.share), spare - array_bytes(self.storage, block) - ends)
+        count = max(0, count) // self._per_id(dim)
+        weights = weights_within(self.storage, spare - count * self._per_id(dim) - ends, tables)
         known = [stats.get(t.name, TableStats(table=t.name, histogram=())) for t in tables]
-        found, _ = most_frequent(most, known, max(0, count))
-        sized = tuple(_sized(t, n) for t, n in zip(tables, found, strict=True))
+        most = [0 if t.ids == "hash63" else t.closed_rows - 1 for t in tables]
+        owners = [n if t.ids == "rank" else 0 for t, n in zip(tables, most, strict=True)]  # ids 1 on must be frequent
+        own, _ = most_frequent(owners, known, max(0, min(int(weights * self.own), weights - block)) // width)
+        others = [s.behind(n) for s, n in zip(known, own, strict=True)]
+        signed, _ = most_frequent([m - n for m, n in zip(most, own, strict=True)], others, count)
+        sized = tuple(_sized(*each) for each in zip(tables, own, signed, strict=True))
         numbers = self._numbers(sized, dim)
         held = numbers * (_WORD_BYTES if self.signature == "keys" else 4)
         weights = weights_within(self.storage, spare - held, tables)
-        return Decision(tables=sized, settings={"weights": weights, "block": self._block(dim), "signatures": numbers})
+        return Decision(tables=sized, settings={"weights": weights, "block": block, "signatures": numbers})
+
+    def _width(self, dim: int) -> int:
+        """Weights that an id owns: whole blocks."""
+        return -(-dim // self._block(dim)) * self._block(dim)
 
     def _numbers(self, tables: Sequence[TableSizing], dim: int) -> int:
         """Numbers that all signatures or sets are kept in."""
@@ -165,23 +180,23 @@ class Lma(Method):
                 "values, starts and members (pocketrec.data.value_sets makes them). Runs of `pocketrec train` do it."
             )
         keys, bits, _ = self._keys(group.dim)
-        for sized, own in zip(group.sizing.tables, self._parts(group), strict=True):
-            ids, of = int(sized.settings["ids"]), (sets or {}).get(sized.table.name)
-            own.zero_()  # no signature, an empty set
+        for index, (sized, part) in enumerate(zip(group.sizing.tables, self._parts(group), strict=True)):
+            ids, own, of = int(sized.settings["ids"]), int(sized.settings["own"]), (sets or {}).get(sized.table.name)
+            part.zero_()  # no signature, an empty set
             if not ids or of is None:
                 continue
             of = of.supported(self.min_support)
-            known = of.values > 0  # id 0 is all that is unknown, and the numbers kept are those of id 1 on
+            known = of.values > own  # id 0 is all that is unknown; then come those that own weights
             first = int((~known).sum())
-            values, starts = of.values[known] - 1, of.starts[first:]
+            values, starts = of.values[known] - (own + 1), of.starts[first:]
             if self.signature == "keys":
                 made = compact_signatures(
                     values, starts, of.members, ids=ids, keys=keys, bits=bits, power=self.power,
-                    seed=self._seed_of_hashes(seed),
+                    seed=self._seed_of_hashes(seed, index),
                 ).reshape(-1)  # fmt: skip
             else:
                 made = packed_sets(values, starts, of.members, ids=ids)
-            own[: made.numel()] = made
+            part[: made.numel()] = made
 
     def _parts(self, group: Group) -> list[Tensor]:
         """Views of what is kept of each table's ids."""
@@ -190,10 +205,12 @@ class Lma(Method):
         tables = group.sizing.tables
         return list(torch.split(group.tensor("signatures").data, [self._numbers([t], group.dim) for t in tables]))
 
-    @staticmethod
-    def _seed_of_hashes(seed: int) -> int:
-        """The same for all tables, so that ids of two of them share places, too."""
-        return stream(seed, 1)
+    def _seed_of_hashes(self, seed: int, table: int) -> int:
+        """Of sampled rows the same for all tables, so that ids of two of them share places, too.
+
+        Ids of two tables that are met by the same users, or in the same company, need not mean alike for all that.
+        """
+        return stream(seed, 1) if self.unit == "row" else stream(seed, 1, table)
 
     # -- looking up --------------------------------------------------------------------------------------------------
 
@@ -201,30 +218,33 @@ class Lma(Method):
         seed, dim = read_seed(tensors), sizing.tables[0].table.dim
         keys, bits, _ = self._keys(dim)
         addressing: list[Addressing] = []
-        place = 0
+        place, start, width = 0, 0, self._width(dim)
+        shared = width * sum(int(t.settings["own"]) for t in sizing.tables)
         for index, sized in enumerate(sizing.tables):
+            ids, own = int(sized.settings["ids"]), int(sized.settings["own"])
             block = Block(
-                weights=int(sizing.settings["weights"]), block=self._block(dim), seed=stream(seed, 2, index),
-                sign=self.sign,
+                weights=int(sizing.settings["weights"]) - shared, block=self._block(dim), seed=stream(seed, 2, index),
+                sign=self.sign, start=shared, own=own, own_start=start, own_width=width,
             )  # fmt: skip
-            ids = int(sized.settings["ids"])
             if self.signature == "keys":
                 addressing.append(Signature(block=block, ids=ids, place=place, keys=keys, bits=bits, picks=self.picks))
             else:
-                hashes = self._seed_of_hashes(seed)
+                hashes = self._seed_of_hashes(seed, index)
                 addressing.append(Sets(block=block, ids=ids, place=place, power=self.power, seed=hashes))
-            place += self._numbers([sized], dim)
+            place, start = place + self._numbers([sized], dim), start + own * width
         return Access(
             regions=("array",), addressing=addressing, width=dim, parts=-(-dim // self._block(dim)),
             combine=Combine.concat, maps="signatures",
         )  # fmt: skip
 
 
-def _sized(table: TableSpec, ids: int) -> TableSizing:
-    """A table of which so many ids have a signature; they are told apart, all others are hashed."""
+def _sized(table: TableSpec, own: int, signed: int) -> TableSizing:
+    """A table of which so many ids own weights, and so many more have a signature; all others are hashed."""
+    settings = {"own": own, "ids": signed}
     if table.ids == "rank":
-        return TableSizing(table=table, ids="head" if ids else "hash63", told_apart=ids, settings={"ids": ids})
-    return TableSizing(table=table, ids=table.ids, told_apart=0, settings={"ids": ids})
+        kept = own + signed
+        return TableSizing(table=table, ids="head" if kept else "hash63", told_apart=kept, settings=settings)
+    return TableSizing(table=table, ids=table.ids, told_apart=0, settings=settings)
 
 
 METHOD = Lma
