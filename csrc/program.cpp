@@ -27,7 +27,7 @@ bool is_coefficient(int64_t number) {
 }
 
 void check_ranges(const Field& f, int64_t number) {
-    require(f.kind >= PR_ROW && f.kind <= PR_TAGGED, number, f, "kind must lie in 0..10");
+    require(f.kind >= PR_ROW && f.kind <= PR_CODES, number, f, "kind must lie in 0..11");
     require(f.start >= 0 && f.start < kStartEnd, number, f, "start must lie in 0..2305843009213693951");
     require(f.a >= -1 && f.a < kStartEnd, number, f, "a must lie in -1..2305843009213693951");
     require(f.size >= 0 && f.size < kSizeEnd, number, f, "size must lie in 0..4611686018427387903");
@@ -72,6 +72,28 @@ void check_hashed_blocks(const Field& f, int64_t number, const pr_request& reque
                    "p, q >= 0 and p + n * q <= start where n is above 0");
     if (f.kind == PR_SIGNATURE && f.r) check_signature(f, number, request);
     if (f.kind == PR_SETS && f.r) check_sets(f, number, request);
+}
+
+bool is_code_width(int64_t bits) {
+    return bits >= 1 && bits <= 16 && (bits & (bits - 1)) == 0;
+}
+
+// Everything that is read lies in start .. start + size: blocks of codes never run over the end.
+void check_codes(const Field& f, int64_t number, const pr_request& request) {
+    const int64_t parts = request.parts;
+    require(f.a >= 1 && f.a <= f.size / parts, number, f, "codes needs a >= 1 and parts * a <= size");
+    require(is_code_width(f.t) && is_code_width(f.u), number, f, "codes needs t and u of 1, 2, 4, 8 or 16");
+    const int64_t width = parts * f.a, end = f.start + f.size;
+    require(f.p >= f.start && f.p <= end - width && f.q >= 0 && (f.n == 0 || f.q <= (end - width - f.p) / f.n), number, f,
+            "codes needs start <= p, q >= 0 and p + n * q + parts * a <= start + size");
+    if (!f.r && !f.s) return;
+    require(f.b >= f.start && f.b <= end && width <= (end - f.b) / ((int64_t{1} << f.t) + (int64_t{1} << f.u)), number, f,
+            "codes needs start <= b and b + parts * a * (2**t + 2**u) <= start + size");
+    const int64_t room = request.map_entries - f.global;
+    require(request.map_bytes == 4, number, f, "codes needs maps of int32");
+    require(f.s >= 0 && f.global >= 0 && f.global <= request.map_entries && f.r <= room * 32 / (parts * f.t) &&
+                f.s <= (room - f.code_words(parts)) * (32 / f.u),
+            number, f, "codes needs global, r and s inside maps");
 }
 
 void check_kind(const Field& f, int64_t number, const pr_request& request) {
@@ -120,6 +142,9 @@ void check_kind(const Field& f, int64_t number, const pr_request& request) {
             require(f.size >= 1, number, f, "tagged needs size >= 1");
             require(f.b >= 0 && f.b <= entries && f.size < entries - f.b && f.n < entries - f.b - f.size, number, f,
                     "tagged needs 0 <= b and b + size + 1 + n <= entries of maps");
+            break;
+        case PR_CODES:
+            check_codes(f, number, request);
             break;
         default:
             break;

@@ -10,7 +10,7 @@ from torch import Tensor
 from pocketrec import native
 from pocketrec.native import Access, Combining, Kind, Pooling, compact, program_row
 
-GROUPS = ("rows", "sum", "product", "hashes", "blocks", "signatures", "sets")
+GROUPS = ("rows", "sum", "product", "hashes", "blocks", "signatures", "sets", "codes")
 
 
 def output_gradient(call: Any, seed: int = 3) -> Tensor:
@@ -35,8 +35,13 @@ def test_backends_agree_to_the_last_bit(
                     expected = call.compact(grad)
                 assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
                 addresses, grads, squares = found
-                assert grads.shape == (addresses.shape[0], 1 if group in ("blocks", "signatures", "sets") else dim)
-                assert squares.shape == (0 if group in ("blocks", "signatures", "sets") else addresses.shape[0],)
+                assert grads.shape == (
+                    addresses.shape[0],
+                    1 if group in ("blocks", "signatures", "sets", "codes") else dim,
+                )
+                assert squares.shape == (
+                    0 if group in ("blocks", "signatures", "sets", "codes") else addresses.shape[0],
+                )
 
 
 @pytest.mark.parametrize("dim", [5, 16, 64, 128])

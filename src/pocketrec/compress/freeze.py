@@ -11,7 +11,7 @@ from torch import Tensor
 from pocketrec.compress.bank import Bank
 from pocketrec.compress.build import attach
 from pocketrec.compress.group import Group
-from pocketrec.compress.holdings import Array, Rows, Scratch, trained_storage
+from pocketrec.compress.holdings import Array, Rows, is_served, trained_storage
 from pocketrec.compress.storage import STORAGES, Storage
 from pocketrec.native.huge_pages import copied, empty
 
@@ -51,7 +51,7 @@ def encoded(group: Group, made: Mapping[str, Tensor] | None = None) -> dict[str,
     storage, settings, made = STORAGES.get(group.method.storage), group.sizing, made or {}
     found: dict[str, Tensor] = {}
     for holding in group.method.holdings(settings.tables, settings.settings):
-        if isinstance(holding, Scratch):
+        if not is_served(holding):
             continue
         own = made[holding.name] if holding.name in made else group.tensor(holding.name).detach()
         found[holding.name] = _encoded(own, holding, storage) if isinstance(holding, (Rows, Array)) else copied(own)

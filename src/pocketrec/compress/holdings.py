@@ -22,6 +22,8 @@ __all__ = [
     "Rows",
     "Scratch",
     "Served",
+    "is_served",
+    "is_trained",
     "serve_tensors",
     "state_tensors",
     "train_tensors",
@@ -31,19 +33,28 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A table of rows x width weights, looked up and updated by the row."""
+    """A table of rows x width weights, looked up and updated by the row.
+
+    With `served` False only training has it, and :meth:`pocketrec.compress.method.Method.frozen` makes something else
+    of it.
+    """
 
     name: str
     rows: int
     width: int
+    served: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """One flat array of weights, looked up in blocks and updated by the weight."""
+    """One flat array of weights, looked up in blocks and updated by the weight.
+
+    With `trained` False only serving has it: :meth:`pocketrec.compress.method.Method.frozen` makes it.
+    """
 
     name: str
     weights: int
+    trained: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +101,22 @@ Holding = Rows | Array | Matrix | Fixed | Scratch | Served
 def serve_tensors(holdings: Sequence[Holding], storage: str) -> tuple[TensorSpec, ...]:
     """The tensors of the serving form."""
     kept = STORAGES.get(storage)
-    return tuple(_serve(h, kept) for h in holdings if not isinstance(h, Scratch))
+    return tuple(_serve(h, kept) for h in holdings if is_served(h))
 
 
 def train_tensors(holdings: Sequence[Holding], storage: str) -> tuple[TensorSpec, ...]:
     """The tensors of the training form: weights as the storage is trained."""
-    return tuple(_serve(h, trained_storage(h, storage)) for h in holdings if not isinstance(h, Served))
+    return tuple(_serve(h, trained_storage(h, storage)) for h in holdings if is_trained(h))
+
+
+def is_served(holding: Holding) -> bool:
+    """Whether the serving form has it."""
+    return holding.served if isinstance(holding, Rows) else not isinstance(holding, Scratch)
+
+
+def is_trained(holding: Holding) -> bool:
+    """Whether the training form has it."""
+    return holding.trained if isinstance(holding, Array) else not isinstance(holding, Served)
 
 
 def trained_storage(holding: Holding, storage: str) -> Storage:
@@ -111,7 +132,7 @@ def state_tensors(holdings: Sequence[Holding], optimizer: OptimizerSpec) -> tupl
 
     Row-wise Adagrad keeps one number per unit: a row of a table, a weight of an array.
     """
-    touched = [h for h in holdings if isinstance(h, (Rows, Array))]
+    touched = [h for h in holdings if isinstance(h, (Rows, Array)) and is_trained(h)]
     if optimizer.name == "rowwise_adagrad":
         return tuple(_state(f"{h.name}.sum", (h.rows if isinstance(h, Rows) else h.weights,)) for h in touched)
     if optimizer.name == "adagrad":

@@ -9,7 +9,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from pocketrec.compress.group import Group
-from pocketrec.compress.holdings import Array, Rows, train_tensors, trained_storage
+from pocketrec.compress.holdings import Array, Rows, is_served, is_trained, train_tensors, trained_storage
 from pocketrec.compress.storage import STORAGES
 
 __all__ = ["float32_weights", "in_float32"]
@@ -59,7 +59,8 @@ def float32_weights(group: Group, name: str) -> Tensor:
 
 def _weights(group: Group) -> list[Rows | Array]:
     held = group.method.holdings(group.sizing.tables, group.sizing.settings)
-    return [h for h in held if isinstance(h, (Rows, Array))]
+    here = is_trained if group.form == "train" else is_served
+    return [h for h in held if isinstance(h, (Rows, Array)) and here(h)]
 
 
 def _encode(weights: Tensor, group: Group, holding: Rows | Array) -> None:

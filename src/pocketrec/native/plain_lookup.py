@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pocketrec.native.addresses import RULES
 from pocketrec.native.pooling import pool
-from pocketrec.native.program import BlockFlag, Column, Combining, Kind, Pooling
+from pocketrec.native.program import HASHED_BLOCKS, BlockFlag, Column, Combining, Kind, Pooling
 from pocketrec.native.program_check import check_blocks, check_program
 from pocketrec.native.regions import block_addresses, block_signs, stored_rows, stored_weights
 from pocketrec.native.request import Request, bag_shape, check_request, units
@@ -198,6 +198,6 @@ def _blocks(request: Request, values: Values, starts: Tensor, rows: Rows) -> Ten
     weights = block_addresses(starts, row, request.dim)
     _require(weights < units(region, storage, request.combining), "an address lies beyond the shared array")
     found = stored_weights(region, storage, weights.clamp(min=0))
-    if any(r[Column.KIND] != Kind.LINEAR_BLOCK and r[Column.B] & BlockFlag.SIGN for r in rows):
+    if any(r[Column.KIND] in HASHED_BLOCKS and r[Column.B] & BlockFlag.SIGN for r in rows):
         found = found * block_signs(values.ids, row, request.maps, request.dim)
     return torch.where(weights >= 0, found, 0.0)

@@ -16,6 +16,7 @@ from pocketrec.spec.errors import OptionError
 
 __all__ = [
     "BLOCKS",
+    "HASHED_BLOCKS",
     "LINEAR_MODULUS",
     "MOST_PICKS",
     "MOST_SLOTS",
@@ -61,19 +62,23 @@ class Column(IntEnum):
       number of leading ids with a row of their own. quotient_remainder: first address of the remainder rows. blocks:
       block length Z. sketched: slots of a bucket, 1 to 32.
     * ``B``: row: the first id that has a row. block, signature and sets: a `BlockFlag`. mapped: first index of the
-      table in `maps`. sketched and tagged: the same of the sketch, or of the offsets.
+      table in `maps`. sketched and tagged: the same of the sketch, or of the offsets. codes: first address of the
+      codewords.
     * ``N``: hashes: how many, at most `parts`. quotient_remainder: ids of the table, modulus of the permutation; ids
       >= n fold to id 0. block, signature and sets: ids 1 to n have weights of their own. tagged: how many tags there
-      are.
+      are. codes: ids 0 to n have weights of their own.
     * ``PADDING``: an id that is left out of its bag, or -1.
     * ``P``, ``Q``: quotient_remainder: id' = (id * p + q) mod n, with (n - 1) * p + q < 2**63; linear_block: r3 and r2.
-      block, signature and sets: the own weights of id i begin at address p + (i - 1) q, before ``START``.
-    * ``GLOBAL``: linear_block: added to the id before hashing. signature and sets: first index of the table in `maps`.
+      block, signature and sets: the own weights of id i begin at address p + (i - 1) q, before ``START``. codes: at
+      address p + i q.
+    * ``GLOBAL``: linear_block: added to the id before hashing. signature, sets and codes: first index of the table in
+      `maps`.
     * ``LIMIT``: ids from here on are refused, as negative ones are; 1 or more, or -1 where every id is taken.
-    * ``R``: signature and sets: so many ids, n + 1 to n + r, have a signature or a set.
-    * ``S``: signature: keys per id. sets: least hashes of which a block's place is drawn.
-    * ``T``: signature: bits per key. sets: seed of the least hashes, any int64.
-    * ``U``: signature: keys of which a block's place is drawn.
+    * ``R``: signature, sets and codes: so many ids, n + 1 to n + r, have a signature, a set, or a code per block.
+    * ``S``: signature: keys per id. sets: least hashes of which a block's place is drawn. codes: so many ids, n + r + 1
+      to n + r + s, have one code for the whole vector.
+    * ``T``: signature: bits per key. sets: seed of the least hashes, any int64. codes: bits of a code of a block.
+    * ``U``: signature: keys of which a block's place is drawn. codes: bits of a code of a whole vector.
     """
 
     COLUMN = 0
@@ -109,9 +114,13 @@ class Kind(IntEnum):
     SETS = 8
     SKETCHED = 9
     TAGGED = 10
+    CODES = 11
 
 
-BLOCKS: Final = (Kind.BLOCK, Kind.LINEAR_BLOCK, Kind.SIGNATURE, Kind.SETS)
+HASHED_BLOCKS: Final = (Kind.BLOCK, Kind.SIGNATURE, Kind.SETS)
+"""Kinds of blocks that lie where a hash says, and have a `BlockFlag` in column B."""
+
+BLOCKS: Final = (*HASHED_BLOCKS, Kind.LINEAR_BLOCK, Kind.CODES)
 """Kinds that draw blocks of consecutive weights from a shared array."""
 
 

@@ -22,6 +22,7 @@ _RANGES = (
 _BLOCK_FLAGS_END = 8
 _MOST_KEYS = 1 << 20
 _MOST_LEAST_HASHES = 64
+_CODE_BITS = (1, 2, 4, 8, 16)
 
 
 def check_program(program: Tensor, maps: Tensor | None, parts: int) -> None:
@@ -100,6 +101,8 @@ def _rules(kind: Kind, program: Tensor, maps: Tensor | None, parts: int) -> Iter
         # Not b + 3 a size <= entries, which may overflow.
         inside = (b >= 0) & (b <= map_entries) & (size <= (map_entries - b) // (3 * a.clamp(min=1)))
         yield ~inside, "0 <= b and b + 3 * a * size <= entries of maps"
+    elif kind == Kind.CODES:
+        yield from _codes_rules(program, maps, parts)
     else:
         yield size < 1, "size >= 1"
         inside = (b >= 0) & (b <= map_entries) & (size < map_entries - b) & (n < map_entries - b - size)
@@ -121,6 +124,31 @@ def _words_rules(kind: Kind, program: Tensor, maps: Tensor | None) -> Iterator[t
     yield some & (maps is None or maps.dtype is not torch.int64), "maps of int64"
     words = (-(-s // (64 // t.clamp(1, 64)))).clamp(min=1)
     yield some & ((place < 0) | (place > entries) | (r > (entries - place) // words)), "global and r inside maps"
+
+
+def _codes_rules(program: Tensor, maps: Tensor | None, parts: int) -> Iterator[tuple[Tensor, str]]:
+    """Everything that is read lies in start .. start + size: blocks of codes never run over the end."""
+    length, size, n, p, q = (program[:, c] for c in (Column.A, Column.SIZE, Column.N, Column.P, Column.Q))
+    base, place, r, s, t, u = (program[:, c] for c in (Column.B, Column.GLOBAL, *list(Column)[Column.R :]))
+    start, end = program[:, Column.START], program[:, Column.START] + size
+    yield (length < 1) | (length > size // parts), "a >= 1 and parts * a <= size"
+    widths = torch.tensor(_CODE_BITS)
+    yield ~(torch.isin(t, widths) & torch.isin(u, widths)), "t and u of 1, 2, 4, 8 or 16"
+    width = parts * length
+    inside = (p >= start) & (p <= end - width) & (q >= 0)
+    fits = (n == 0) | (q <= (end - width - p) // n.clamp(min=1))
+    yield ~(inside & fits), "start <= p, q >= 0 and p + n * q + parts * a <= start + size"
+    some, t, u = (r > 0) | (s != 0), t.clamp(1, 16), u.clamp(1, 16)
+    inside = (base >= start) & (base <= end) & (width <= (end - base) // ((1 << t) + (1 << u)))
+    yield some & ~inside, "start <= b and b + parts * a * (2**t + 2**u) <= start + size"
+    yield some & (maps is None or maps.dtype is not torch.int32), "maps of int32"
+    entries = 0 if maps is None else maps.shape[0]
+    known = (place >= 0) & (place <= entries)
+    room = torch.where(known, entries - place, 0)
+    inside = known & (s >= 0) & (r <= room * 32 // (parts * t))
+    # r may be anything where it does not fit; then its words are not asked for
+    words = (torch.where(inside, r, 0) * parts * t + 31) // 32
+    yield some & ~(inside & (s <= (room - words) * (32 // u))), "global, r and s inside maps"
 
 
 def _refuse(wrong: Tensor, program: Tensor, rule: str) -> None:

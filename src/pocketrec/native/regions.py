@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pocketrec.native.addresses import block_hashes, owned
 from pocketrec.native.mix import SIGN_SALT, mix
-from pocketrec.native.program import WEIGHTS_PER_SCALE, BlockFlag, Column, Combining, Kind, Storage
+from pocketrec.native.program import HASHED_BLOCKS, WEIGHTS_PER_SCALE, BlockFlag, Column, Combining, Storage
 from pocketrec.native.request import Request, code_bytes, units
 from pocketrec.native.values import Values
 from pocketrec.spec.errors import IdError
@@ -151,7 +151,8 @@ def _elements(row: Tensor, dim: int) -> tuple[Tensor, Tensor]:
 
 
 def _signed(row: Tensor) -> Tensor:
-    return (row[:, Column.KIND, None] != Kind.LINEAR_BLOCK) & ((row[:, Column.B, None] & BlockFlag.SIGN) != 0)
+    hashed = torch.isin(row[:, Column.KIND, None], torch.tensor(HASHED_BLOCKS, device=row.device))
+    return hashed & ((row[:, Column.B, None] & BlockFlag.SIGN) != 0)
 
 
 def value_vectors(request: Request, values: Values, addresses: Tensor) -> Tensor:

@@ -180,16 +180,17 @@ class _Job:
             start=None if self.start is None else self.start.warm,
         )  # fmt: skip
 
-    def _extra(self, sizing: Sizing, data: RunData) -> dict[str, Any] | None:
-        """What the methods are built from besides the sizing: value sets of the rows that train."""
+    def _extra(self, sizing: Sizing, data: RunData) -> dict[str, Any]:
+        """What the methods are built from besides the sizing: statistics and value sets of the rows that train."""
         through: Through = "validation" if "validation" in data.train else "train"
+        stats = {"stats": self.dataset.table_stats(through)}
         wanted = [of(g.method, g.options) for g in sizing.groups]
         options = [method.value_sets() for method in wanted if method.traits.needs_value_sets]
         if not options:
-            return None
+            return stats
         if any(other != options[0] for other in options):
             raise OptionError(f"Methods of one bank must ask for the same value sets, these ask for {options}.")
-        return {"value_sets": value_sets(self.dataset, seed=self.config.seed, through=through, **options[0])}
+        return stats | {"value_sets": value_sets(self.dataset, seed=self.config.seed, through=through, **options[0])}
 
     def finish(
         self, outcome: Outcome, sizing: Sizing, through: Through, identity: Mapping[str, Any], began: float | None

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, final
 from pocketrec.compress.access import Access
 from pocketrec.compress.holdings import Rows
 from pocketrec.compress.method import Decision, Method, Traits
-from pocketrec.compress.parts.row_tables import per_table, row_access, total_rows, uniform_rows
+from pocketrec.compress.parts.row_tables import fold_dense, row_access, total_rows, uniform_rows
 from pocketrec.compress.share import most_frequent
 from pocketrec.compress.storage import STORAGES
 from pocketrec.spec.sizing import GroupSizing, TableSizing
@@ -64,12 +64,7 @@ class MinCount(Method):
         uniform_rows(group, "rows", self.init, seed=seed)
 
     def from_dense(self, group: Group, weights: Mapping[str, Tensor]) -> None:
-        tables = group.sizing.tables
-        for rows, sized in zip(per_table(group.tensor("rows").data, tables), tables, strict=True):
-            dense, kept = weights[sized.table.name], rows.shape[0]
-            rows.copy_(dense[:kept])
-            if kept < dense.shape[0]:  # the fold row speaks for unknown and for every id that lost its row
-                rows[0] = (dense[:1].sum(0) + dense[kept:].sum(0)) / (1 + dense.shape[0] - kept)
+        fold_dense(group, "rows", weights)
 
     def access(self, sizing: GroupSizing, tensors: Mapping[str, Tensor]) -> Access:
         return row_access(sizing, "rows", width=sizing.tables[0].table.dim)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pocketrec.compress.group import Group
 
-__all__ = ["per_table", "row_access", "starts", "total_rows", "uniform_rows"]
+__all__ = ["fold_dense", "per_table", "row_access", "starts", "total_rows", "uniform_rows"]
 
 
 def starts(tables: Sequence[TableSizing]) -> list[int]:
@@ -41,6 +41,16 @@ def uniform_rows(group: Group, name: str, init: float | None, *, seed: int) -> N
     tables = group.sizing.tables
     for index, (rows, sized) in enumerate(zip(per_table(group.tensor(name).data, tables), tables, strict=True)):
         uniform_(rows, bound(sized.table, init), seed=stream(seed, index))
+
+
+def fold_dense(group: Group, name: str, weights: Mapping[str, Tensor]) -> None:
+    """Fill rows from dense tables float32 [rows, dim]; row 0 is the mean of all ids that have no row, and of id 0."""
+    tables = group.sizing.tables
+    for rows, sized in zip(per_table(group.tensor(name).data, tables), tables, strict=True):
+        dense, kept = weights[sized.table.name], rows.shape[0]
+        rows.copy_(dense[:kept])
+        if kept < dense.shape[0]:  # the fold row speaks for unknown and for every id that lost its row
+            rows[0] = (dense[:1].sum(0) + dense[kept:].sum(0)) / (1 + dense.shape[0] - kept)
 
 
 def row_access(sizing: GroupSizing, name: str, *, width: int, widen: str | None = None) -> Access:

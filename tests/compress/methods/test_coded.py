@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from pocketrec.compress import Bank, build, freeze, size
+from pocketrec.compress.methods.coded import METHOD
+from pocketrec.spec.errors import OptionError
+from pocketrec.spec.stats import TableStats
+from pocketrec.spec.table import TableSpec
+from pocketrec.testing.method_contract import MethodContract
+
+# Ids per count: t0 has many rare ones, t1 few.
+COUNTS = {"t0": [4000, 900, *[300] * 30, *[40] * 200, *[5] * 2000, *[1] * 3000], "t1": [3000, *[50] * 12, *[4] * 8, 1]}
+TABLES = [TableSpec(name=n, rows=len(c) + 1, dim=8, ids="rank") for n, c in COUNTS.items()]
+# In float32: 33 ids with own weights and 2 of id 0, 32 codewords, 304 words of codes; 4 words may be lost.
+BUDGET = 4 * (8 * (35 + 32) + 304 + 4)
+# Ids with codes of each kind, of both tables.
+TIERS = (((33, 233), (2, 14)), ((233, 2233), (14, 22)))
+STATS = {n: TableStats.of_counts(n, c) for n, c in COUNTS.items()}
+
+
+class TestCoded(MethodContract):
+    method = METHOD
+    variants = ({}, {"blocks": 3, "bits": 4, "step": 3.0}, {"coarse_bits": 1, "min_count": 1}, {"blocks": 1})
+    # codes are another approximation than that of a storage; what they lose is tested below
+    frozen_is_trained = False
+
+
+def bank_of(budget: int, **options: Any) -> Bank:
+    sizing = size(TABLES, budget, METHOD(storage="float32", bits=4, **options), stats=STATS)
+    return build(sizing, seed=3, data={"stats": STATS})
+
+
+def tiers(bank: Bank, table: str) -> list[int]:
+    return [int(bank.sizing.of(table).settings[name]) for name in ("own", "fine", "coarse")]
+
+
+def vectors(bank: Bank, table: int, first: int, last: int) -> Tensor:
+    ids = torch.zeros(last - first, 2, dtype=torch.int64)
+    ids[:, table] = torch.arange(first, last)
+    return bank.eval()(ids)[:, table].detach()
+
+
+def test_tiers_follow_the_counts() -> None:
+    bank = bank_of(BUDGET, step=6.0)
+    assert tiers(bank, "t0") == [32, 200, 2000]
+    assert tiers(bank, "t1") == [1, 12, 8]
+    assert bank.sizing.groups[0].settings["threshold"] == 2, (
+        "all that occur twice have a code; one word per tier is lost"
+    )
+
+
+def test_what_is_left_goes_to_the_ids_just_below() -> None:
+    kept, held = [], []
+    for budget in range(BUDGET - 1500, BUDGET + 1, 100):
+        bank = bank_of(budget, step=6.0)
+        kept.append(sum(tiers(bank, "t0")) + sum(tiers(bank, "t1")))
+        held.append(budget - bank.sizing.serve_bytes)
+        assert held[-1] >= 0
+    assert kept[0] < kept[-1] == 2232 + 21, "all that occur twice or more"
+    assert max(held) <= 16 + 32, "a code's word per table and tier, and less than one id more"
+
+
+def test_own_weights_are_exact_and_folded_ids_read_id_0() -> None:
+    bank = bank_of(BUDGET, step=6.0)
+    frozen = freeze(bank)
+    assert torch.equal(vectors(frozen, 0, 0, 33), vectors(bank, 0, 0, 33))
+    unknown = vectors(frozen, 0, 2233, 5233)
+    assert bool((unknown == vectors(frozen, 0, 0, 1)).all())
+
+
+def test_fine_codes_choose_codewords_per_block_and_coarse_ones_whole_vectors() -> None:
+    bank = bank_of(BUDGET, step=6.0)
+    frozen = freeze(bank)
+    fine, coarse = (torch.cat([vectors(frozen, 0, *t0), vectors(frozen, 1, *t1)]) for t0, t1 in TIERS)
+    for block in (fine[:, :4], fine[:, 4:]):
+        assert len(block.unique(dim=0)) == 16, "codewords are shared by all tables"
+    assert len(fine.unique(dim=0)) > 16
+    assert len(coarse.unique(dim=0)) == 16
+
+
+def test_frequent_ids_are_approximated_better() -> None:
+    bank = bank_of(BUDGET, step=6.0)
+    counts = bank.group_of("t0").tensor("counts")
+    assert counts[:4].tolist() == [3000.0, 4000.0, 900.0, 300.0], "id 0 stands for what is folded"
+    rows = bank.group_of("t0").tensor("rows").data
+    torch.manual_seed(0)
+    rows.normal_()
+    first = bank.sizing.groups[0].tables[0].settings["own"] + 1
+    counts[first + 10 : first + 50] = 1e6
+    exact, near = vectors(bank, 0, first, first + 200), vectors(freeze(bank), 0, first, first + 200)
+    errors = (exact - near).square().sum(1)
+    assert float(errors[10:50].mean()) < 0.5 * float(errors[50:].mean())
+
+
+def test_without_statistics_first_ids_weigh_most() -> None:
+    bank = build(size(TABLES, 20_000, METHOD(), stats=STATS), seed=0)
+    counts = bank.group_of("t0").tensor("counts")
+    assert counts[:4].tolist() == [1.0, 1.0, 0.5, pytest.approx(1 / 3)]
+
+
+def test_bytes_by_hand() -> None:
+    sizing = size(TABLES, BUDGET, METHOD(storage="float32", bits=4, step=6.0), stats=STATS)
+    held = {t.name: t.nbytes for t in sizing.groups[0].serve}
+    assert held["weights"] == 4 * 8 * (35 + 16 + 16)
+    assert held["codes"] == 4 * (400 // 8 + 2000 // 8 + 24 // 8 + 1)
+    assert sizing.serve_bytes == sum(held.values())
+    trained = {t.name: t.nbytes for t in sizing.groups[0].train}
+    assert trained == {"rows": 4 * 8 * (2233 + 22), "counts": 4 * (2233 + 22)}
+
+
+def test_a_small_budget_has_fewer_codewords() -> None:
+    assert size(TABLES, 20_000, "coded", stats=STATS).groups[0].settings["bits"] == 8
+    assert size(TABLES, 600, "coded", stats=STATS).groups[0].settings["bits"] == 4
+    least = size(TABLES, 64, "coded", stats=STATS)
+    assert [t.told_apart for t in least.groups[0].tables] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"bits": 3}, "bits and coarse_bits must be 1, 2, 4, 8 or 16"),
+        ({"coarse_bits": 32}, "bits and coarse_bits must be 1, 2, 4, 8 or 16"),
+        ({"blocks": 0}, "blocks and min_count must be 1 or more"),
+        ({"min_count": 0}, "blocks and min_count must be 1 or more"),
+        ({"step": 1.0}, "step above 1"),
+        ({"step": math.nan}, "step above 1"),
+    ],
+)
+def test_bad_options(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        METHOD(**options)
