@@ -11,7 +11,7 @@ from torch import Tensor
 from pocketrec.compress.bank import Bank
 from pocketrec.compress.build import attach
 from pocketrec.compress.group import Group
-from pocketrec.compress.holdings import Array, Rows, is_served, trained_storage
+from pocketrec.compress.holdings import Array, Rows, is_served, is_trained, trained_storage
 from pocketrec.compress.storage import STORAGES, Storage
 from pocketrec.native.huge_pages import copied, empty
 
@@ -46,7 +46,7 @@ def encoded(group: Group, made: Mapping[str, Tensor] | None = None) -> dict[str,
     Args:
         group: training form.
         made: tensors to take in place of the group's own, by name: weights as they are trained (rows in another order),
-            and what only the serving form has.
+            and what only the serving form has, weights in float32.
     """
     storage, settings, made = STORAGES.get(group.method.storage), group.sizing, made or {}
     found: dict[str, Tensor] = {}
@@ -59,7 +59,7 @@ def encoded(group: Group, made: Mapping[str, Tensor] | None = None) -> dict[str,
 
 
 def _encoded(weights: Tensor, holding: Rows | Array, storage: Storage) -> Tensor:
-    if trained_storage(holding, storage.name) is storage:
+    if is_trained(holding) and trained_storage(holding, storage.name) is storage:
         return copied(weights)
     return _encode_rows(weights, storage) if isinstance(holding, Rows) else copied(storage.encode_array(weights))
 

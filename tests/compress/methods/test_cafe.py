@@ -236,7 +236,7 @@ def test_what_an_id_reads_does_not_change_when_it_gets_a_row(policy: str, storag
 @pytest.mark.parametrize(
     ("cold", "cold_options"),
     [
-        ("robe", {"block": 4}), ("quotient_remainder", {}), ("min_count", {}), ("narrow", {}), ("head_tail", {}),
+        ("robe", {"block": 4}), ("quotient_remainder", {}), ("min_count", {}), ("narrow", {}), ("coded", {}),
         ("full", {}),
     ],
 )  # fmt: skip

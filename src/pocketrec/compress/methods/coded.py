@@ -199,9 +199,10 @@ class Coded(Method):
         import torch
 
         from pocketrec.compress.freeze import encoded
+        from pocketrec.compress.in_float32 import float32_weights
 
         tables, bits, width = group.sizing.tables, int(group.sizing.settings["bits"]), self._width(group.dim)
-        rows = per_table(group.tensor("rows").detach(), tables)
+        rows = per_table(float32_weights(group, "rows"), tables)
         rows = [torch.nn.functional.pad(each, (0, width - group.dim)) for each in rows]
         counts = per_table(group.tensor("counts"), tables)
         made = [each[: 1 + int(t.settings["own"])].flatten() for each, t in zip(rows, tables, strict=True)]
