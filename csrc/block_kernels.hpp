@@ -1,5 +1,5 @@
 // Vectors out of blocks of shared arrays, for one SIMD level: the part of gather_kernels.hpp that reads them, which includes
-// it after what it uses: Blocks, prefetch_to, fill_zero, read_row.
+// it after what it uses: Blocks, prefetch_to, fill_null, read_row.
 
 // The signs of kLanes numbers from number d of a vector on, in the places of the signs of floats.
 POCKETREC_INLINE Words flips_at(const uint64_t* signs, int64_t d) {
@@ -148,7 +148,7 @@ template <class Array, int kLength>
 void copy_blocks(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride) {
     for_each_value<Array, kLength>(blocks, starts, count, [&](const int64_t* start, const uint64_t* signs) POCKETREC_LAMBDA {
         if (*start < 0)
-            fill_zero<false>(out, blocks.dim);
+            fill_null<false>(*start, out, blocks.dim);
         else
             copy_parts<Array, kLength>(blocks, start, signs, out);
         out += out_stride;
@@ -163,7 +163,7 @@ void join_blocks(const Blocks& blocks, const int64_t* starts, int64_t count, flo
         int64_t room = 0;  // negative where a block runs over the end
         for (int64_t p = 0; p < parts; ++p) room |= last - start[p];
         if (*start < 0)
-            fill_zero<stream>(out, dim);
+            fill_null<stream>(*start, out, dim);
         else if (room < 0)
             copy_parts<Array, kLength>(blocks, start, signs, out);
         else if (signs)
@@ -193,7 +193,7 @@ void copy_vectors(const Blocks& blocks, const int64_t* starts, int64_t count, fl
         if (i + near < count) prefetch_block<Array, kLength>(blocks, starts[i + near]);
         const uint64_t* signs = blocks.signs ? blocks.signs + i * kWords : nullptr;
         if (starts[i] < 0)
-            fill_zero<stream>(out, kLength);
+            fill_null<stream>(starts[i], out, kLength);
         else if (starts[i] <= last)
             Array::template copy_vector<kLength, stream>(blocks.data, starts[i], signs, out);
         else
