@@ -162,7 +162,17 @@ int64_t hashed(const Field& field, int64_t parts, Run run, int64_t* out, int64_t
     return in_turns(run, wide, one_by_one);
 }
 
+// Bit i of it: whether tag i of those `step` numbers apart is this one. Which one it is nobody can foretell, so all are
+// compared: a branch that is guessed wrong takes longer.
+template <class Map>
+uint32_t matches(const Map* tags, int64_t count, int64_t step, int32_t tag) {
+    uint32_t found = 0;
+    for (int64_t i = 0; i < count; ++i) found |= static_cast<uint32_t>(tags[i * step] == tag) << i;
+    return found;
+}
+
 constexpr int64_t kTogether = 32;  // ids whose buckets are fetched at once
+constexpr int64_t kUsualSlots = 4, kFewTags = 8;  // of a bucket, for which there is a loop of known length
 
 // Addresses of ids that are found by their tags: `fetch(bucket)` and then `follow(bucket)` for some ids, then
 // `find(bucket, tag)` for each, so that they wait for memory together.
@@ -205,10 +215,9 @@ int64_t sketched(const Field& field, int64_t parts, Run run, const Map* maps, in
         __builtin_prefetch(sketch + bucket * words + words - 1);
     };
     return by_tags(field, parts, run, out, out_stride, fetch, [](int64_t) {}, [&](int64_t bucket, int32_t tag) {
-        const Map* slot = sketch + bucket * words;
-        for (const Map* end = slot + words; slot != end; slot += 3)
-            if (slot[0] == tag) return target_address(field, slot[2]);
-        return int64_t{-1};
+        const Map* slots = sketch + bucket * words;
+        const uint32_t found = field.a == kUsualSlots ? matches(slots, kUsualSlots, 3, tag) : matches(slots, field.a, 3, tag);
+        return found ? target_address(field, slots[3 * __builtin_ctz(found) + 2]) : int64_t{-1};
     });
 }
 
@@ -223,9 +232,12 @@ int64_t tagged(const Field& field, int64_t parts, Run run, const Map* maps, int6
         [&](int64_t bucket) { __builtin_prefetch(tags + offset(bucket)); },
         [&](int64_t bucket, int32_t tag) {
             const int64_t begin = offset(bucket), end = std::min(offset(bucket + 1), begin + PR_MOST_SLOTS);
-            for (int64_t place = begin; place < end; ++place)
-                if (tags[place] == tag) return field.start + place;
-            return int64_t{-1};
+            uint32_t found;
+            if (end - begin <= kFewTags && begin + kFewTags <= field.n)  // as many for each id, of which some are others'
+                found = matches(tags + begin, kFewTags, 1, tag) & ((uint32_t{1} << std::max(int64_t{0}, end - begin)) - 1);
+            else
+                found = matches(tags + begin, end - begin, 1, tag);
+            return found ? field.start + begin + __builtin_ctz(found) : int64_t{-1};
         });
 }
 

@@ -70,10 +70,14 @@ class Joined:
         """
         first = self._parts[0]
         ids = first.fitting(ids)
+        out = torch.empty((ids.shape[0], *first.shape), dtype=torch.float32)
+        return out, self.into(ids, out)
+
+    def into(self, ids: Tensor, out: Tensor) -> list[Tensor]:
+        """The same into memory that is there: contiguous ids, and float32 [batch, fields, dim]; what each was asked."""
         batch, columns = ids.shape
-        out = torch.empty((batch, *first.shape), dtype=torch.float32)
         room = torch.empty_like if columns == self._columns else torch.clone  # columns of others stay what they are
         asked = [room(ids) if rest else ids for rest in self._rests]
         places = [own.data_ptr() if rest else 0 for own, rest in zip(asked, self._rests, strict=True)]
         self._run(ids.data_ptr(), batch, columns, threads(), places, out.data_ptr())
-        return out, asked
+        return asked
