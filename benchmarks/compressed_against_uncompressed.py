@@ -64,6 +64,7 @@ def methods(dim: int) -> dict[str, dict[str, Any]]:
         "pocketrec quotient_remainder": {"method": "quotient_remainder"},
         "pocketrec bloom without weights": {"method": "bloom", "weight_hashes": 0},
         f"pocketrec lma, block {dim}": {"method": "lma", "block": dim},
+        f"pocketrec lma, block {dim}, no signs": {"method": "lma", "block": dim, "sign": False},
         QUARTERS: {"method": "lma", "block": dim // 4},
         ELEMENTS: {"method": "lma", "block": 1, "keys": 15, "bits": 4, "picks": 8},
     }
@@ -112,7 +113,7 @@ def _cases(rows: int) -> list[Case]:
 
 OURS = (
     "pocketrec robe", "pocketrec robe, block dim", "pocketrec hash_rows", "pocketrec quotient_remainder",
-    "pocketrec bloom without weights", BLOOM, "pocketrec lma, block dim",
+    "pocketrec bloom without weights", BLOOM, "pocketrec lma, block dim, no signs",
 )  # fmt: skip
 CLAIM = Claim(
     name="compressed_against_uncompressed",
@@ -140,8 +141,8 @@ CLAIM = Claim(
     "`quotient_remainder` reads two rows. `robe` draws, with signs, three such hashes per block; its weights "
     "begin anywhere, so that a block lies on one line more than a row does. Blocks of 4, which it takes unless "
     "told otherwise, are 4 to 32 lines anywhere per vector: they are there for their AUC. Who wants speed says "
-    "`block=dim`, of `lma`, too, whose frequent ids then share a vector or none; shorter blocks and single weights are "
-    "shown without a bar.",
+    "`block=dim`, of `lma`, too, whose frequent ids then share a vector or none; there the bars are of look-ups "
+    "without signs. With them, and with shorter blocks or single weights, it is shown without a bar.",
     lookups=LOOKUPS,
 )
 
