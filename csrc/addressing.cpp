@@ -188,7 +188,7 @@ uint32_t matches(const Map* tags, int64_t count, int64_t step, int32_t tag) {
     return found;
 }
 
-constexpr int64_t kUsualSlots = 4, kFewTags = 8;  // of a bucket, for which there is a loop of known length
+constexpr int64_t kUsualSlots = 4;  // of a bucket, for which there is a loop of known length
 
 // Addresses of ids that are found by their tags: `fetch(bucket)` and then `follow(bucket)` for some ids, then
 // `find(bucket, tag)` for each, so that they wait for memory together.
@@ -248,12 +248,9 @@ int64_t tagged(const Field& field, int64_t parts, Run run, const Map* maps, int6
         [&](int64_t bucket) { __builtin_prefetch(tags + offset(bucket)); },
         [&](int64_t bucket, int32_t tag) {
             const int64_t begin = offset(bucket), end = std::min(offset(bucket + 1), begin + PR_MOST_SLOTS);
-            uint32_t found;
-            if (end - begin <= kFewTags && begin + kFewTags <= field.n)  // as many for each id, of which some are others'
-                found = matches(tags + begin, kFewTags, 1, tag) & ((uint32_t{1} << std::max(int64_t{0}, end - begin)) - 1);
-            else
-                found = matches(tags + begin, end - begin, 1, tag);
-            return found ? field.start + begin + __builtin_ctz(found) : int64_t{-1};
+            for (int64_t place = begin; place < end; ++place)
+                if (tags[place] == tag) return field.start + place;
+            return int64_t{-1};
         });
 }
 
