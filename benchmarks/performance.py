@@ -29,6 +29,7 @@ NAMES = (
     "compressed_against_compiled_torch",
     "update_against_fbgemm",
     "dlrm_step_against_reference",
+    "cost_of_cafe",
     "auc_against_reference",
     "step_memory",
     "one_row_inference",

@@ -15,9 +15,11 @@ from torch import Tensor
 from pocketrec.compress import Bank, attach, size
 from pocketrec.compress.group import Group
 from pocketrec.compress.storage import STORAGES
+from pocketrec.data.value_sets import ValueSets
 from pocketrec.native.binding import kernels
 from pocketrec.native.packing import contiguous, pack
 from pocketrec.native.request import Request
+from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import TableSpec
 
 BATCH, FIELDS = 2048, 26
@@ -98,6 +100,25 @@ def pattern(dim: int, rows: int = 64) -> Tensor:
     return torch.randn(rows, dim, generator=torch.Generator().manual_seed(2))
 
 
+def counted(case: Case) -> dict[str, TableStats]:
+    """Counts of the ids of each table, about as Zipf's law has them: twice as many ids occur half as often."""
+    classes, left = [], case["rows"] - 1
+    while left:
+        classes.append((1 << 40 - len(classes), min(left, 1 << len(classes))))
+        left -= classes[-1][1]
+    return {t.name: TableStats(table=t.name, histogram=tuple(classes)) for t in table_specs(case)}
+
+
+def alike(case: Case, ids: int, members: int = 4) -> dict[str, ValueSets]:
+    """Value sets of the first ids of each table, each with some of a few thousand members at random."""
+    ids = min(ids, case["rows"] - 1)
+    drawn = np.sort(np.random.default_rng(4).integers(0, 4096, (ids, members)), axis=1) * members + np.arange(members)
+    sets = ValueSets(
+        values=np.arange(1, ids + 1), starts=np.arange(ids + 1) * members, members=drawn.astype(np.int32).reshape(-1)
+    )
+    return {t.name: sets for t in table_specs(case)}
+
+
 def table_specs(case: Case) -> list[TableSpec]:
     """The tables of a case."""
     return [TableSpec(name=f"T{i}", rows=case["rows"], dim=case["dim"]) for i in range(case["tables"])]
@@ -137,26 +158,15 @@ def _into(group: Group, batches: Sequence[Tensor], out: Tensor) -> Step:
     return step
 
 
-def multiplied_into(bank: Bank, batches: Sequence[Tensor], out: Tensor) -> Step:
-    """Look-ups of a bank of rows and of weights by which they are multiplied: two by the compiled kernel, into memory
-    that is there already, and torch's product in place."""
-    rows, weights = (of_bank(bank, number) for number in range(2))
-    numbers = torch.empty(len(out), 1)
-    first, second = _into(rows, batches, out), _into(weights, batches, numbers)
-
-    def step() -> None:
-        first()
-        second()
-        out.mul_(numbers)
-
-    return step
-
-
-def of_bank(bank: Bank, number: int) -> Group:
-    """One group of a bank."""
-    group = bank.groups[number]
-    assert isinstance(group, Group)
-    return group
+def joined_into(bank: Bank, batches: Sequence[Tensor], out: Tensor) -> Step:
+    """Look-ups of a bank of one unit by the compiled kernel, into memory that is there already."""
+    compiled = kernels()
+    if compiled is None:
+        raise Missing("the compiled kernels were not built")
+    (unit,) = bank.units
+    joined = unit.joined(compiled)
+    assert joined is not None, "no vectors are widened"
+    return cycling(lambda ids: joined.into(ids, out), batches)
 
 
 def addresses_into(bank: Bank, batches: Sequence[Tensor], out: Tensor) -> Step:
@@ -176,8 +186,9 @@ def parts_of(bank: Bank) -> int:
 
 
 def _only(bank: Bank) -> Group:
-    assert len(bank.groups) == 1, "a bank of one group"
-    return of_bank(bank, 0)
+    (group,) = bank.groups
+    assert isinstance(group, Group)
+    return group
 
 
 def _packed(group: Group, batches: Sequence[Tensor]) -> tuple[Any, list[Any]]:

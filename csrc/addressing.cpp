@@ -60,6 +60,7 @@ inline void set_signs(uint64_t block_hash, int64_t length, int64_t dim, int64_t 
 }
 
 constexpr int64_t kFewBuckets = int64_t{1} << 32;
+constexpr int64_t kTogether = 32;  // ids whose buckets or signatures are fetched at once
 
 // Runs `wide` on many ids at once where this level can, and `one_by_one` on what it leaves; both return how many they did.
 template <class Wide, class OneByOne>
@@ -125,7 +126,7 @@ int64_t blocks(const Field& field, const pr_request& request, Run run, Targets o
         (out.signs && 64 % field.a && field.a % 64))
         return blocks_one_by_one(field, request, run, out);
     const HashRule rule{static_cast<uint64_t>(field.seed), static_cast<uint64_t>(choices.count),
-                        static_cast<uint64_t>(choices.step), field.start, field.n + field.r, request.parts, true,
+                        static_cast<uint64_t>(choices.step), field.start, field.n, request.parts, true,
                         field.padding, field.last, field.a, out.dim};
     const auto cut = [&](int64_t from) {
         Targets rest = out;
@@ -138,9 +139,25 @@ int64_t blocks(const Field& field, const pr_request& request, Run run, Targets o
         return gather().hash_ids(rule, run.ids + from * run.stride, run.stride, count, to.addresses, to.stride, to.signs,
                                  to.signs_stride);
     };
-    return in_turns(run, wide, [&](int64_t from, int64_t count) {
+    const auto one_by_one = [&](int64_t from, int64_t count) {
         return blocks_one_by_one(field, request, {run.ids + from * run.stride, run.stride, count}, cut(from));
-    });
+    };
+    const int64_t done = in_turns(run, wide, one_by_one);
+    if (!field.r) return done;
+    // Ids with signatures went by their own hash with the others, which costs less than to look for them before.
+    const SignatureWords words(field, request);
+    int64_t found[kTogether];
+    for (int64_t i = 0; i < done;) {
+        int64_t count = 0;
+        for (const int64_t end = std::min(i + kTogether, done); i < end; ++i) {
+            found[count] = i;
+            count += words.has(run.ids[i * run.stride]);
+        }
+        for (int64_t j = 0; j < count; ++j) words.prefetch(run.ids[found[j] * run.stride]);
+        for (int64_t j = 0; j < count; ++j)
+            blocks_one_by_one(field, request.parts, {run.ids + found[j] * run.stride, run.stride, 1}, cut(found[j]), words);
+    }
+    return done;
 }
 
 int64_t hashed(const Field& field, int64_t parts, Run run, int64_t* out, int64_t out_stride) {
@@ -162,7 +179,16 @@ int64_t hashed(const Field& field, int64_t parts, Run run, int64_t* out, int64_t
     return in_turns(run, wide, one_by_one);
 }
 
-constexpr int64_t kTogether = 32;  // ids whose buckets are fetched at once
+// Bit i of it: whether tag i of those `step` numbers apart is this one. Which one it is nobody can foretell, so all are
+// compared: a branch that is guessed wrong takes longer.
+template <class Map>
+uint32_t matches(const Map* tags, int64_t count, int64_t step, int32_t tag) {
+    uint32_t found = 0;
+    for (int64_t i = 0; i < count; ++i) found |= static_cast<uint32_t>(tags[i * step] == tag) << i;
+    return found;
+}
+
+constexpr int64_t kUsualSlots = 4;  // of a bucket, for which there is a loop of known length
 
 // Addresses of ids that are found by their tags: `fetch(bucket)` and then `follow(bucket)` for some ids, then
 // `find(bucket, tag)` for each, so that they wait for memory together.
@@ -205,10 +231,9 @@ int64_t sketched(const Field& field, int64_t parts, Run run, const Map* maps, in
         __builtin_prefetch(sketch + bucket * words + words - 1);
     };
     return by_tags(field, parts, run, out, out_stride, fetch, [](int64_t) {}, [&](int64_t bucket, int32_t tag) {
-        const Map* slot = sketch + bucket * words;
-        for (const Map* end = slot + words; slot != end; slot += 3)
-            if (slot[0] == tag) return target_address(field, slot[2]);
-        return int64_t{-1};
+        const Map* slots = sketch + bucket * words;
+        const uint32_t found = field.a == kUsualSlots ? matches(slots, kUsualSlots, 3, tag) : matches(slots, field.a, 3, tag);
+        return found ? target_address(field, slots[3 * __builtin_ctz(found) + 2]) : int64_t{-1};
     });
 }
 

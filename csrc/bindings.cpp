@@ -3,9 +3,13 @@
 // (src/pocketrec/native/request.py); numbers inside the tensors are checked by the kernels. The GIL is released while
 // they run.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <cstdint>
+#include <deque>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "cpu.hpp"
@@ -185,6 +189,34 @@ class Dlrm {
     std::vector<pr_layer> bottom_, top_;
 };
 
+// What stays the same from call to call of pr_lookup_joined, unpacked once. parts: of each what lookup takes.
+class Joined {
+  public:
+    Joined(const std::vector<std::tuple<Numbers, Numbers, Numbers, Numbers>>& parts, Numbers joins) : joins_(std::move(joins)) {
+        for (const auto& [data, rows, storages, numbers] : parts) parts_.emplace_back(data, rows, storages, numbers);
+    }
+
+    Joined(const Joined&) = delete;  // as its parts
+    Joined& operator=(const Joined&) = delete;
+
+    // asked: for each part where the ids go that it is asked, or 0.
+    void operator()(int64_t ids, int64_t batch, int64_t columns, int64_t threads, const Numbers& asked, int64_t out) const {
+        std::vector<pr_request> requests;
+        for (const Request& part : parts_) requests.push_back(part.of(ids, batch, columns));
+        requests.at(0).threads = threads;
+        std::vector<pr_part> parts;
+        for (size_t i = 0; i < requests.size(); ++i)
+            parts.push_back({&requests[i], joins_.at(i), pointer<int64_t>(asked.at(i))});
+        run([&](pr_error* error) {
+            return pr_lookup_joined(parts.data(), static_cast<int64_t>(parts.size()), pointer<float>(out), error);
+        });
+    }
+
+  private:
+    std::deque<Request> parts_;  // which cannot be moved
+    Numbers joins_;
+};
+
 void minhash(int64_t starts, int64_t sets, int64_t members, int64_t member_count, int64_t hashes, int64_t seed,
              int64_t threads, int64_t out) {
     const pr_sets given{pointer<const int64_t>(starts), sets, pointer<const int32_t>(members), member_count};
@@ -233,6 +265,9 @@ NB_MODULE(_native, module) {
     nb::class_<Dlrm>(module, "Dlrm")
         .def(nb::init<const Numbers&, const Numbers&, const Numbers&, const Numbers&, const Numbers&, const Numbers&>())
         .def("__call__", &Dlrm::operator());
+    nb::class_<Joined>(module, "Joined")
+        .def(nb::init<const std::vector<std::tuple<Numbers, Numbers, Numbers, Numbers>>&, Numbers>())
+        .def("__call__", &Joined::operator());
     module.def("minhash", &minhash);
     module.def("sketch_insert", &sketch_insert);
     module.def("hash63", &hash63);

@@ -1,5 +1,5 @@
 // Vectors out of blocks of shared arrays, for one SIMD level: the part of gather_kernels.hpp that reads them, which includes
-// it after what it uses: Blocks, prefetch_to, fill_zero, read_row.
+// it after what it uses: Blocks, prefetch_to, fill_null, read_row.
 
 // The signs of kLanes numbers from number d of a vector on, in the places of the signs of floats.
 POCKETREC_INLINE Words flips_at(const uint64_t* signs, int64_t d) {
@@ -45,7 +45,7 @@ POCKETREC_INLINE Floats joined(Place place) {
 // Consecutive weights of a shared array of floats. kCount: a length that is known when compiling, or 0.
 template <class Read, int kBytes>
 struct FloatArray {
-    static int64_t bytes(int64_t count) { return count * kBytes; }
+    static constexpr int64_t bytes(int64_t count) { return count * kBytes; }
     static const uint8_t* place(const uint8_t* data, int64_t address) { return data + address * kBytes; }
 
     // Whether `at` takes blocks of so many weights.
@@ -71,6 +71,17 @@ struct FloatArray {
             store<stream>(out + d, bits_of<Floats>(bits_of<Words>(read.at(d)) ^ flips_at(signs, d)));
     }
 
+    // A block of kLength numbers, which are those from number `from` on of a vector.
+    template <int kLength, bool stream>
+    POCKETREC_INLINE static void copy_signed(const uint8_t* data, int64_t address, const uint64_t* signs, int64_t from,
+                                             float* out) {
+        const Read read(place(data, address), kLength);
+        for (int64_t d = 0; d < kLength; d += kLanes) {
+            const Words flips = signs ? flips_at(signs, from + d) : Words{};
+            store<stream>(out + from + d, bits_of<Floats>(bits_of<Words>(read.at(d)) ^ flips));
+        }
+    }
+
     template <int kCount>
     static void copy(const uint8_t* data, int64_t address, int64_t length, float* out) {
         const int64_t count = kCount ? kCount : length;
@@ -81,7 +92,7 @@ struct FloatArray {
 // The same of an array of codes: rows of 64, each with its scale and bias; `at` of kStep 2 takes even places only.
 template <class Read, int kBytes, int kStep>
 struct CodeArray {
-    static int64_t bytes(int64_t count) { return (count + 63) / 64 * kBytes; }
+    static constexpr int64_t bytes(int64_t count) { return (count + 63) / 64 * kBytes; }
     static const uint8_t* place(const uint8_t* data, int64_t address) { return data + address / 64 * kBytes; }
 
     template <int kLength>
@@ -137,6 +148,17 @@ POCKETREC_INLINE void for_each_value(const Blocks& blocks, const int64_t* starts
     constexpr int64_t kBlocks = 64;
     const int64_t parts = blocks.parts, words = (blocks.dim + 63) / 64, all = count * parts;
     const int64_t far = parts < kBlocks ? kBlocks / parts * parts : parts;
+    if constexpr (Array::bytes(kLength) > 64) {  // in two steps, as in read_rows
+        const int64_t near = kNearRows * parts, behind = near + kFarRows * parts;
+        for (int64_t p = 0; p < near && p < all; ++p) prefetch_block<Array, kLength>(blocks, starts[p]);
+        for (int64_t p = near; p < behind && p < all; ++p) prefetch_block<Array, kLength, 2>(blocks, starts[p]);
+        for (int64_t i = 0; i < all; i += parts) {
+            for (int64_t p = i + behind; p < i + behind + parts && p < all; ++p) prefetch_block<Array, kLength, 2>(blocks, starts[p]);
+            for (int64_t p = i + near; p < i + near + parts && p < all; ++p) prefetch_block<Array, kLength>(blocks, starts[p]);
+            copy(starts + i, blocks.signs ? blocks.signs + i / parts * words : nullptr);
+        }
+        return;
+    }
     for (int64_t p = 0; p < far && p < all; ++p) prefetch_block<Array, kLength>(blocks, starts[p]);
     for (int64_t i = 0; i < all; i += parts) {
         for (int64_t p = i + far; p < i + far + parts && p < all; ++p) prefetch_block<Array, kLength>(blocks, starts[p]);
@@ -148,7 +170,7 @@ template <class Array, int kLength>
 void copy_blocks(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride) {
     for_each_value<Array, kLength>(blocks, starts, count, [&](const int64_t* start, const uint64_t* signs) POCKETREC_LAMBDA {
         if (*start < 0)
-            fill_zero<false>(out, blocks.dim);
+            fill_null<false>(*start, out, blocks.dim);
         else
             copy_parts<Array, kLength>(blocks, start, signs, out);
         out += out_stride;
@@ -163,9 +185,12 @@ void join_blocks(const Blocks& blocks, const int64_t* starts, int64_t count, flo
         int64_t room = 0;  // negative where a block runs over the end
         for (int64_t p = 0; p < parts; ++p) room |= last - start[p];
         if (*start < 0)
-            fill_zero<stream>(out, dim);
+            fill_null<stream>(*start, out, dim);
         else if (room < 0)
             copy_parts<Array, kLength>(blocks, start, signs, out);
+        else if (kLength > kLanes)  // a block at a time: its place is made out once
+            for (int64_t d = 0; d < dim; d += kLength, ++start)
+                Array::template copy_signed<kLength, stream>(blocks.data, *start, signs, d, out);
         else if (signs)
             for (int64_t d = 0; d < dim; d += kLanes) {
                 const Words numbers = bits_of<Words>(Array::template at<kLength>(blocks.data, start, d));
@@ -193,7 +218,7 @@ void copy_vectors(const Blocks& blocks, const int64_t* starts, int64_t count, fl
         if (i + near < count) prefetch_block<Array, kLength>(blocks, starts[i + near]);
         const uint64_t* signs = blocks.signs ? blocks.signs + i * kWords : nullptr;
         if (starts[i] < 0)
-            fill_zero<stream>(out, kLength);
+            fill_null<stream>(starts[i], out, kLength);
         else if (starts[i] <= last)
             Array::template copy_vector<kLength, stream>(blocks.data, starts[i], signs, out);
         else

@@ -11,6 +11,9 @@ struct Format {
     int64_t dim;
 };
 
+// A place, or an address, of a vector that another look-up writes: it is left alone.
+constexpr int64_t kElsewhere = -2;
+
 // Where rows lie: the row at place p begins at base + p * scale; a negative place is the null row, which reads as zeros;
 // places from `end` on are refused. So addresses of one region are places as they are.
 struct Memory {
@@ -89,8 +92,10 @@ struct PairRules {
 // All floats are written or added in ascending order of values, each operation rounded by itself: all levels give the
 // same bits.
 struct Gather {
-    // out[i] = the row at places[i]. Returns how many were read: less than count when the next place is refused.
-    int64_t (*rows)(Format format, Memory memory, const int64_t* places, int64_t count, float* out, bool stream);
+    // out[i] = the row at places[i], times factors[i] unless those are NULL. Returns how many were read: less than count
+    // when the next place is refused.
+    int64_t (*rows)(Format format, Memory memory, const int64_t* places, int64_t count, float* out, bool stream,
+                    const float* factors);
     // out[i] = sum (or product) of the `parts` rows of value i; null rows are left out, a null first one is zeros.
     // Returns how many places were read.
     int64_t (*sums)(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out,

@@ -50,6 +50,11 @@ POCKETREC_INLINE void fill_zero(float* out, int64_t dim) {
     for (int64_t d = whole; d < dim; ++d) out[d] = 0.0f;
 }
 
+template <bool stream>
+POCKETREC_INLINE void fill_null(int64_t place, float* out, int64_t dim) {
+    if (place != pocketrec::kElsewhere) fill_zero<stream>(out, dim);
+}
+
 template <class Read, bool stream>
 POCKETREC_INLINE void read_row(const uint8_t* row, int64_t dim, float* out) {
     const Read read(row, dim);
@@ -58,9 +63,17 @@ POCKETREC_INLINE void read_row(const uint8_t* row, int64_t dim, float* out) {
     for (int64_t d = whole; d < dim; ++d) out[d] = read.one(d);
 }
 
+template <class Read, bool stream>
+POCKETREC_INLINE void read_multiplied(const uint8_t* row, float factor, int64_t dim, float* out) {
+    const Read read(row, dim);
+    const int64_t whole = dim / kLanes * kLanes;
+    for (int64_t d = 0; d < whole; d += kLanes) store<stream>(out + d, read.at(d) * factor);
+    for (int64_t d = whole; d < dim; ++d) out[d] = read.one(d) * factor;
+}
+
 // kDim 0 stands for any; the others let the compiler unroll.
-template <class Read, int kDim, bool stream>
-int64_t read_rows(Format format, Memory memory, const int64_t* places, int64_t count, float* out) {
+template <class Read, int kDim, bool stream, bool multiplied>
+int64_t read_rows(Format format, Memory memory, const int64_t* places, int64_t count, float* out, const float* factors) {
     const int64_t dim = kDim ? kDim : format.dim, bytes = pocketrec::row_bytes(Format{format.storage, dim});
     // Rows of several lines come in two steps, first into the second cache, which takes more requests at a time.
     const bool in_steps = bytes > 64;
@@ -69,12 +82,16 @@ int64_t read_rows(Format format, Memory memory, const int64_t* places, int64_t c
     const auto row = [&](int64_t i) POCKETREC_LAMBDA { return memory.base + places[i] * memory.scale; };
     const auto read = [&](int64_t i) POCKETREC_LAMBDA {
         const int64_t place = places[i];
-        if (static_cast<uint64_t>(place) < static_cast<uint64_t>(memory.end))
-            read_row<Read, stream>(row(i), dim, out + i * dim);
-        else if (place < 0)
-            fill_zero<stream>(out + i * dim, dim);
-        else
+        if (static_cast<uint64_t>(place) < static_cast<uint64_t>(memory.end)) {
+            if constexpr (multiplied)
+                read_multiplied<Read, stream>(row(i), factors[i], dim, out + i * dim);
+            else
+                read_row<Read, stream>(row(i), dim, out + i * dim);
+        } else if (place < 0) {
+            fill_null<stream>(place, out + i * dim, dim);
+        } else {
             return false;
+        }
         return true;
     };
     // any address may be asked for
@@ -162,7 +179,7 @@ int64_t combine_rows(Format format, Memory memory, const int64_t* places, int64_
         }
         for (int64_t p = i; p < i + parts; ++p)
             if (places[p] >= memory.end) return p;
-        combine_all<Read, Combine, stream>(memory, places + i, parts, dim, out);
+        if (places[i] != pocketrec::kElsewhere) combine_all<Read, Combine, stream>(memory, places + i, parts, dim, out);
     }
     if (stream) finish_stream();
     return all;
@@ -192,8 +209,20 @@ inline int64_t choose(Format format, Arguments... arguments) {
 template <class Read, int kDim>
 struct Rows {
     static int64_t run(Format format, Memory memory, const int64_t* places, int64_t count, float* out, bool stream) {
-        return stream ? read_rows<Read, kDim, true>(format, memory, places, count, out)
-                      : read_rows<Read, kDim, false>(format, memory, places, count, out);
+        return stream ? read_rows<Read, kDim, true, false>(format, memory, places, count, out, nullptr)
+                      : read_rows<Read, kDim, false, false>(format, memory, places, count, out, nullptr);
+    }
+};
+
+// One loop for all narrow widths: less code for what is asked rarely.
+template <class Read, int kDim>
+struct MultipliedRows {
+    static constexpr int kOwn = kDim >= 64 ? kDim : 0;
+
+    static int64_t run(Format format, Memory memory, const int64_t* places, int64_t count, float* out, bool stream,
+                       const float* factors) {
+        return stream ? read_rows<Read, kOwn, true, true>(format, memory, places, count, out, factors)
+                      : read_rows<Read, kOwn, false, true>(format, memory, places, count, out, factors);
     }
 };
 
@@ -215,7 +244,24 @@ struct Products {
     }
 };
 
-int64_t rows(Format format, Memory memory, const int64_t* places, int64_t count, float* out, bool stream) {
+// Rows of one number: a row at a time they would take three times as long.
+int64_t read_numbers(Memory memory, const int64_t* places, int64_t count, float* out) {
+    for (int64_t i = 0; i < count; ++i) {
+        const int64_t place = places[i];
+        if (static_cast<uint64_t>(place) < static_cast<uint64_t>(memory.end))
+            __builtin_memcpy(out + i, memory.base + place * memory.scale, sizeof(float));
+        else if (place >= 0)
+            return i;
+        else if (place != pocketrec::kElsewhere)
+            out[i] = 0.0f;
+    }
+    return count;
+}
+
+int64_t rows(Format format, Memory memory, const int64_t* places, int64_t count, float* out, bool stream,
+             const float* factors) {
+    if (format.storage == 0 && format.dim == 1 && !factors) return read_numbers(memory, places, count, out);
+    if (factors) return choose<MultipliedRows>(format, memory, places, count, out, stream, factors);
     return choose<Rows>(format, memory, places, count, out, stream);
 }
 

@@ -77,6 +77,20 @@ int pr_addresses(const pr_request* request, int64_t* out, pr_error* error);
 /* out: float [batch, fields, dim], or [ids, dim] when there are offsets and no pooling. */
 int pr_lookup(const pr_request* request, float* out, pr_error* error);
 
+/* Look-ups of the same ids [batch, columns] without offsets, of the same fields and dim, that complete each other. */
+enum pr_join { PR_ALONE = 0, PR_REST = 1, PR_FACTOR = 2 };
+typedef struct {
+    const pr_request* request;
+    int64_t join;  /* the first is PR_ALONE. PR_REST: it is asked for the ids for which the one before has no address, the
+                    * others are its padding, which each of its fields has. PR_FACTOR, one at most, behind the first and
+                    * in the place of rests: of dim 1, by which the vectors of the first are multiplied. */
+    int64_t* asked; /* PR_REST: room for the ids it is asked, [batch, columns]; columns of no field are left alone. Its
+                     * request has none. */
+} pr_part;
+
+/* out: float [batch, fields, dim]. */
+int pr_lookup_joined(const pr_part* parts, int64_t count, float* out, pr_error* error);
+
 /* grad: of the shape of pr_lookup's out. addresses: room for `capacity` numbers, grads: for capacity * unit, where unit
  * is dim, or 1 for blocks. squares: room for `capacity`, the sum of squares of each gradient; blocks, whose gradients are
  * single numbers, leave it alone. *count: how many were written. Enough room is always values * parts, for blocks

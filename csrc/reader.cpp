@@ -11,6 +11,16 @@ constexpr int64_t kTrial = 256;  // ids after which it is known whether enough c
 Reader::Reader(const pr_request& request, const std::vector<Field>& fields, const Regions& regions)
     : request_(request), fields_(fields), regions_(regions), gather_(gather()) {}
 
+void Share::take(const Field& field, Run run, int64_t* addresses, int64_t stride) const {
+    if (!follows && !left) return;
+    for (int64_t i = 0; i < run.count; ++i, addresses += stride) {
+        const int64_t id = run.ids[i * run.stride];
+        const bool is_padding = field.is_padding(id), is_left = left && !is_padding && *addresses < 0;
+        if (left) left[i * run.stride] = is_left ? id : padding;
+        if (is_left || (follows && is_padding)) *addresses = kElsewhere;
+    }
+}
+
 const int64_t* Reader::places(const int64_t* addresses, int64_t count) {
     if (regions_.is_one()) return addresses;
     if (static_cast<int64_t>(places_.size()) < count) places_.resize(static_cast<size_t>(count));
@@ -18,9 +28,9 @@ const int64_t* Reader::places(const int64_t* addresses, int64_t count) {
     return places_.data();
 }
 
-void Reader::rows(const int64_t* addresses, int64_t count, float* out, bool stream) {
+void Reader::rows(const int64_t* addresses, int64_t count, float* out, bool stream, const float* factors) {
     const int64_t parts = request_.parts, all = count * parts;
-    if (parts == 1) return single(addresses, count, out, stream);
+    if (parts == 1) return single(addresses, count, out, stream, factors);
     if (regions_.storage() < 0) return mixed_parts(addresses, count, out);
     const auto combine = request_.combining == PR_SUM ? gather_.sums : gather_.products;
     const Format format{regions_.storage(), request_.dim};
@@ -28,11 +38,11 @@ void Reader::rows(const int64_t* addresses, int64_t count, float* out, bool stre
     if (done < all) regions_.refuse(addresses[done]);
 }
 
-void Reader::single(const int64_t* addresses, int64_t count, float* out, bool stream) {
+void Reader::single(const int64_t* addresses, int64_t count, float* out, bool stream, const float* factors) {
     const int64_t dim = request_.dim;
     const int64_t* found = places(addresses, count);
     if (regions_.storage() >= 0) {
-        const int64_t done = gather_.rows({regions_.storage(), dim}, memory(), found, count, out, stream);
+        const int64_t done = gather_.rows({regions_.storage(), dim}, memory(), found, count, out, stream, factors);
         if (done < count) regions_.refuse(addresses[done]);
         return;
     }
@@ -41,7 +51,7 @@ void Reader::single(const int64_t* addresses, int64_t count, float* out, bool st
         const int64_t storage = addresses[i] < 0 ? int64_t{PR_FLOAT32} : regions_.storage_of(addresses[i]);
         int64_t end = i + 1;
         while (end < count && (addresses[end] < 0 || regions_.storage_of(addresses[end]) == storage)) ++end;
-        gather_.rows({storage, dim}, memory(), found + i, end - i, out + i * dim, false);
+        gather_.rows({storage, dim}, memory(), found + i, end - i, out + i * dim, false, nullptr);
         i = end;
     }
 }
@@ -53,7 +63,7 @@ void Reader::mixed_parts(const int64_t* addresses, int64_t count, float* out) {
     const float* part = parts_.data();
     for (int64_t i = 0; i < count; ++i, out += dim)
         for (int64_t p = 0; p < parts; ++p, part += dim) {
-            if (p && addresses[i * parts + p] < 0) continue;
+            if (addresses[i * parts] == kElsewhere || (p && addresses[i * parts + p] < 0)) continue;
             for (int64_t d = 0; d < dim; ++d)
                 out[d] = p == 0 ? part[d] : request_.combining == PR_SUM ? out[d] + part[d] : out[d] * part[d];
         }
@@ -71,7 +81,7 @@ void Reader::check_blocks_end(const Field& field, const int64_t* starts, int64_t
     }
 }
 
-void Reader::blocks(const Addressing& addressing, Run run, float* out, int64_t out_stride, bool stream) {
+void Reader::blocks(const Addressing& addressing, Run run, float* out, int64_t out_stride, bool stream, Share share) {
     const Field& field = addressing.field;
     const int64_t parts = request_.parts, words = (request_.dim + 63) / 64;
     addresses_.resize(static_cast<size_t>(run.count * parts));
@@ -79,6 +89,7 @@ void Reader::blocks(const Addressing& addressing, Run run, float* out, int64_t o
     const Targets targets{addresses_.data(), parts, signs_.data(), words, request_.dim};
     if (find_blocks(addressing, request_, run, targets) < run.count) refuse_first_outside(request_, fields_);
     check_blocks_end(field, addresses_.data(), run.count);
+    share.take(field, run, addresses_.data(), parts);
     gather_.blocks({regions_.array(), regions_.storage(), field.start, field.size, field.a, parts, request_.dim,
                     has_signs(field) ? signs_.data() : nullptr},
                    addresses_.data(), run.count, out, out_stride, stream);

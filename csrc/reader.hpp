@@ -10,19 +10,32 @@
 
 namespace pocketrec {
 
+// Which values of a run a look-up writes, where others write the rest.
+struct Share {
+    bool follows = false;     // padding is what others write
+    int64_t* left = nullptr;  // in the strides of the run: ids without an address, which others write, and padding for all else
+    int64_t padding = -1;
+
+    // Puts kElsewhere in the place of the first address of values that others write; that of id i is addresses[i * stride].
+    void take(const Field& field, Run run, int64_t* addresses, int64_t stride) const;
+};
+
 // Reads vectors; holds the scratch space of one thread of a call.
 class Reader {
   public:
     Reader(const pr_request& request, const std::vector<Field>& fields, const Regions& regions);
 
     // out[i] = the vector of value i, whose parts have addresses[i * parts ...]; float [count, dim]. Not for blocks.
-    void rows(const int64_t* addresses, int64_t count, float* out, bool stream);
+    // Times factors[i] unless those are NULL, which they must be where it does not multiply.
+    void rows(const int64_t* addresses, int64_t count, float* out, bool stream, const float* factors = nullptr);
+
+    bool multiplies() const { return request_.parts == 1 && regions_.storage() >= 0; }
 
     // out[i] = the row at addresses[i], zeros for the null address.
-    void single(const int64_t* addresses, int64_t count, float* out, bool stream);
+    void single(const int64_t* addresses, int64_t count, float* out, bool stream, const float* factors = nullptr);
 
     // out[i * out_stride ...] = the vector of id i of a run of one field. Blocks only.
-    void blocks(const Addressing& field, Run run, float* out, int64_t out_stride, bool stream);
+    void blocks(const Addressing& field, Run run, float* out, int64_t out_stride, bool stream, Share share = {});
 
     // The same, with ids that come several times read once and copied. Pays where a vector is many blocks.
     void distinct_blocks(const Addressing& field, Run run, float* out, int64_t out_stride, bool stream);

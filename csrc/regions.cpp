@@ -36,7 +36,7 @@ void Regions::find_places(const int64_t* addresses, int64_t count, int64_t* plac
     for (int64_t i = 0; i < count; ++i) {
         const int64_t address = addresses[i];
         if (address >= total_) refuse(address);
-        places[i] = -1;
+        places[i] = address;
         if (address < 0) continue;
         const size_t number = number_of(address);
         const uint8_t* row = bases_[number] + (address - (number ? ends_[number - 1] : 0)) * bytes_[number];

@@ -27,7 +27,8 @@ struct HashWords {
 class SignatureWords {
   public:
     SignatureWords(const Field& field, const pr_request& request)
-        : field_(field), maps_(static_cast<const int64_t*>(request.maps) + field.global), per_word_(64 / field.t) {
+        : field_(field), maps_(static_cast<const int64_t*>(request.maps) + field.global), per_word_(64 / field.t),
+          words_(field.words()) {
         if (field.u == 1) return;
         picks_.resize(static_cast<size_t>(request.parts * field.u));
         for (int64_t block = 0; block < request.parts; ++block)
@@ -39,22 +40,30 @@ class SignatureWords {
     auto of(int64_t id) const {
         const int64_t number = id - field_.n - 1;
         const int64_t* own = nullptr;
-        if (number >= 0 && number < field_.r) own = maps_ + number * field_.words();
+        if (has(id)) own = maps_ + number * words_;
         if (own && !*own) own = nullptr;
         const uint64_t other = own ? 0 : mix(static_cast<uint64_t>(id), static_cast<uint64_t>(field_.seed));
         return [this, own, other](int64_t block) { return own ? joined(own, block) : other; };
     }
+
+    // Whether the id is one of those that may have a signature.
+    bool has(int64_t id) const {
+        return static_cast<uint64_t>(id) - static_cast<uint64_t>(field_.n) - 1 < static_cast<uint64_t>(field_.r);
+    }
+
+    void prefetch(int64_t id) const { __builtin_prefetch(maps_ + (id - field_.n - 1) * words_); }
 
   private:
     static constexpr uint64_t kPickSalt = 0xA0761D6478BD642Fu;
 
     uint64_t key(const int64_t* own, int64_t number) const {
         const uint64_t mask = (uint64_t{1} << field_.t) - 1;
-        return static_cast<uint64_t>(own[number / per_word_]) >> (number % per_word_ * field_.t) & mask;
+        const int64_t word = number < per_word_ ? 0 : number / per_word_;  // most signatures have one, and divisions are slow
+        return static_cast<uint64_t>(own[word]) >> ((number - word * per_word_) * field_.t) & mask;
     }
 
     uint64_t joined(const int64_t* own, int64_t block) const {
-        if (field_.u == 1) return key(own, block % field_.s);
+        if (field_.u == 1) return key(own, block < field_.s ? block : block % field_.s);
         uint64_t found = 0;
         for (int64_t j = 0; j < field_.u; ++j)
             found |= key(own, picks_[static_cast<size_t>(block * field_.u + j)]) << (j * field_.t);
@@ -63,7 +72,7 @@ class SignatureWords {
 
     const Field& field_;
     const int64_t* maps_;
-    int64_t per_word_;
+    int64_t per_word_, words_;
     std::vector<int64_t> picks_;  // of each block, field.u keys
 };
 

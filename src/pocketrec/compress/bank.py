@@ -12,16 +12,17 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Collection, Mapping, Sequence
-from typing import Literal, cast, final
+from typing import cast, final
 
 import torch
 from torch import Tensor, nn
 
 from pocketrec.compress.group import Form, Group, Pool
-from pocketrec.compress.jagged import Bags, KeyedJagged, bags_of, columns_of_values, offsets_by_column, values_of_bags
+from pocketrec.compress.jagged import Bags, KeyedJagged, bags_of, offsets_by_column, values_of_bags
 from pocketrec.compress.joined import left_over, padding_of_rest
+from pocketrec.compress.lookups import Gradient, Lookups
 from pocketrec.compress.pairs import Pairs
-from pocketrec.compress.tape import Tape, Touched, listened, touched
+from pocketrec.compress.tape import Tape, Touched, touched
 from pocketrec.compress.units import looked_up, rows_of, shared_bags, units_of
 from pocketrec.native.prepared import Prepared
 from pocketrec.spec.errors import IdError, NotFinite, OptionError
@@ -29,8 +30,6 @@ from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.table import WantedIds
 
 __all__ = ["Bank"]
-
-Gradient = Literal["pairs", "sparse", "dense"]
 
 
 @final
@@ -126,8 +125,7 @@ class Bank(nn.Module):
         if len(self.groups) != 1 or self._order is not None:
             return None
         group = cast(Group, self.groups[0])
-        whole = group.access.widen is None and group.access.width == group.dim
-        return group.prepared() if whole else None
+        return group.prepared() if group.is_whole else None
 
     def pooled(self, ids: Tensor, offsets: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
         """One vector per row of the batch, summed over all tables: float32 [batch, dim].
@@ -189,6 +187,7 @@ class Bank(nn.Module):
             IdError: an id that its table does not have, by the table's name.
         """
         asked, bags, factors = ids, offsets, weights
+        lookups = Lookups(self._tapes, form=self.form, gradient=self.gradient, learns=self.training)
         if offsets is not None and len(self.units) < len(self.groups):
             asked, bags, factors = shared_bags(ids, offsets, weights)
         found = []
@@ -197,35 +196,12 @@ class Bank(nn.Module):
                 own = bags
                 if bags is not None and len(self.units) > 1:
                     own = offsets_by_column(bags, len(self.sizing.order), unit.groups[0].columns)
-                found.append(looked_up(unit, self._vectors, asked, own, factors, pool, by_value=by_value))
+                together = lookups.together(unit, ids, by_value=by_value) if bags is None else None
+                found.append(together or looked_up(unit, lookups.one, asked, own, factors, pool, by_value=by_value))
         except IdError:
             self._name_unknown(ids, offsets)
             raise
         return found
-
-    def _vectors(
-        self, index: int, group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
-    ) -> Tensor:
-        if self.form == "train" and self.gradient == "pairs":
-            vectors = self._taped(index, group, ids, offsets, weights, pool)
-        else:
-            vectors = group.lookup(ids, offsets, weights, pool, sparse=self.gradient == "sparse")
-        if offsets is not None and pool == "none" and group.access.widen is not None:
-            return group.widened(vectors, group.tables_of(columns_of_values(offsets, len(group.columns))))
-        return group.widened(vectors)
-
-    def _taped(
-        self, index: int, group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
-    ) -> Tensor:
-        """A lookup whose gradient will become pairs. In eval mode nothing is left to learn from."""
-        if torch.is_grad_enabled() and weights is not None and weights.requires_grad:
-            raise OptionError('Weights of values that train need bank.gradient = "sparse" or "dense", not "pairs".')
-        with torch.no_grad():
-            vectors = group.lookup(ids, offsets, weights, pool)
-        if self.training and torch.is_grad_enabled():
-            self._tapes.append(Tape(index, ids, offsets, weights, pool))
-            return listened(vectors, self._tapes[-1])
-        return vectors
 
     def _name_unknown(self, ids: Tensor, offsets: Tensor | None) -> None:
         """Refuse an id beyond its table by the table's name; the lookup, which refused it, knows numbers only.

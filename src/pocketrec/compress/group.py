@@ -149,6 +149,11 @@ class Group(nn.Module):
         return self.sizing.tables[0].table.dim
 
     @property
+    def is_whole(self) -> bool:
+        """Whether looked-up vectors are those that the bank returns, with nothing left to do."""
+        return self.access.widen is None and self.access.width == self.dim
+
+    @property
     def unit(self) -> int:
         """Numbers per address: a row, or a single weight of a shared array."""
         return 1 if self.access.combine is Combine.concat else self.access.width

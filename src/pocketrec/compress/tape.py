@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,23 +51,24 @@ class Tape:
 
 
 class _Listener(torch.autograd.Function):
-    """Hands the gradient of a lookup's result to its tape as it is. The `grad` of a leaf would be a copy."""
+    """Hands the gradient of a lookup's result to its tapes as it is. The `grad` of a leaf would be a copy."""
 
     @staticmethod
-    def forward(ctx: Any, anchor: Tensor, vectors: Tensor, tape: Tape) -> Tensor:
-        ctx.tape = tape
+    def forward(ctx: Any, anchor: Tensor, vectors: Tensor, tapes: Sequence[Tape]) -> Tensor:
+        ctx.tapes = tapes
         return vectors
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, None]:
-        ctx.tape.take(grads[0])
+        for tape in ctx.tapes:
+            tape.take(grads[0])
         return None, None, None
 
 
-def listened(vectors: Tensor, tape: Tape) -> Tensor:
-    """The result of a lookup whose gradient goes to the tape."""
+def listened(vectors: Tensor, *tapes: Tape) -> Tensor:
+    """The result of a lookup whose gradient goes to the tape; to several, where groups found it together."""
     anchor = vectors.new_empty(0).requires_grad_()  # autograd follows what comes from something that learns
-    found: Tensor = _Listener.apply(anchor, vectors, tape)  # type: ignore[no-untyped-call]  # torch has no types here
+    found: Tensor = _Listener.apply(anchor, vectors, tapes)  # type: ignore[no-untyped-call]  # torch has no types here
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, final
+from typing import Any, Final, Protocol, final
 
 import torch
 from torch import Tensor
@@ -12,9 +12,14 @@ from torch import Tensor
 from pocketrec.compress.group import Group, Pool
 from pocketrec.compress.jagged import check_bags, own_bags
 from pocketrec.compress.joined import LEFT_OUT, left_over, mean_factors, padding_of_rest, summed_bags
+from pocketrec.native.joined import Join, Joined
 from pocketrec.spec.errors import OptionError
+from pocketrec.spec.sizing import Joins
 
 __all__ = ["LookUp", "Unit", "looked_up", "rows_of", "shared_bags", "units_of"]
+
+
+_JOINS: Final[dict[Joins, Join]] = {"alone": Join.ALONE, "rest": Join.REST, "factor": Join.FACTOR}
 
 
 class LookUp(Protocol):
@@ -26,7 +31,7 @@ class LookUp(Protocol):
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Unit:
     """A group that stands alone with those that join it; a table has the same place in all of them.
 
@@ -37,11 +42,25 @@ class Unit:
 
     first: int
     groups: tuple[Group, ...]
+    _joined: Joined | None = None
 
     @property
     def multiplied(self) -> bool:
         """Whether one of them brings factors."""
         return any(group.sizing.joins == "factor" for group in self.groups)
+
+    def joined(self, kernels: Any) -> Joined | None:
+        """The look-ups of ids [batch, columns] of all its groups in one; None where vectors are widened."""
+        parts = []
+        for group in self.groups:
+            part = group.prepared() if group.is_whole else None
+            if part is None:
+                return None
+            parts.append(part)
+        if self._joined is None or not self._joined.is_of(parts):
+            joins = [_JOINS[group.sizing.joins] for group in self.groups]
+            self._joined = Joined(kernels, parts, joins, len(self.groups[0].columns))
+        return self._joined
 
 
 def units_of(groups: Iterable[Group]) -> list[Unit]:

@@ -28,11 +28,14 @@ class Prepared:
         regions, program, maps, storages, dim, parts, combining: as in `pocketrec.native.request.Request`, contiguous
             and on the CPU. Their numbers may change; tensors that take their place need another `Prepared`.
 
+    Attributes:
+        shape: fields, and numbers per vector.
+
     Raises:
         TypeError, ValueError: what does not fit, as the op.
     """
 
-    __slots__ = ("_about", "_held", "_program", "_regions", "_shape")
+    __slots__ = ("_about", "_held", "_program", "_regions", "shape")
 
     def __init__(
         self, regions: Sequence[Tensor], program: Tensor, maps: Tensor | None, storages: Sequence[int], dim: int,
@@ -47,7 +50,7 @@ class Prepared:
         *self._regions, numbers = pack(request)
         self._about = numbers[3:-1]  # all that follows ids, batch and columns, but the number of threads
         self._held = (*regions, maps)  # their memory
-        self._program, self._shape = program, (program.shape[0], dim)
+        self._program, self.shape = program, (program.shape[0], dim)
 
     def packed(self) -> tuple[list[int], list[int], list[int], list[int]]:
         """Data, rows and storages of the regions, and all other numbers, as csrc/bindings.cpp reads them: one thread,
@@ -55,14 +58,17 @@ class Prepared:
         data, rows, storages = self._regions
         return data, rows, storages, [0, 0, 0, *self._about, 1]
 
-    def __call__(self, kernels: Any, ids: Tensor) -> Tensor:
-        """Vectors float32 [batch, fields, dim] of ids int64 [batch, columns]; raises what the op raises."""
+    def fitting(self, ids: Tensor) -> Tensor:
+        """The ids, contiguous; raises what the op raises where they are not int64 [batch, columns]."""
         if ids.dtype is not torch.int64 or ids.dim() != 2:
             check_ids(ids, None, self._program, None, 1)
-        if not ids.is_contiguous():
-            ids = ids.contiguous()
+        return ids if ids.is_contiguous() else ids.contiguous()
+
+    def __call__(self, kernels: Any, ids: Tensor) -> Tensor:
+        """Vectors float32 [batch, fields, dim] of ids int64 [batch, columns]; raises what the op raises."""
+        ids = self.fitting(ids)
         batch, columns = ids.shape
-        out = torch.empty((batch, *self._shape), dtype=torch.float32)
+        out = torch.empty((batch, *self.shape), dtype=torch.float32)
         numbers = [ids.data_ptr(), batch, columns, *self._about, threads()]
         kernels.lookup(*self._regions, numbers, out.data_ptr())
         return out

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from pocketrec.compress import Bank, build, freeze, stages
-from pocketrec.compress.bank import Gradient
 from pocketrec.compress.group import Group
 from pocketrec.compress.in_float32 import in_float32
+from pocketrec.compress.lookups import Gradient
 from pocketrec.compress.method import of
 from pocketrec.spec.budget import dense_float32_bytes
 from pocketrec.spec.errors import NotFinite, OptionError
