@@ -59,16 +59,17 @@ _BITS: Final = 2**31 - 1  # of a float32 without its sign
 
 
 class Inserted(NamedTuple):
-    """What became of the keys of one insertion, one number per key of the call.
+    """What became of the distinct keys of one insertion, in the order of their first appearance.
 
     Attributes:
-        slots: int64 [keys], the slot in which the key stands now, counted over all buckets; -1 where it was left out,
-            or lost its slot to a later key of the same call.
-        hits: bool [keys], whether it stood in the sketch before.
-        released: int32 [keys], the row that it took from the slot's owner, which owns it no more; -1 for none, and for
-            all but the first of equal keys.
+        values: int64 [distinct], where each stands first in the call.
+        slots: int64 [distinct], the slot in which it stands now, counted over all buckets; -1 where it was left out, or
+            lost its slot to a later key of the same call.
+        hits: bool [distinct], whether it stood in the sketch before.
+        released: int32 [distinct], the row that it took from the slot's owner, which owns it no more; -1 for none.
     """
 
+    values: Tensor
     slots: Tensor
     hits: Tensor
     released: Tensor
@@ -147,7 +148,7 @@ def _check(sketch: Tensor, keys: Tensor, scores: Tensor) -> None:
     )
 
 
-def _reference(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _reference(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) -> Inserted:
     bad = ~((scores >= 0) & (scores <= _MOST))
     if bool(bad.any()):
         number = int(bad.nonzero()[0])
@@ -159,19 +160,20 @@ def _reference(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) ->
     first.scatter_reduce_(0, place, torch.arange(keys.shape[0], device=keys.device), "amin")
     slots = torch.full_like(distinct, -1)
     hits = torch.zeros_like(distinct, dtype=torch.bool)
-    released = torch.full((keys.shape[0],), -1, dtype=torch.int32, device=keys.device)
+    released = torch.full_like(distinct, -1, dtype=torch.int32)
+    by_first = first.argsort()
     # Buckets know nothing of one another: the first keys of all buckets are inserted together, then the second ones.
-    order = first.argsort()
     buckets = bucket(distinct, sketch.shape[0])
-    order = order[buckets[order].argsort(stable=True)]
+    order = by_first[buckets[by_first].argsort(stable=True)]
     turn = torch.arange(count, device=keys.device) - torch.searchsorted(buckets[order], buckets[order])
     for number in range(int(turn.max()) + 1 if count else 0):
         chosen = order[turn == number]
         amounts = sums[chosen].clamp(max=_MOST).float()
-        at, hits[chosen], rows = _insert(sketch, buckets[chosen], tag(distinct[chosen]), amounts, evict_hot)
-        slots[chosen], released[first[chosen]] = at, rows
+        slots[chosen], hits[chosen], released[chosen] = _insert(
+            sketch, buckets[chosen], tag(distinct[chosen]), amounts, evict_hot
+        )
     kept = sketch.view(-1, 3)[slots.clamp(min=0), 0] == tag(distinct)
-    return torch.where(kept, slots, -1)[place], hits[place], released
+    return Inserted(*(t[by_first] for t in (first, torch.where(kept, slots, -1), hits, released)))
 
 
 def _insert(
@@ -196,7 +198,7 @@ def _insert(
     return slots, hits, torch.where(stays & takes & (words[:, 2] >= 0), words[:, 2], -1)
 
 
-def _sketch_insert(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _sketch_insert(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) -> Inserted:
     _check(sketch, keys, scores)
     if not sketch.is_contiguous():
         raise ValueError(f"sketch must be contiguous, got strides {list(sketch.stride())}.")
@@ -205,25 +207,32 @@ def _sketch_insert(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool
         return _reference(sketch, keys, scores, evict_hot)
     keys, scores = keys.contiguous(), scores.contiguous()
     require_cpu((keys, scores))
-    slots, hits, released = _empty(sketch, keys, scores, evict_hot)
-    kernels.sketch_insert(
+    out = _room(keys, keys.shape[0])
+    distinct = kernels.sketch_insert(
         sketch.data_ptr(), sketch.shape[0], sketch.shape[1], keys.data_ptr(), scores.data_ptr(), keys.shape[0],
-        evict_hot, slots.data_ptr(), hits.data_ptr(), released.data_ptr(),
+        evict_hot, *(t.data_ptr() for t in out),
     )  # fmt: skip
-    return slots, hits, released
+    return Inserted(*(t[:distinct] for t in out))
 
 
-def _empty(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _room(keys: Tensor, count: int | torch.SymInt) -> Inserted:
+    """Tensors for so many distinct keys."""
+    return Inserted(
+        keys.new_empty(count), keys.new_empty(count), keys.new_empty(count, dtype=torch.bool),
+        keys.new_empty(count, dtype=torch.int32),
+    )  # fmt: skip
+
+
+def _fake(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) -> Inserted:
     _check(sketch, keys, scores)
-    count = keys.shape[0]
-    return keys.new_empty(count), keys.new_empty(count, dtype=torch.bool), keys.new_empty(count, dtype=torch.int32)
+    return _room(keys, torch.library.get_ctx().new_dynamic_size())
 
 
 _OP: Final = define(
     "sketch_insert",
-    "(Tensor(a!) sketch, Tensor keys, Tensor scores, bool evict_hot) -> (Tensor slots, Tensor hits, Tensor released)",
+    "(Tensor(a!) sketch, Tensor keys, Tensor scores, bool evict_hot) -> (Tensor, Tensor, Tensor, Tensor)",
     _sketch_insert,
-    _empty,
+    _fake,
 )
 
 
@@ -244,7 +253,7 @@ def sketch_insert(sketch: Tensor, keys: Tensor, scores: Tensor, *, evict_hot: bo
     >>> found = sketch_insert(sketch, torch.tensor([7, 8, 7, 9]), torch.tensor([1.0, 2, 3, 1]), evict_hot=False)
     >>> sketch_scores(sketch).tolist(), sketch_errors(sketch).tolist()
     ([[4.0, 3.0]], [[0.0, 2.0]])
-    >>> found.slots.tolist(), found.hits.tolist()
-    ([0, -1, 0, 1], [False, False, False, False])
+    >>> found.values.tolist(), found.slots.tolist(), found.hits.tolist()
+    ([0, 1, 3], [0, -1, 1], [False, False, False])
     """
     return Inserted(*_OP(sketch, keys, scores, evict_hot))

@@ -11,8 +11,9 @@ from pocketrec.compress import Bank, attach, build, freeze, size
 from pocketrec.compress.group import Group
 from pocketrec.compress.in_float32 import float32_weights
 from pocketrec.compress.method import of
-from pocketrec.compress.methods.cafe import METHOD, Cafe, published_split
+from pocketrec.compress.methods.cafe import METHOD, Cafe, _seeds, published_split
 from pocketrec.compress.storage import STORAGES as KEPT_IN
+from pocketrec.native.mix import mix
 from pocketrec.native.sketch import is_hot, sketch_find, sketch_scores
 from pocketrec.native.tagged import tagged_maps
 from pocketrec.spec.cardinalities import CARDINALITIES
@@ -400,12 +401,10 @@ def test_occurrences_of_one_batch_add_up() -> None:
 
 
 def test_addresses_are_what_the_sketch_says() -> None:
-    from pocketrec.compress.methods.cafe import _keys
-
     bank = train(build(sized(every=3), seed=0), 6)
     ids, group = some_ids(3), group_of(bank)
     tables = torch.arange(3).repeat(len(ids))
-    slots = sketch_find(sketch_of(bank), _keys(group, ids.reshape(-1), tables))
+    slots = sketch_find(sketch_of(bank), mix(ids.reshape(-1), _seeds(group)[tables]))
     places = torch.where(slots >= 0, sketch_of(bank).view(-1, 3)[slots.clamp(min=0), 2], -1).clamp(min=-1)
     assert torch.equal(bank.addresses(ids)[0].reshape(-1), places.long())
     assert (places >= 0).any()

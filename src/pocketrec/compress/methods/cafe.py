@@ -10,7 +10,7 @@ Use when: which ids matter is not known before training, or changes; ids never s
     the budget is a hundredth of the tables or less.
 Did not help when: not measured yet by a study that is kept. First looks at synthetic logs put it ahead of hash_rows at
     100x and 1000x, close behind offline_split, which knows the counts, and ahead of "pinned" where popularity drifts;
-    exempt tables (`exempt_rows`) and `state_moves` cost it a little there.
+    exempt tables (`exempt_rows`) and `state_moves`, both off, cost it a little there.
 """
 
 from __future__ import annotations
@@ -48,7 +48,6 @@ from pocketrec.compress.parts.hot_rows import (
     threshold_for,
     too_cold,
 )
-from pocketrec.compress.parts.importance import normalised
 from pocketrec.compress.parts.init import stream
 from pocketrec.compress.parts.promoted import read_rest, write_rows
 from pocketrec.compress.parts.seed import SEED, read_seed, write_seed
@@ -114,7 +113,7 @@ class Cafe(Method):
     every: int = 20
     hysteresis: float = 0.1
     decay: float = 0.9
-    state_moves: bool = True
+    state_moves: bool = False
     exempt_rows: int = 0
     cold: str = "hash_rows"
     cold_options: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -253,15 +252,14 @@ class Cafe(Method):
     # -- who is hot --------------------------------------------------------------------------------------------------
 
     def after_step(self, group: Group, *, step: int, ids: Tensor, tables: Tensor, importance: Tensor) -> None:
+        from pocketrec.native.scored_keys import scored_keys
         from pocketrec.native.sketch import sketch_insert
 
         sketch, free, threshold = _sketch(group), group.tensor("free"), group.tensor("threshold")
-        values = _sketched(group, ids, tables)
-        if values is not None:
-            ids, tables, importance = ids[values], tables[values], importance[values]
-        scores = normalised(importance, tables, len(group.sizing.tables))
-        found = sketch_insert(sketch, _keys(group, ids, tables), scores, evict_hot=self.admission.evict_hot)
-        give_back(free, found.released[found.released >= 0])
+        told = scored_keys(ids, tables, importance, seeds=_seeds(group), lasts=_lasts(group))
+        found = sketch_insert(sketch, told.keys, told.scores, evict_hot=self.admission.evict_hot)
+        if self.admission.evict_hot:
+            give_back(free, found.released[found.released >= 0])
         if self._looks(step):
             self._look(sketch, free, threshold, step)
         chosen = promotions(
@@ -270,7 +268,8 @@ class Cafe(Method):
         )  # fmt: skip
         if not len(chosen):
             return
-        vectors, states = read_rest(group, ids[chosen], tables[chosen])
+        values = told.values[found.values[chosen]]
+        vectors, states = read_rest(group, ids[values], tables[values])
         rows = take(free, len(chosen))
         write_rows(group, "hot", rows, vectors, states if self.state_moves else [])
         promote(sketch, found.slots[chosen], rows, self.admission)
@@ -323,30 +322,28 @@ def _sketch(group: Group) -> Tensor:
     return group.tensor("sketch").view(-1, group.method.slots, 3)
 
 
-def _sketched(group: Group, ids: Tensor, tables: Tensor) -> Tensor | None:
-    """Places int64 of the values that the sketch is told of; None for all.
+def _seeds(group: Group) -> Tensor:
+    """The seed of each table's keys: int64 [tables]."""
+    import torch
+
+    seed = read_seed({"seed": group.tensor("seed")})
+    return torch.tensor([stream(seed, index) for index in range(len(group.sizing.tables))])
+
+
+def _lasts(group: Group) -> Tensor:
+    """The last id of each table that the sketch is told of: int64 [tables].
 
     Left out are tables that are exempt, and numbers beyond a ranked table, which all read one row.
     """
     import torch
 
-    if all(t.settings["sketched"] and t.ids != "rank" for t in group.sizing.tables):
-        return None
-    ends = [
-        (t.table.closed_rows if t.ids == "rank" else 2**63 - 1) if t.settings["sketched"] else 0
+    from pocketrec.native.scored_keys import ALL_IDS
+
+    lasts = [
+        (t.table.closed_rows - 1 if t.ids == "rank" else ALL_IDS) if t.settings["sketched"] else -1
         for t in group.sizing.tables
     ]
-    return (ids < torch.tensor(ends)[tables]).nonzero()[:, 0]
-
-
-def _keys(group: Group, ids: Tensor, tables: Tensor) -> Tensor:
-    """The keys of ids in the sketch: int64 [n]."""
-    import torch
-
-    from pocketrec.native.mix import mix
-
-    seed = read_seed({"seed": group.tensor("seed")})
-    return mix(ids, torch.tensor([stream(seed, index) for index in range(len(group.sizing.tables))])[tables])
+    return torch.tensor(lasts)
 
 
 METHOD = Cafe

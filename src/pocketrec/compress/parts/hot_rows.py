@@ -78,20 +78,20 @@ def threshold_for(sketch: Tensor, rows: int, *, guaranteed: bool) -> float:
 def promotions(
     sketch: Tensor, found: Inserted, admission: Admission, *, threshold: float, most: int, hysteresis: float = 0.0
 ) -> Tensor:
-    """Which values of an insertion are to own a row now.
+    """Which keys of an insertion are to own a row now.
 
     Args:
         sketch: int32 [buckets, slots, 3].
         found: what the insertion returned.
         admission: the rule.
         threshold: least score of a key with a row.
-        most: how many rows are free. The first values of the call come first.
+        most: how many rows are free. The first keys of the call come first.
         hysteresis: a newcomer needs this share more than the threshold, 0 or more, so that two keys of about the
             same score do not take turns.
 
     Returns:
-        int64 [promoted], places among the values of the insertion, rising, one for each slot: ``found.slots`` of them
-        are what `promote` takes.
+        int64 [promoted], places among the distinct keys of the insertion, rising, one for each slot: ``found.slots`` of
+        them are what `promote` takes.
     """
     import torch
 
@@ -103,10 +103,10 @@ def promotions(
     columns = [words.index_select(0, first_word + column) for column in (1, 2)]
     scores = _scores(torch.stack((columns[0], *columns), dim=1), admission.guaranteed)
     good = stands & (columns[1] < 0) & (scores > 0) & (scores >= threshold * (1 + hysteresis))
-    values = good.nonzero().squeeze(1)
-    slots = found.slots[values]
-    distinct, place = torch.unique(slots, return_inverse=True)
-    first = values.new_full((distinct.shape[0],), found.slots.shape[0]).scatter_reduce_(0, place, values, "amin")
+    keys = good.nonzero().squeeze(1)
+    # keys of one tag share a slot: the first has it
+    distinct, place = torch.unique(found.slots[keys], return_inverse=True)
+    first = keys.new_full((distinct.shape[0],), found.slots.shape[0]).scatter_reduce_(0, place, keys, "amin")
     return first.sort().values[:most]
 
 
