@@ -1,6 +1,7 @@
 // pr_sketch_insert: scores of keys into a HotSketch; src/pocketrec/native/sketch.py is the definition.
 #include <algorithm>
 #include <cfloat>
+#include <cmath>
 #include <cstring>
 #include <memory>
 
@@ -17,7 +18,7 @@ constexpr int64_t kFar = 16;  // keys whose buckets are on their way
 
 struct Slot {
     int32_t tag;  // 0: free
-    float score;
+    float score;    // negative: the key is medium; its size counts
     int32_t place;  // from 0: a row; below: an error
 };
 
@@ -47,12 +48,12 @@ Insertion insert(Slot* bucket, int64_t slots, int32_t tag, float score, bool evi
     for (int64_t i = 0; i < slots; ++i) {
         Slot& slot = bucket[i];
         if (slot.tag == tag) {
-            slot.score = grown(slot.score, score);
+            slot.score = std::copysign(grown(std::fabs(slot.score), score), slot.score);
             return {i, -1, true, false};
         }
         if (slot.tag == 0) {
             if (free < 0) free = i;
-        } else if ((evict_hot || slot.place < 0) && (least < 0 || slot.score < bucket[least].score)) {
+        } else if ((evict_hot || slot.place < 0) && (least < 0 || std::fabs(slot.score) < std::fabs(bucket[least].score))) {
             least = i;
         }
     }
@@ -64,7 +65,8 @@ Insertion insert(Slot* bucket, int64_t slots, int32_t tag, float score, bool evi
     if (least < 0) return {-1, -1, false, false};
     Slot& victim = bucket[least];
     const int32_t released = std::max(victim.place, -1);
-    victim = {tag, grown(victim.score, score), error_word(victim.score)};
+    const float before = std::fabs(victim.score);
+    victim = {tag, grown(before, score), error_word(before)};
     return {least, released, false, true};
 }
 

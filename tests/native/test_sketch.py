@@ -17,6 +17,8 @@ from pocketrec.native.sketch import (
     empty_sketch,
     guaranteed_scores,
     is_hot,
+    is_medium,
+    set_medium,
     sketch_decay,
     sketch_errors,
     sketch_find,
@@ -148,6 +150,28 @@ def test_backends_agree_to_the_last_bit(compiled: None, evict_hot: bool, buckets
         cold = (~is_hot(ours) & (ours[..., 0] != 0)).view(-1).nonzero().squeeze(1)
         for sketch in (ours, theirs):
             sketch.view(-1, 3)[cold[::3], 2] = torch.arange(len(cold[::3]), dtype=torch.int32) + 1000 * call
+            set_medium(sketch, cold[1::3])
+
+
+def test_who_is_medium_stays_so_until_it_loses_its_slot(backend: str) -> None:
+    sketch = empty_sketch(1, 3)
+    sketch_insert(sketch, keys_of([1, 2, 3]), torch.tensor([1.0, 2, 3]), evict_hot=False)
+    set_medium(sketch, torch.tensor([0, 1]))
+    assert is_medium(sketch).tolist() == [[True, True, False]]
+    assert sketch_scores(sketch).tolist() == [[1.0, 2.0, 3.0]]
+    found = sketch_insert(sketch, keys_of([2]), torch.tensor([4.0]), evict_hot=False)
+    assert found.hits.tolist() == [True]
+    sketch_insert(sketch, keys_of([9]), torch.tensor([0.5]), evict_hot=False)
+    assert sketch_scores(sketch).tolist() == [[1.5, 6.0, 3.0]]
+    assert sketch_errors(sketch).tolist() == [[1.0, 0.0, 0.0]], "the least counts by its size"
+    assert is_medium(sketch).tolist() == [[False, True, False]]
+    sketch_decay(sketch, 0.5)
+    assert (sketch_scores(sketch).tolist(), is_medium(sketch).tolist()) == ([[0.75, 3.0, 1.5]], [[False, True, False]])
+    promote(sketch, 1, 4)
+    assert not is_medium(sketch).any(), "who owns a row is not"
+    set_medium(sketch, torch.tensor([2]))
+    assert is_medium(sketch).tolist() == [[False, False, True]]
+    assert sketch_scores(sketch).tolist() == [[0.75, 3.0, 1.5]]
 
 
 def test_equal_keys_count_once(backend: str) -> None:

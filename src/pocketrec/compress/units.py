@@ -87,7 +87,9 @@ def looked_up(
         if group.sizing.joins == "factor":
             factors = look_up(index, group, ids, offsets, *how)
             continue
-        asked = left_over(asked, offsets, before.addresses(asked, offsets), before.columns, group.padding)
+        asked = left_over(
+            asked, offsets, before.access.hiding(before.addresses(asked, offsets)), before.columns, group.padding
+        )
         vectors = _plus(vectors, look_up(index, group, asked, offsets, *how))
     if factors is not None and apart and offsets is not None:
         return summed_bags(vectors * factors, offsets, len(first.columns), weights), None
@@ -109,7 +111,8 @@ def rows_of(groups: Sequence[Group], place: int, ids: Tensor) -> Tensor:
         own = group.widened(group.lookup(asked, None, None, "sum", program=program)[:, 0], tables)
         found = own if joins == "alone" else found + own if joins == "rest" else found * own
         if group.rest is not None:
-            asked = left_over(asked, None, group.addresses(asked, program=program), [0], padding_of_rest([-1]))
+            addresses = group.access.hiding(group.addresses(asked, program=program))
+            asked = left_over(asked, None, addresses, [0], padding_of_rest([-1]))
     return found
 
 

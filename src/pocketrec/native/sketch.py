@@ -4,7 +4,8 @@ A sketch is int32 [buckets, slots, 3]: 12 bytes a slot. All zeros is an empty on
 
 * tag: `pocketrec.native.mix.tag` of its key, 32 bits that are never 0; 0 is a free slot. Two keys of one bucket are
   taken for one with a chance of 2**-32.
-* score: float32 bits.
+* score: float32 bits. The sign is set where the key is medium: it owns no row, and shares one of a second table with
+  others (two hash levels). Else it means nothing, and newcomers are not medium.
 * place: from 0, the row that the key owns (it is hot); below, the key owns none, and the word is the bits of its error
   (float32, not negative) with the sign bit set. A slot either owns a row or remembers its error, never both.
 
@@ -44,6 +45,8 @@ __all__ = [
     "empty_sketch",
     "guaranteed_scores",
     "is_hot",
+    "is_medium",
+    "set_medium",
     "sketch_decay",
     "sketch_errors",
     "sketch_find",
@@ -97,13 +100,25 @@ def check_sketch(sketch: Tensor) -> None:
 
 
 def sketch_scores(sketch: Tensor) -> Tensor:
-    """The scores as float32 [buckets, slots], a view: writing to it writes to the sketch. 0 for free slots."""
-    return sketch[..., 1].view(torch.float32)
+    """The scores, float32 [buckets, slots]; 0 for free slots."""
+    return sketch[..., 1].view(torch.float32).abs()
 
 
 def is_hot(sketch: Tensor) -> Tensor:
     """Which slots own a row: bool [buckets, slots]."""
     return (sketch[..., 0] != 0) & (sketch[..., 2] >= 0)
+
+
+def is_medium(sketch: Tensor) -> Tensor:
+    """Which slots hold keys that share a row of a second table: bool [buckets, slots]."""
+    return (sketch[..., 1] < 0) & (sketch[..., 2] < 0)
+
+
+def set_medium(sketch: Tensor, slots: Tensor) -> None:
+    """Let the keys of these slots int64, which own no row, be medium, and no others; in place."""
+    scores = sketch.view(-1, 3)[:, 1]
+    scores &= _BITS
+    scores[slots] |= NO_ERROR
 
 
 def sketch_errors(sketch: Tensor) -> Tensor:
@@ -132,7 +147,7 @@ def sketch_decay(sketch: Tensor, factor: float) -> None:
     place = sketch[..., 2]
     errors = (sketch_errors(sketch) * factor).clamp(max=_MOST)
     place.copy_(torch.where(place < 0, errors.view(torch.int32) | NO_ERROR, place))
-    sketch_scores(sketch).mul_(factor).clamp_(max=_MOST)
+    sketch[..., 1].view(torch.float32).mul_(factor).clamp_(-_MOST, _MOST)
 
 
 def _check(sketch: Tensor, keys: Tensor, scores: Tensor) -> None:
@@ -192,7 +207,8 @@ def _insert(
     takes = ~hits & ~has_free
     before = torch.where(hits | takes, sketch_scores(words), 0)
     place = torch.where(takes, before.view(torch.int32) | NO_ERROR, torch.where(hits, words[:, 2], NO_ERROR))
-    after = (before + scores).clamp(max=_MOST).view(torch.int32)
+    after = (before + scores).clamp(max=_MOST)
+    after = torch.where(hits & (words[:, 1] < 0), -after, after).view(torch.int32)
     slots = torch.where(stays, buckets * sketch.shape[1] + within, -1)
     sketch.view(-1, 3)[slots[stays]] = torch.stack((tags.int(), after, place), dim=1)[stays]
     return slots, hits, torch.where(stays & takes & (words[:, 2] >= 0), words[:, 2], -1)

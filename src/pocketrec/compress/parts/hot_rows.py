@@ -28,6 +28,7 @@ __all__ = [
     "all_free",
     "demote",
     "give_back",
+    "medium_slots",
     "promote",
     "promotions",
     "take",
@@ -115,6 +116,21 @@ def too_cold(sketch: Tensor, threshold: float) -> Tensor:
     from pocketrec.native.sketch import is_hot, sketch_scores
 
     return (is_hot(sketch) & (sketch_scores(sketch) < threshold)).view(-1).nonzero().squeeze(1)
+
+
+def medium_slots(sketch: Tensor, rows: int, most: int, *, guaranteed: bool) -> Tensor:
+    """Slots int64 of the keys that come after those with rows: at most so many, none without a score.
+
+    That is those without a row whose score reaches that of the sketch's key number rows + most from above, or of any
+    where there are fewer keys (CAFE+'s threshold M). Reads the whole sketch.
+    """
+    from pocketrec.native.sketch import guaranteed_scores, is_hot, sketch_scores
+
+    scores = (guaranteed_scores(sketch) if guaranteed else sketch_scores(sketch)).reshape(-1)
+    least = threshold_for(sketch, rows + most, guaranteed=guaranteed)
+    slots = (~is_hot(sketch).view(-1) & (scores > 0) & (scores >= least)).nonzero().squeeze(1)
+    # more where hot ids wait for their rows
+    return slots if len(slots) <= most else slots[scores[slots].topk(most).indices]
 
 
 def promote(sketch: Tensor, slots: Tensor, rows: Tensor, admission: Admission) -> None:
