@@ -207,6 +207,17 @@ int64_t scored_keys(int64_t ids, int64_t tables, int64_t importance, int64_t cou
     return kept;
 }
 
+int64_t sift(int64_t words, int64_t sets, int64_t ways, int64_t keys, int64_t scores, int64_t count, float least,
+             int64_t values, int64_t forwarded) {
+    const pr_sifter sifter{pointer<int32_t>(words), sets, ways};
+    int64_t kept = 0;
+    run([&](pr_error* error) {
+        return pr_sift(&sifter, pointer<const int64_t>(keys), pointer<const float>(scores), count, least,
+                       pointer<int64_t>(values), pointer<float>(forwarded), &kept, error);
+    });
+    return kept;
+}
+
 int64_t sketch_insert(int64_t words, int64_t buckets, int64_t slots_per_bucket, int64_t keys, int64_t scores,
                       int64_t count, bool evict_hot, int64_t values, int64_t slots, int64_t hits, int64_t released) {
     const pr_sketch sketch{pointer<int32_t>(words), buckets, slots_per_bucket};
@@ -256,6 +267,7 @@ NB_MODULE(_native, module) {
     module.def("minhash", &minhash);
     module.def("norms", &norms);
     module.def("scored_keys", &scored_keys);
+    module.def("sift", &sift);
     module.def("sketch_insert", &sketch_insert);
     module.def("hash63", &hash63);
     module.def("simd", &simd);

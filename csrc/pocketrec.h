@@ -191,6 +191,20 @@ typedef struct {
     int64_t slots;
 } pr_sketch;
 
+/* A sifter: words holds `sets` sets of `ways` (1 to PR_MOST_SLOTS) times two: tag (0: free) and score (float32 bits), the
+ * latest key of a set first. */
+typedef struct {
+    int32_t* words;
+    int64_t sets;
+    int64_t ways;
+} pr_sifter;
+
+/* Adds scores (finite, not negative) to keys, of which equal ones count once with their sum, and forwards those that have
+ * `least` or more. values, forwarded: with room for count numbers, where each of these stands first in the call, and what is
+ * forwarded of it; kept: how many there are. Nothing is changed when a score is refused. */
+int pr_sift(const pr_sifter* sifter, const int64_t* keys, const float* scores, int64_t count, float least, int64_t* values,
+            float* forwarded, int64_t* kept, pr_error* error);
+
 /* What became of each distinct key of a call, in order of first occurrence; arrays with room for one per key of the call.
  * values: where it stands first in the call. slots: the slot in which it stands afterwards, or -1. hits: whether it stood
  * there before. released: the row that it took from its owner, or -1. */

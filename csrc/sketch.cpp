@@ -3,12 +3,11 @@
 #include <cfloat>
 #include <cmath>
 #include <cstring>
-#include <memory>
 
+#include "distinct_keys.hpp"
 #include "failure.hpp"
 #include "mix.hpp"
 #include "pocketrec.h"
-#include "slots.hpp"
 
 namespace pocketrec {
 namespace {
@@ -74,42 +73,18 @@ void check(const pr_sketch& sketch, const float* scores, int64_t count) {
     if (sketch.buckets < 1 || sketch.slots < 1 || sketch.slots > PR_MOST_SLOTS)
         fail(PR_VALUE_ERROR, "sketch must be [1 or more, 1 to %d, 3], got [%lld, %lld, 3].", PR_MOST_SLOTS,
              say(sketch.buckets), say(sketch.slots));
-    for (int64_t i = 0; i < count; ++i)
-        if (!(scores[i] >= 0 && scores[i] <= FLT_MAX))
-            fail(PR_VALUE_ERROR, "scores must be finite and not negative; score %lld is %g.", say(i),
-                 static_cast<double>(scores[i]));
-}
-
-// A key of the call, and what became of it.
-struct Known {
-    double sum;
-    int64_t first;  // value
-};
-
-// Distinct keys in order of first occurrence, their sums in `known`; returns how many there are.
-int64_t distinct_keys(const int64_t* keys, const float* scores, int64_t count, int64_t* distinct, Known* known) {
-    Slots places(count, distinct);
-    for (int64_t i = 0; i < count; ++i) {
-        if (i + kFar < count) places.prefetch(keys[i + kFar]);
-        const int32_t before = places.count(), place = places.place(keys[i]);
-        Known& own = known[place];
-        const double sum = place == before ? 0 : own.sum;
-        own.sum = sum + static_cast<double>(scores[i]);
-        if (place == before) own.first = i;
-    }
-    return places.count();
+    check_scores(scores, count);
 }
 
 int64_t sketch_insert(const pr_sketch& sketch, const int64_t* keys, const float* scores, int64_t count, bool evict_hot,
                       const pr_inserted& out) {
     check(sketch, scores, count);
-    // Not vectors: what is written before it is read need not be zero.
-    const std::unique_ptr<Known[]> known(new Known[static_cast<size_t>(count)]);
+    const auto known = room<Scored>(count);
     int64_t* distinct = out.slots;  // its keys, until each has a slot
     const int64_t total = distinct_keys(keys, scores, count, distinct, known.get());
 
     Slot* all = reinterpret_cast<Slot*>(sketch.words);
-    const std::unique_ptr<int32_t[]> tags(new int32_t[static_cast<size_t>(total)]);
+    const auto tags = room<int32_t>(total);
     // distinct[i] becomes the first slot of key i's bucket as soon as that is fetched.
     const auto fetch = [&](int64_t i) {
         const uint64_t key = static_cast<uint64_t>(distinct[i]);
@@ -122,10 +97,9 @@ int64_t sketch_insert(const pr_sketch& sketch, const int64_t* keys, const float*
     bool taken = false;
     for (int64_t i = 0; i < total; ++i) {
         if (i + kFar < total) fetch(i + kFar);
-        const Known& own = known[static_cast<size_t>(i)];
-        const float score = static_cast<float>(std::min(own.sum, static_cast<double>(FLT_MAX)));
+        const Scored& own = known[static_cast<size_t>(i)];
         const int64_t home = distinct[i];
-        const Insertion made = insert(all + home, sketch.slots, tags[static_cast<size_t>(i)], score, evict_hot);
+        const Insertion made = insert(all + home, sketch.slots, tags[static_cast<size_t>(i)], own.score(), evict_hot);
         out.values[i] = own.first;
         out.slots[i] = made.slot < 0 ? -1 : home + made.slot;
         out.hits[i] = made.hit;

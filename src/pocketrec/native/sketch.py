@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.binding import kernels_for
+from pocketrec.native.distinct_keys import MOST_SCORE, check_keys, distinct_keys, turns
 from pocketrec.native.library import define
 from pocketrec.native.mix import bucket, tag
 from pocketrec.native.packing import require_cpu
@@ -57,7 +58,6 @@ __all__ = [
 NO_ERROR: Final = -(2**31)
 """The place of a key that owns no row and whose score is exact."""
 
-_MOST: Final = torch.finfo(torch.float32).max
 _BITS: Final = 2**31 - 1  # of a float32 without its sign
 
 
@@ -145,50 +145,25 @@ def sketch_decay(sketch: Tensor, factor: float) -> None:
     if not 0 <= factor < float("inf"):
         raise ValueError(f"factor must be finite and not negative, got {factor}.")
     place = sketch[..., 2]
-    errors = (sketch_errors(sketch) * factor).clamp(max=_MOST)
+    errors = (sketch_errors(sketch) * factor).clamp(max=MOST_SCORE)
     place.copy_(torch.where(place < 0, errors.view(torch.int32) | NO_ERROR, place))
-    sketch[..., 1].view(torch.float32).mul_(factor).clamp_(-_MOST, _MOST)
+    sketch[..., 1].view(torch.float32).mul_(factor).clamp_(-MOST_SCORE, MOST_SCORE)
 
 
 def _check(sketch: Tensor, keys: Tensor, scores: Tensor) -> None:
     check_sketch(sketch)
-    if keys.dtype is not torch.int64 or keys.dim() != 1 or scores.dtype is not torch.float32 or scores.dim() != 1:
-        raise TypeError(
-            f"keys must be int64 [keys] and scores float32 [keys], got {keys.dtype} {list(keys.shape)} and "
-            f"{scores.dtype} {list(scores.shape)}."
-        )
-    check_value(
-        keys.shape[0] == scores.shape[0],
-        lambda: f"{keys.shape[0]} keys need as many scores, got {scores.shape[0]}.",
-    )
+    check_keys(keys, scores)
 
 
 def _reference(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) -> Inserted:
-    bad = ~((scores >= 0) & (scores <= _MOST))
-    if bool(bad.any()):
-        number = int(bad.nonzero()[0])
-        raise ValueError(f"scores must be finite and not negative; score {number} is {float(scores[number]):g}.")
-    distinct, place = torch.unique(keys, return_inverse=True)
-    count = distinct.shape[0]
-    sums = torch.zeros(count, dtype=torch.float64, device=keys.device).index_add_(0, place, scores.double())
-    first = place.new_full((count,), keys.shape[0])
-    first.scatter_reduce_(0, place, torch.arange(keys.shape[0], device=keys.device), "amin")
-    slots = torch.full_like(distinct, -1)
-    hits = torch.zeros_like(distinct, dtype=torch.bool)
+    distinct, sums, values = distinct_keys(keys, scores)
+    slots, hits = torch.full_like(distinct, -1), torch.zeros_like(distinct, dtype=torch.bool)
     released = torch.full_like(distinct, -1, dtype=torch.int32)
-    by_first = first.argsort()
-    # Buckets know nothing of one another: the first keys of all buckets are inserted together, then the second ones.
-    buckets = bucket(distinct, sketch.shape[0])
-    order = by_first[buckets[by_first].argsort(stable=True)]
-    turn = torch.arange(count, device=keys.device) - torch.searchsorted(buckets[order], buckets[order])
-    for number in range(int(turn.max()) + 1 if count else 0):
-        chosen = order[turn == number]
-        amounts = sums[chosen].clamp(max=_MOST).float()
-        slots[chosen], hits[chosen], released[chosen] = _insert(
-            sketch, buckets[chosen], tag(distinct[chosen]), amounts, evict_hot
-        )
-    kept = sketch.view(-1, 3)[slots.clamp(min=0), 0] == tag(distinct)
-    return Inserted(*(t[by_first] for t in (first, torch.where(kept, slots, -1), hits, released)))
+    buckets, tags = bucket(distinct, sketch.shape[0]), tag(distinct)
+    for turn in turns(buckets):
+        slots[turn], hits[turn], released[turn] = _insert(sketch, buckets[turn], tags[turn], sums[turn], evict_hot)
+    kept = sketch.view(-1, 3)[slots.clamp(min=0), 0] == tags
+    return Inserted(values, torch.where(kept, slots, -1), hits, released)
 
 
 def _insert(
@@ -207,7 +182,7 @@ def _insert(
     takes = ~hits & ~has_free
     before = torch.where(hits | takes, sketch_scores(words), 0)
     place = torch.where(takes, before.view(torch.int32) | NO_ERROR, torch.where(hits, words[:, 2], NO_ERROR))
-    after = (before + scores).clamp(max=_MOST)
+    after = (before + scores).clamp(max=MOST_SCORE)
     after = torch.where(hits & (words[:, 1] < 0), -after, after).view(torch.int32)
     slots = torch.where(stays, buckets * sketch.shape[1] + within, -1)
     sketch.view(-1, 3)[slots[stays]] = torch.stack((tags.int(), after, place), dim=1)[stays]

@@ -217,9 +217,16 @@ class ImplicitDecay:
         """What scores and thresholds of a step, counted from 0, are multiplied by."""
         return 1.0 if self.rate == 1 else self.rate ** -(step % self.period)
 
-    def renormalise(self, sketch: Tensor, step: int) -> None:
-        """Call at the beginning of each step: multiplies the sketch when that is due."""
+    def renormalise(self, sketch: Tensor, step: int) -> float:
+        """Call at the beginning of each step: multiplies the sketch when that is due.
+
+        Returns:
+            What else is kept in the unit of the scores is to be multiplied by; 1.0 when nothing is due.
+        """
         from pocketrec.native.sketch import sketch_decay
 
-        if self.rate < 1 and step and step % self.period == 0:
-            sketch_decay(sketch, self.rate**self.period)
+        if self.rate == 1 or not step or step % self.period:
+            return 1.0
+        factor: float = self.rate**self.period
+        sketch_decay(sketch, factor)
+        return factor

@@ -96,6 +96,8 @@ class SketchSplit(Method):
         if self.levels not in (1, 2):
             raise OptionError(f"{self.name}: there are 1 or 2 levels, not {self.levels}.")
         object.__setattr__(self, "cold_options", check_cold(self, self.cold, self.cold_options))
+        if isinstance(self.cold_method, SketchSplit):
+            raise OptionError(f"{self.name}: the cold method is one without a sketch; who is hot is decided once.")
         # what it takes depends on what it contains
         object.__setattr__(self, "traits", joined_traits(type(self).traits, self.cold_method))
 
@@ -179,17 +181,23 @@ class SketchSplit(Method):
             *second,
             SEED.holding,
             Served("tags", (tags,), "int32"),
-            Scratch("sketch", (self._sketch_slots(rows) * 3,), "int32"),
+            Scratch("sketch", (self.sketch_slots(rows) * 3,), "int32"),
             Scratch("free", (rows + 1,), "int32"),
             Scratch("threshold", (1,), "float32"),
+            *self.also_held(rows),
         )
 
-    def _sketch_slots(self, rows: int) -> int:
+    def also_held(self, rows: int) -> tuple[Scratch, ...]:
+        """What else is held while training, for so many hot rows. It begins as zeros."""
+        return ()
+
+    def sketch_slots(self, rows: int) -> int:
+        """Slots of the sketch for so many hot rows."""
         return _WIDER * _buckets(rows) * self.slots
 
     def medium_ids(self, rows: int) -> int:
         """How many ids are medium at most where there are so many hot rows."""
-        return 0 if self.levels == 1 else min(_PER_SECOND * _second_rows(rows), self._sketch_slots(rows))
+        return 0 if self.levels == 1 else min(_PER_SECOND * _second_rows(rows), self.sketch_slots(rows))
 
     # -- values and looking up ---------------------------------------------------------------------------------------
 
