@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pocketrec.compress.access import Combine
-from pocketrec.compress.holdings import Rows, trained_storage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,11 +76,8 @@ def write_rows(group: Group, name: str, rows: Tensor, vectors: Tensor, states: l
     In a storage that is trained in fewer bits than float32 vectors are rounded to nearest. `states` may be empty: then
     the state begins at 0.
     """
-    sizing = group.sizing
-    (holding,) = (h for h in group.method.holdings(sizing.tables, sizing.settings) if h.name == name)
-    assert isinstance(holding, Rows)
     rows = rows.long()
-    group.tensor(name).data[rows] = trained_storage(holding, group.method.storage).encode(vectors)
-    own = [group.tensor(spec.name) for spec in sizing.state if spec.name.startswith(f"{name}.")]
+    group.tensor(name).data[rows] = group.kept[name].encode(vectors)
+    own = [group.tensor(spec.name) for spec in group.sizing.state if spec.name.startswith(f"{name}.")]
     for number, tensor in enumerate(own):
         tensor[rows] = states[number] if states else 0

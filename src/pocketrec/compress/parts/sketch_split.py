@@ -10,6 +10,7 @@ from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from pocketrec.compress.access import Access
@@ -301,8 +302,13 @@ def table_seeds(group: Group) -> Tensor:
     """The seed of each table's keys: int64 [tables]."""
     import torch
 
-    seed = read_seed({"seed": group.tensor("seed")})
-    return torch.tensor([stream(seed, index) for index in range(len(group.sizing.tables))])
+    return torch.tensor(_streams(read_seed({"seed": group.tensor("seed")}), len(group.sizing.tables)))
+
+
+@lru_cache
+def _streams(seed: int, count: int) -> list[int]:
+    """Seeds of tables 0, 1, ...; asked for at each step."""
+    return [stream(seed, index) for index in range(count)]
 
 
 def _buckets(rows: int) -> int:
