@@ -1,4 +1,4 @@
-// Gradients added up by place, and the sum of squares of each: a part of gather_kernels.hpp.
+// Gradients added up by place, sums of squares, norms: a part of gather_kernels.hpp.
 
 using pocketrec::Additions;
 
@@ -28,6 +28,10 @@ POCKETREC_INLINE float sum_of_squares(const float* vector, int64_t dim) {
     Four fours[4];
     __builtin_memcpy(fours, sums, sizeof fours);
     return one_of(four_of(fours));
+}
+
+void norms(const float* vectors, int64_t count, int64_t dim, float* out) {
+    for (int64_t i = 0; i < count; ++i) out[i] = __builtin_sqrtf(sum_of_squares(vectors + i * dim, dim));
 }
 
 template <int kDim>

@@ -222,6 +222,13 @@ int64_t by_tags(const Field& field, int64_t parts, Run run, int64_t* out, int64_
     return run.count;
 }
 
+// The row that ids of one tag share, or the null address where the field has no such rows.
+int64_t shared_row(const Field& field, int32_t tag) {
+    if (field.u <= 0) return -1;
+    return field.q + static_cast<int64_t>(static_cast<uint64_t>(static_cast<uint32_t>(tag)) *
+                                          static_cast<uint64_t>(field.u) >> 32);
+}
+
 template <class Map>
 int64_t sketched(const Field& field, int64_t parts, Run run, const Map* maps, int64_t* out, int64_t out_stride) {
     const int64_t words = 3 * field.a;
@@ -233,24 +240,44 @@ int64_t sketched(const Field& field, int64_t parts, Run run, const Map* maps, in
     return by_tags(field, parts, run, out, out_stride, fetch, [](int64_t) {}, [&](int64_t bucket, int32_t tag) {
         const Map* slots = sketch + bucket * words;
         const uint32_t found = field.a == kUsualSlots ? matches(slots, kUsualSlots, 3, tag) : matches(slots, field.a, 3, tag);
-        return found ? target_address(field, slots[3 * __builtin_ctz(found) + 2]) : int64_t{-1};
+        if (!found) return int64_t{-1};
+        const Map* slot = slots + 3 * __builtin_ctz(found);
+        return slot[1] < 0 && slot[2] < 0 ? shared_row(field, tag) : target_address(field, slot[2]);
     });
 }
 
+// Tags of buckets, as pocketrec.native.tagged lays them out.
+template <class Map>
+struct Tags {
+    const Map* offsets;
+    int64_t buckets, count;
+
+    // Kept inside the tags, whatever the map says.
+    int64_t offset(int64_t bucket) const { return std::clamp<int64_t>(offsets[bucket], 0, count); }
+
+    const Map* at(int64_t bucket) const { return offsets + buckets + 1 + offset(bucket); }
+
+    // The place of a tag of this bucket, or -1.
+    int64_t find(int64_t bucket, int32_t tag) const {
+        const int64_t begin = offset(bucket), end = std::min(offset(bucket + 1), begin + PR_MOST_SLOTS);
+        const Map* tags = offsets + buckets + 1;
+        for (int64_t place = begin; place < end; ++place)
+            if (tags[place] == tag) return place;
+        return -1;
+    }
+};
+
 template <class Map>
 int64_t tagged(const Field& field, int64_t parts, Run run, const Map* maps, int64_t* out, int64_t out_stride) {
-    const Map* offsets = maps + field.b;
-    const Map* tags = offsets + field.size + 1;
-    // Kept inside the tags, whatever the map says.
-    const auto offset = [&](int64_t bucket) { return std::clamp<int64_t>(offsets[bucket], 0, field.n); };
+    const Tags<Map> own{maps + field.b, field.size, field.n};
+    const Tags<Map> shared{maps + (field.u > 0 ? field.r : 0), field.size, field.s};
     return by_tags(
-        field, parts, run, out, out_stride, [=](int64_t bucket) { __builtin_prefetch(offsets + bucket); },
-        [&](int64_t bucket) { __builtin_prefetch(tags + offset(bucket)); },
+        field, parts, run, out, out_stride, [&](int64_t bucket) { __builtin_prefetch(own.offsets + bucket); },
+        [&](int64_t bucket) { __builtin_prefetch(own.at(bucket)); },
         [&](int64_t bucket, int32_t tag) {
-            const int64_t begin = offset(bucket), end = std::min(offset(bucket + 1), begin + PR_MOST_SLOTS);
-            for (int64_t place = begin; place < end; ++place)
-                if (tags[place] == tag) return field.start + place;
-            return int64_t{-1};
+            const int64_t place = own.find(bucket, tag);
+            if (place >= 0) return field.start + place;
+            return field.u > 0 && shared.find(bucket, tag) >= 0 ? shared_row(field, tag) : int64_t{-1};
         });
 }
 

@@ -223,13 +223,44 @@ void minhash(int64_t starts, int64_t sets, int64_t members, int64_t member_count
     run([&](pr_error* error) { return pr_minhash(&given, hashes, seed, threads, pointer<int64_t>(out), error); });
 }
 
-void sketch_insert(int64_t words, int64_t buckets, int64_t slots_per_bucket, int64_t keys, int64_t scores, int64_t count,
-                   bool evict_hot, int64_t slots, int64_t hits, int64_t released) {
+void norms(int64_t vectors, int64_t count, int64_t dim, int64_t out) {
+    nb::gil_scoped_release released;
+    pr_norms(pointer<const float>(vectors), count, dim, pointer<float>(out));
+}
+
+int64_t scored_keys(int64_t ids, int64_t tables, int64_t importance, int64_t count, int64_t seeds, int64_t lasts,
+                    int64_t table_count, int64_t keys, int64_t scores, int64_t values) {
+    const pr_occurrences of{pointer<const int64_t>(ids), pointer<const int64_t>(tables), pointer<const float>(importance),
+                            count, pointer<const int64_t>(seeds), pointer<const int64_t>(lasts), table_count};
+    int64_t kept = 0;
+    run([&](pr_error* error) {
+        return pr_scored_keys(&of, pointer<int64_t>(keys), pointer<float>(scores), pointer<int64_t>(values), &kept, error);
+    });
+    return kept;
+}
+
+int64_t sift(int64_t words, int64_t sets, int64_t ways, int64_t keys, int64_t scores, int64_t count, float least,
+             int64_t values, int64_t forwarded) {
+    const pr_sifter sifter{pointer<int32_t>(words), sets, ways};
+    int64_t kept = 0;
+    run([&](pr_error* error) {
+        return pr_sift(&sifter, pointer<const int64_t>(keys), pointer<const float>(scores), count, least,
+                       pointer<int64_t>(values), pointer<float>(forwarded), &kept, error);
+    });
+    return kept;
+}
+
+int64_t sketch_insert(int64_t words, int64_t buckets, int64_t slots_per_bucket, int64_t keys, int64_t scores,
+                      int64_t count, bool evict_hot, int64_t values, int64_t slots, int64_t hits, int64_t released) {
     const pr_sketch sketch{pointer<int32_t>(words), buckets, slots_per_bucket};
+    const pr_inserted out{pointer<int64_t>(values), pointer<int64_t>(slots), pointer<uint8_t>(hits),
+                          pointer<int32_t>(released)};
+    int64_t distinct = 0;
     run([&](pr_error* error) {
         return pr_sketch_insert(&sketch, pointer<const int64_t>(keys), pointer<const float>(scores), count, evict_hot,
-                                pointer<int64_t>(slots), pointer<uint8_t>(hits), pointer<int32_t>(released), error);
+                                &out, &distinct, error);
     });
+    return distinct;
 }
 
 void hash63(int64_t offsets, int64_t count, int64_t data, int64_t out) {
@@ -269,6 +300,9 @@ NB_MODULE(_native, module) {
         .def(nb::init<const std::vector<std::tuple<Numbers, Numbers, Numbers, Numbers>>&, Numbers>())
         .def("__call__", &Joined::operator());
     module.def("minhash", &minhash);
+    module.def("norms", &norms);
+    module.def("scored_keys", &scored_keys);
+    module.def("sift", &sift);
     module.def("sketch_insert", &sketch_insert);
     module.def("hash63", &hash63);
     module.def("simd", &simd);

@@ -119,6 +119,8 @@ struct Gather {
     int64_t (*grid)(const GridRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out);
     // The same of two addresses: to out[(i * fields + f) * 2] and the place behind it.
     int64_t (*pairs)(const PairRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out);
+    // out[i] = L2 norm of vector i, from the sum of squares in the order of add_rows.
+    void (*norms)(const float* vectors, int64_t count, int64_t dim, float* out);
 };
 
 const Gather& gather();

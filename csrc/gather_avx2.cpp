@@ -2,4 +2,4 @@
 #include "gather_kernels.hpp"
 
 const pocketrec::Gather pocketrec::kGatherAvx2 = {rows, sums, products, blocks, add_scaled, add_rows, hash_ids,
-                                                grid, pairs};
+                                                grid, pairs, norms};

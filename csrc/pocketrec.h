@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 /* Raised whenever arguments or meaning change; src/pocketrec/native/binding.py carries the same number. */
-#define POCKETREC_ABI 8
+#define POCKETREC_ABI 9
 
 #define PR_PROGRAM_COLUMNS 17
 #define PR_LINEAR_MODULUS INT64_C(2038074743)
@@ -177,6 +177,26 @@ typedef struct {
 /* out: int64 [count, hashes], from 0: the least hash of each set's members under each hash; -1 for empty sets. */
 int pr_minhash(const pr_sets* sets, int64_t hashes, int64_t seed, int64_t threads, int64_t* out, pr_error* error);
 
+/* out: [count], the L2 norm of each of the vectors [count, dim]. */
+void pr_norms(const float* vectors, int64_t count, int64_t dim, float* out);
+
+/* What a step touched: ids, the table of each, from 0 to table_count - 1, and how much its gradient says. Per table: the seed
+ * of its keys, and the last id that a sketch is told of. */
+typedef struct {
+    const int64_t* ids;
+    const int64_t* tables;
+    const float* importance;
+    int64_t count;
+    const int64_t* seeds;
+    const int64_t* lasts;
+    int64_t table_count;
+} pr_occurrences;
+
+/* The key of each value up to its table's last id, its importance divided by the mean over its table (0 where that is 0), and
+ * its place among all values; each with room for count numbers. kept: how many there are. */
+int pr_scored_keys(const pr_occurrences* of, int64_t* keys, float* scores, int64_t* values, int64_t* kept,
+                   pr_error* error);
+
 /* A HotSketch: words holds `buckets` buckets of `slots` (1 to PR_MOST_SLOTS) times three: tag (0: free), score (float32
  * bits), place (from 0: the row that the key owns; below: no row, and the bits of its error with the sign set). */
 typedef struct {
@@ -185,12 +205,34 @@ typedef struct {
     int64_t slots;
 } pr_sketch;
 
+/* A sifter: words holds `sets` sets of `ways` (1 to PR_MOST_SLOTS) times two: tag (0: free) and score (float32 bits), the
+ * latest key of a set first. */
+typedef struct {
+    int32_t* words;
+    int64_t sets;
+    int64_t ways;
+} pr_sifter;
+
+/* Adds scores (finite, not negative) to keys, of which equal ones count once with their sum, and forwards those that have
+ * `least` or more. values, forwarded: with room for count numbers, where each of these stands first in the call, and what is
+ * forwarded of it; kept: how many there are. Nothing is changed when a score is refused. */
+int pr_sift(const pr_sifter* sifter, const int64_t* keys, const float* scores, int64_t count, float least, int64_t* values,
+            float* forwarded, int64_t* kept, pr_error* error);
+
+/* What became of each distinct key of a call, in order of first occurrence; arrays with room for one per key of the call.
+ * values: where it stands first in the call. slots: the slot in which it stands afterwards, or -1. hits: whether it stood
+ * there before. released: the row that it took from its owner, or -1. */
+typedef struct {
+    int64_t* values;
+    int64_t* slots;
+    uint8_t* hits;
+    int32_t* released;
+} pr_inserted;
+
 /* Adds scores (finite, not negative) to keys, of which equal ones count once with their sum. evict_hot: whether a key may
- * take the slot of one that owns a row. Written per key of the call: slots: the slot in which it stands afterwards, or -1.
- * hits: whether it stood there before. released: the row that its newcomer took from its owner, at the first of equal
- * keys, else -1. Nothing is changed when a score is refused. */
+ * take the slot of one that owns a row. distinct: how many keys there are. Nothing is changed when a score is refused. */
 int pr_sketch_insert(const pr_sketch* sketch, const int64_t* keys, const float* scores, int64_t count, int64_t evict_hot,
-                     int64_t* slots, uint8_t* hits, int32_t* released, pr_error* error);
+                     const pr_inserted* out, int64_t* distinct, pr_error* error);
 
 /* Token i is data[offsets[i]] to data[offsets[i + 1]], which the caller has checked. out: int64 [count], from 0. */
 void pr_hash63(const int64_t* offsets, int64_t count, const uint8_t* data, int64_t* out);

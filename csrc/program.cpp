@@ -96,6 +96,11 @@ void check_codes(const Field& f, int64_t number, const pr_request& request) {
             number, f, "codes needs global, r and s inside maps");
 }
 
+// Rows that medium ids share.
+bool has_shared_rows(const Field& f) {
+    return f.u >= 0 && f.u <= INT32_MAX && f.q >= 0 && f.q < kStartEnd;
+}
+
 void check_kind(const Field& f, int64_t number, const pr_request& request) {
     const int64_t entries = request.map_entries;
     switch (f.kind) {
@@ -137,11 +142,16 @@ void check_kind(const Field& f, int64_t number, const pr_request& request) {
             // Not b + 3 a size <= entries, which may overflow.
             require(f.b >= 0 && f.b <= entries && f.size <= (entries - f.b) / (3 * f.a), number, f,
                     "sketched needs 0 <= b and b + 3 * a * size <= entries of maps");
+            require(has_shared_rows(f), number, f, "sketched needs u in 0..2147483647 and q in 0..2305843009213693951");
             break;
         case PR_TAGGED:
             require(f.size >= 1, number, f, "tagged needs size >= 1");
             require(f.b >= 0 && f.b <= entries && f.size < entries - f.b && f.n < entries - f.b - f.size, number, f,
                     "tagged needs 0 <= b and b + size + 1 + n <= entries of maps");
+            require(has_shared_rows(f), number, f, "tagged needs u in 0..2147483647 and q in 0..2305843009213693951");
+            require(f.u == 0 || (f.r >= 0 && f.r <= entries && f.s >= 0 && f.size < entries - f.r &&
+                                 f.s < entries - f.r - f.size),
+                    number, f, "tagged needs r, s >= 0 and r + size + 1 + s <= entries of maps where u is above 0");
             break;
         case PR_CODES:
             check_codes(f, number, request);

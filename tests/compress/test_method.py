@@ -35,7 +35,7 @@ def test_traits_are_data_and_no_method_so_far_is_staged(name: str) -> None:
     assert isinstance(traits, Traits)
     assert set(traits.ids) <= {"rank", "plain", "hash63"}
     assert not traits.staged
-    assert traits.adaptive == (name in ("cafe", "ada_embed"))
+    assert traits.adaptive == (name in ("cafe", "cafe_plus", "ada_embed"))
 
 
 def test_a_sizing_gives_its_method_back() -> None:

@@ -95,17 +95,25 @@ class Oracle:
             found = cls.codes(x, row, parts, maps)
         else:
             key = cls.mix(x, seed)
-            home = cls.bucket(key, size)
+            home, own, (r, s, _, u) = cls.bucket(key, size), cls.tag(key), row[13:]
             if kind == Kind.SKETCHED:
-                tags = maps[b + home * a * 3 : b + (home + 1) * a * 3 : 3]
-                targets = maps[b + home * a * 3 + 2 : b + (home + 1) * a * 3 : 3]
+                slots = [maps[at : at + 3] for at in range(b + home * a * 3, b + (home + 1) * a * 3, 3)]
+                _, score, target = next((slot for slot in slots if slot[0] == own), (0, 0, -1))
+                medium = score < 0 and target < 0
             else:
-                begin, end = (min(max(offset, 0), n) for offset in maps[b + home : b + home + 2])
-                tags = maps[b + size + 1 + begin : b + size + 1 + min(end, begin + 32)] if begin < end else []
-                targets = list(range(begin, begin + len(tags)))
-            target = targets[tags.index(cls.tag(key))] if cls.tag(key) in tags else -1
+                target = cls.place_of_tag(maps[b:], home, size, n, own)
+                medium = u > 0 and target < 0 and cls.place_of_tag(maps[r:], home, size, s, own) >= 0
             found = [start + min(target, 2**62) if target >= 0 else -1]
+            if medium and u > 0:
+                found = [q + ((own & 0xFFFFFFFF) * u >> 32)]
         return found + [-1] * (parts - len(found))
+
+    @staticmethod
+    def place_of_tag(maps: list[int], home: int, buckets: int, count: int, tag: int) -> int:
+        """Of a tag among those of its bucket, -1 where it is not there."""
+        begin, end = (min(max(offset, 0), count) for offset in maps[home : home + 2])
+        tags = maps[buckets + 1 + begin : buckets + 1 + min(end, begin + 32)] if begin < end else []
+        return begin + tags.index(tag) if tag in tags else -1
 
     @classmethod
     def codes(cls, x: int, row: list[int], parts: int, maps: list[int]) -> list[int]:
@@ -229,14 +237,17 @@ def encoded(rows: Tensor, storage: str) -> Tensor:
 
 
 def sketch_of(places: dict[int, int], seed: int, buckets: int, slots: int) -> list[int]:
-    """The words of a sketch in which ids own rows, or none where a place is negative. Some find their bucket full."""
+    """The words of a sketch in which ids own rows, or none where a place is negative: every other of these is medium.
+
+    Some find their bucket full.
+    """
     words = [0] * (buckets * slots * 3)
     for x, place in places.items():
         key = Oracle.mix(x, seed)
         first = Oracle.bucket(key, buckets) * slots * 3
         free = [at for at in range(first, first + slots * 3, 3) if words[at] == 0]
         if free:
-            words[free[0] : free[0] + 3] = [Oracle.tag(key), 0, place]
+            words[free[0] : free[0] + 3] = [Oracle.tag(key), -(place % 2), place]
     return words
 
 
@@ -255,13 +266,15 @@ def _rows(dim: int, storage: str, generator: torch.Generator) -> tuple[list[Tens
         program_row(column=4, kind=Kind.HASH, start=17, size=8, seed=-5, a=3),
         program_row(column=2, kind=Kind.HASH, start=5, size=25, seed=2**63 - 1, padding=2**53 + 1),
         program_row(column=3, kind=Kind.MAPPED, start=10, size=9, b=2, a=9),
-        program_row(column=1, kind=Kind.SKETCHED, start=3, size=3, a=3, b=12, seed=-9, padding=3),
-        program_row(column=0, kind=Kind.TAGGED, start=9, size=4, n=8, b=39, seed=2**62),
+        program_row(column=1, kind=Kind.SKETCHED, start=3, size=3, a=3, b=12, seed=-9, padding=3, q=11, u=7),
+        program_row(column=0, kind=Kind.TAGGED, start=9, size=4, n=8, b=39, seed=2**62, q=12, s=2, u=9),
         program_row(column=1, kind=Kind.ROW, start=17, size=6, b=1, a=-1),
         program_row(column=1, kind=Kind.ROW, start=3, size=9, b=2, a=4, padding=5),
     ]
     maps = [-1, -1, 3, -1, 19, 0, 0, 5, 1, -1, 2, 7]
     maps += sketch_of({x: 3 * i - 5 for i, x in enumerate(BIG_IDS[:10])}, -9, 3, 3) + tags_of(BIG_IDS[4:], 2**62, 4)
+    rows[6][native.Column.R] = len(maps)
+    maps += tags_of(BIG_IDS[:2], 2**62, 4)
     return regions, rows, torch.tensor(maps, dtype=torch.int32), 1, Combining.COPY
 
 

@@ -17,6 +17,8 @@ from pocketrec.native.sketch import (
     empty_sketch,
     guaranteed_scores,
     is_hot,
+    is_medium,
+    set_medium,
     sketch_decay,
     sketch_errors,
     sketch_find,
@@ -110,12 +112,13 @@ def test_it_is_the_definition(backend: str, evict_hot: bool, buckets: int, slots
         for i, key in enumerate(keys.tolist()):
             first.setdefault(key, i)
         done = {key: replay.insert(keys[i], float(scores[keys == key].sum()), evict_hot) for key, i in first.items()}
-        for i, key in enumerate(keys.tolist()):
+        assert found.values.tolist() == list(first.values())
+        for i, (key, value) in enumerate(first.items()):
             slot, hit, released = done[key]
-            stands = slot >= 0 and int(tag(keys[i])) in replay.held[slot // slots]
+            stands = slot >= 0 and int(tag(keys[value])) in replay.held[slot // slots]
             assert int(found.slots[i]) == (slot if stands else -1)
             assert bool(found.hits[i]) == hit
-            assert int(found.released[i]) == (released if first[key] == i else -1)
+            assert int(found.released[i]) == released
             outcomes.add((hit, slot >= 0, released >= 0))
         assert words_of(sketch) == replay.words()
         for slot in found.slots[:2].tolist():  # who comes first gets a row
@@ -147,10 +150,32 @@ def test_backends_agree_to_the_last_bit(compiled: None, evict_hot: bool, buckets
         cold = (~is_hot(ours) & (ours[..., 0] != 0)).view(-1).nonzero().squeeze(1)
         for sketch in (ours, theirs):
             sketch.view(-1, 3)[cold[::3], 2] = torch.arange(len(cold[::3]), dtype=torch.int32) + 1000 * call
+            set_medium(sketch, cold[1::3])
+
+
+def test_who_is_medium_stays_so_until_it_loses_its_slot(backend: str) -> None:
+    sketch = empty_sketch(1, 3)
+    sketch_insert(sketch, keys_of([1, 2, 3]), torch.tensor([1.0, 2, 3]), evict_hot=False)
+    set_medium(sketch, torch.tensor([0, 1]))
+    assert is_medium(sketch).tolist() == [[True, True, False]]
+    assert sketch_scores(sketch).tolist() == [[1.0, 2.0, 3.0]]
+    found = sketch_insert(sketch, keys_of([2]), torch.tensor([4.0]), evict_hot=False)
+    assert found.hits.tolist() == [True]
+    sketch_insert(sketch, keys_of([9]), torch.tensor([0.5]), evict_hot=False)
+    assert sketch_scores(sketch).tolist() == [[1.5, 6.0, 3.0]]
+    assert sketch_errors(sketch).tolist() == [[1.0, 0.0, 0.0]], "the least counts by its size"
+    assert is_medium(sketch).tolist() == [[False, True, False]]
+    sketch_decay(sketch, 0.5)
+    assert (sketch_scores(sketch).tolist(), is_medium(sketch).tolist()) == ([[0.75, 3.0, 1.5]], [[False, True, False]])
+    promote(sketch, 1, 4)
+    assert not is_medium(sketch).any(), "who owns a row is not"
+    set_medium(sketch, torch.tensor([2]))
+    assert is_medium(sketch).tolist() == [[False, False, True]]
+    assert sketch_scores(sketch).tolist() == [[0.75, 3.0, 1.5]]
 
 
 def test_equal_keys_count_once(backend: str) -> None:
-    """A call with duplicates is a call of its distinct keys with their sums; only the first is told of a row."""
+    """A call with duplicates is a call of its distinct keys with their sums."""
     keys, scores = keys_of([5, 6, 5, 7, 5]), torch.tensor([1.0, 2, 3, 4, 5])
     sketch, other = empty_sketch(1, 2), empty_sketch(1, 2)
     for one in (sketch, other):
@@ -160,8 +185,9 @@ def test_equal_keys_count_once(backend: str) -> None:
     found = sketch_insert(sketch, keys, scores, evict_hot=True)
     sketch_insert(other, keys_of([5, 6, 7]), torch.tensor([9.0, 2, 4]), evict_hot=True)
     assert torch.equal(sketch, other)
-    assert found.released.tolist() == [70, 71, -1, -1, -1]
-    assert found.slots.tolist() == [0, -1, 0, 1, 0], "6 lost its slot to 7"
+    assert found.values.tolist() == [0, 1, 3]
+    assert found.released.tolist() == [70, 71, -1]
+    assert found.slots.tolist() == [0, -1, 1], "6 lost its slot to 7"
     assert not found.hits.any()
 
 
@@ -227,8 +253,8 @@ def test_it_is_an_op(backend: str) -> None:
     sketch = empty_sketch(3, 2)
     arguments = (sketch, keys_of([1, 2, 1]), torch.ones(3), False)
     torch.library.opcheck(torch.ops.pocketrec.sketch_insert.default, arguments)
-    found = Inserted(*torch.ops.pocketrec.sketch_insert(*(one.to("meta") for one in arguments[:3]), False))
-    assert [one.shape for one in found] == [(3,)] * 3
+    found = Inserted(*torch.ops.pocketrec.sketch_insert(*arguments))
+    assert [one.shape for one in found] == [(2,)] * 4
 
 
 # ---------------------------------------------------------------- what a sketch promises

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from pocketrec.native import Kind, addresses, program_row
-from pocketrec.native.mix import mix
-from pocketrec.native.sketch import empty_sketch, sketch_find, sketch_insert
+from pocketrec.native.mix import mix, tag
+from pocketrec.native.sketch import empty_sketch, is_hot, is_medium, set_medium, sketch_find, sketch_insert
 from pocketrec.native.tagged import tagged_entries, tagged_maps
 
 
@@ -41,6 +41,28 @@ def test_it_finds_what_the_sketch_found(backend: str, buckets: int, slots: int, 
     after = found(Kind.TAGGED, ids, maps, size=frozen, n=rows + 5)
     assert torch.equal(torch.where(after >= 0, torch.cat([order, order.new_zeros(6)])[after], -1), before)
     assert int((after >= 0).sum()) == rows
+
+
+def test_other_keys_may_be_chosen(backend: str) -> None:
+    """Those that own no row, as medium ids are; they share rows that are drawn by their tags."""
+    sketch, ids = trained(50, 4, 20), torch.arange(4000)
+    cold = (~is_hot(sketch) & (sketch[..., 0] != 0)).view(-1).nonzero().squeeze(1)
+    set_medium(sketch, cold[::2])
+    rows, medium = len(cold), is_medium(sketch)
+    hot, _ = tagged_maps(sketch, buckets=25, rows=20)
+    others, _ = tagged_maps(sketch, buckets=25, rows=rows, chosen=medium)
+    assert int((others[26:] != 0).sum()) == int(medium.sum()) == len(cold[::2])
+    before = found(Kind.SKETCHED, ids, sketch.view(-1), size=50, a=4, q=20, u=7)
+    after = found(Kind.TAGGED, ids, torch.cat([hot, others]), size=25, n=20, q=20, r=46, s=rows, u=7)
+    slot = sketch_find(sketch, mix(ids, 3))
+    is_one = medium.view(-1)[slot.clamp(min=0)] & (slot >= 0)
+    expected = 20 + ((tag(mix(ids, 3)) & 0xFFFFFFFF) * 7 >> 32)
+    assert torch.equal(before[is_one], expected[is_one])
+    assert torch.equal(after[is_one], before[is_one])
+    assert torch.equal(after >= 0, before >= 0)
+    assert len(before[is_one].unique()) == 7
+    without = found(Kind.SKETCHED, ids, sketch.view(-1), size=50, a=4)
+    assert torch.equal(without, torch.where(is_one, -1, before))
 
 
 def test_six_bytes_a_row() -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from pocketrec.compress.addressing._program import Addressing
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Access", "Combine"]
 
@@ -33,6 +37,8 @@ class Access:
         maps: name of the int32 or int64 tensor that mapped addressing, signatures and sets are read from, or None.
         widen: name of a float32 [tables, width, dim] tensor that the looked-up vectors are multiplied by, or None;
             without it vectors narrower than the tables' dim are filled up with zeros.
+        adds_from: ids with addresses from this one on have no vector of their own: the groups that join are asked for
+            them all the same, and theirs is added. None: no id is so.
     """
 
     regions: tuple[str, ...]
@@ -42,3 +48,8 @@ class Access:
     combine: Combine = Combine.copy
     maps: str | None = None
     widen: str | None = None
+    adds_from: int | None = None
+
+    def hiding(self, addresses: Tensor) -> Tensor:
+        """Addresses [values, parts] as the groups that join must see them: null where they are asked all the same."""
+        return addresses if self.adds_from is None else addresses.masked_fill(addresses >= self.adds_from, -1)

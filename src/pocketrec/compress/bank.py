@@ -164,7 +164,7 @@ class Bank(nn.Module):
             asked = asked if group.sizing.joins == "rest" else ids
             found.append(group.addresses(asked))
             if group.rest is not None:
-                asked = left_over(asked, None, found[-1], group.columns, group.rest.padding)
+                asked = left_over(asked, None, group.access.hiding(found[-1]), group.columns, group.rest.padding)
         return [a.view(ids.shape[0], len(g.columns), -1) for a, g in zip(found, self._groups(), strict=True)]
 
     def _unkeyed(self, features: KeyedJagged, offsets: Tensor | None, weights: Tensor | None) -> Bags:

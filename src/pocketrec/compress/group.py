@@ -16,7 +16,7 @@ from pocketrec.compress.joined import LEFT_OUT
 from pocketrec.compress.method import Method, of
 from pocketrec.compress.pairs import Pairs
 from pocketrec.compress.parts.unchanged import Unchanged
-from pocketrec.compress.storage import STORAGES
+from pocketrec.compress.storage import STORAGES, Storage
 from pocketrec.native.binding import kernels_for
 from pocketrec.native.eager import is_eager
 from pocketrec.native.prepared import Prepared
@@ -45,6 +45,7 @@ class Group(nn.Module):
 
     Attributes:
         access: how ids are looked up.
+        kept: the storage of each weight tensor in this form, by name.
         storages: for each region, what the native ops call its storage.
         program: int64 [columns, 17], how the ids of each column become addresses.
         padding: for each column, the padding id or -1.
@@ -71,6 +72,7 @@ class Group(nn.Module):
         for spec in self.specs():
             self._hold(spec, tensors)
         self.access: Access
+        self.kept: dict[str, Storage]
         self.storages: list[int]
         self.padding = padding
         self.program: Tensor
@@ -84,8 +86,8 @@ class Group(nn.Module):
         self._prepared: Prepared | None = None
         self._unchanged: Unchanged | None = None
         self.access = self.method.access(self.sizing, self.tensors())
-        codes = self._codes()
-        self.storages = [codes[name] for name in self.access.regions]
+        self.kept = self._kept()
+        self.storages = [self.kept[name].code for name in self.access.regions]
         rows = [
             self._with_limit(self.access.addressing[place].program(column=column, padding=pad), place)
             for column, place, pad in zip(self.columns, self.places, self.padding, strict=True)
@@ -100,12 +102,12 @@ class Group(nn.Module):
             row[PROGRAM_COLUMNS.index("limit")] = table.closed_rows
         return row
 
-    def _codes(self) -> dict[str, int]:
-        """What the native ops call the storage of each weight tensor."""
+    def _kept(self) -> dict[str, Storage]:
+        """The storage of each weight tensor in this form."""
         held = self.method.holdings(self.sizing.tables, self.sizing.settings)
         kept = self.method.storage
         return {
-            h.name: (STORAGES.get(kept) if self.form == "serve" else trained_storage(h, kept)).code
+            h.name: STORAGES.get(kept) if self.form == "serve" else trained_storage(h, kept)
             for h in held
             if isinstance(h, (Rows, Array))
         }

@@ -106,7 +106,8 @@ def _widened(group: Group, vectors: Tensor, bags: Tensor | None) -> Tensor:
 def _left_over(group: Group, rows: Rows, ids: Tensor, offsets: Tensor | None) -> Tensor:
     """`pocketrec.compress.joined.left_over` without branches on data: what was found becomes padding of the next."""
     assert group.rest is not None
-    addresses, padding = plain_addresses(_request(group, ids, offsets, None), rows), group.rest.padding
+    addresses = group.access.hiding(plain_addresses(_request(group, ids, offsets, None), rows))
+    padding = group.rest.padding
     if offsets is None or all(pad == LEFT_OUT for pad in padding):
         return left_over(ids, offsets, addresses, group.columns, padding)
     fields = columns_in_bags(ids, offsets, len(padding))

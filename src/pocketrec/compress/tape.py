@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pocketrec.compress.group import Group, Pool
 from pocketrec.compress.jagged import values_of_bags
+from pocketrec.native.norms import norms
 from pocketrec.spec.errors import OptionError
 
 __all__ = ["Tape", "Touched", "listened", "touched"]
@@ -106,7 +107,7 @@ def touched(group: Group, tape: Tape) -> Touched:
     grad, columns = tape.grad, len(group.columns)
     if tape.offsets is None:
         own = tape.ids if columns == tape.ids.shape[1] else tape.ids[:, group.columns]
-        ids, importance = own.reshape(-1), grad.norm(dim=2).reshape(-1)
+        ids, importance = own.reshape(-1), norms(grad).view(-1)
         if all(padding == -1 for padding in group.padding):  # nothing to leave out
             return Touched(ids, torch.tensor(group.places).repeat(len(own)), importance)
         column = torch.arange(columns).repeat(len(own))
@@ -115,7 +116,7 @@ def touched(group: Group, tape: Tape) -> Touched:
     else:
         place, column, bag = values_of_bags(tape.offsets, columns)
         ids = tape.ids[place]
-        importance = grad.norm(dim=1)[place] if tape.pool == "none" else grad.norm(dim=2).t().reshape(-1)[bag]
+        importance = norms(grad)[place] if tape.pool == "none" else norms(grad).t().reshape(-1)[bag]
         if tape.weights is not None:
             importance = importance * tape.weights.detach().abs()[place]
     kept = ids != group.program[:, _PADDING_COLUMN][column]

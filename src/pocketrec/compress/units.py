@@ -50,10 +50,13 @@ class Unit:
         return any(group.sizing.joins == "factor" for group in self.groups)
 
     def joined(self, kernels: Any) -> Joined | None:
-        """The look-ups of ids [batch, columns] of all its groups in one; None where vectors are widened."""
+        """The look-ups of ids [batch, columns] of all its groups in one.
+
+        None where vectors are widened, or where ids with an address are asked for again (:attr:`Access.adds_from`).
+        """
         parts = []
         for group in self.groups:
-            part = group.prepared() if group.is_whole else None
+            part = group.prepared() if group.is_whole and group.access.adds_from is None else None
             if part is None:
                 return None
             parts.append(part)
@@ -106,7 +109,9 @@ def looked_up(
         if group.sizing.joins == "factor":
             factors = look_up(index, group, ids, offsets, *how)
             continue
-        asked = left_over(asked, offsets, before.addresses(asked, offsets), before.columns, group.padding)
+        asked = left_over(
+            asked, offsets, before.access.hiding(before.addresses(asked, offsets)), before.columns, group.padding
+        )
         vectors = _plus(vectors, look_up(index, group, asked, offsets, *how))
     if factors is not None and apart and offsets is not None:
         return summed_bags(vectors * factors, offsets, len(first.columns), weights), None
@@ -128,7 +133,8 @@ def rows_of(groups: Sequence[Group], place: int, ids: Tensor) -> Tensor:
         own = group.widened(group.lookup(asked, None, None, "sum", program=program)[:, 0], tables)
         found = own if joins == "alone" else found + own if joins == "rest" else found * own
         if group.rest is not None:
-            asked = left_over(asked, None, group.addresses(asked, program=program), [0], padding_of_rest([-1]))
+            addresses = group.access.hiding(group.addresses(asked, program=program))
+            asked = left_over(asked, None, addresses, [0], padding_of_rest([-1]))
     return found
 
 

@@ -26,10 +26,12 @@ With the columns of the program called by their names, and ``mix`` and ``bucket`
 * mapped: ``start + maps[b + (id if id < size else a)]``; null where the map says -1, or when a is -1 and id >= size.
 * sketched: with ``key = mix(id, seed)``, ``start + place`` of the first slot with ``tag(key)`` in bucket
   ``bucket(key, size)`` of the sketch [size, a, 3] at maps[b] (`pocketrec.native.sketch`); null where there is none, or
-  its place is negative.
+  its place is negative. But ``q + floor(tag * u / 2**32)``, with the tag as a number from 0, where u is above 0 and the
+  slot's score is negative too: the key is medium.
 * tagged: ``start + place`` of the first tag of that key among the first 32 of its bucket: bucket i has tags
-  ``maps[b + i]`` to ``maps[b + i + 1]`` of the n ones from ``maps[b + size + 1]`` on (`pocketrec.native.tagged`); null
-  where there is none.
+  ``maps[b + i]`` to ``maps[b + i + 1]`` of the n ones from ``maps[b + size + 1]`` on (`pocketrec.native.tagged`). Where
+  there is none, u is above 0, and the tag is among those that lie in the same way at maps[r], s of them:
+  ``q + floor(tag * u / 2**32)``; else null.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ from pocketrec.native.values import Values, values_of
 __all__ = ["RULES", "addresses", "block_hashes", "compute_addresses", "owned"]
 
 _FAR: Final = 1 << 62
+_LOW: Final = (1 << 32) - 1
 
 PICK_SALT: Final = as_int64(0xA0761D6478BD642F)
 """Seed of the choice of keys of a signature."""
@@ -233,21 +236,38 @@ def _sketched(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tens
     keys, slots = mix(ids, row[:, Column.SEED]), torch.arange(MOST_SLOTS, device=ids.device)
     first = row[:, Column.B] + bucket(keys, row[:, Column.SIZE]) * row[:, Column.A] * 3
     slot, known = _first_place(maps, first[:, None] + 3 * slots, slots < row[:, Column.A, None], tag(keys))
-    place = maps.index_select(0, torch.where(known, first + 3 * slot + 2, 0)).long()
-    return _target_addresses(row, torch.where(known, place, -1))[:, None]
+    score, place = (maps.index_select(0, torch.where(known, first + 3 * slot + word, 0)).long() for word in (1, 2))
+    medium = known & (score < 0) & (place < 0)
+    own = _target_addresses(row, torch.where(known, place, -1))
+    return torch.where(medium, _shared_rows(tag(keys), row), own)[:, None]
+
+
+def _shared_rows(tags: Tensor, row: Tensor) -> Tensor:
+    """The rows that ids of a tag share, null where the field has none."""
+    rows = row[:, Column.U]
+    return torch.where(rows > 0, row[:, Column.Q] + shift_right((tags & _LOW) * rows, 32), -1)
 
 
 def _tagged(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
     assert maps is not None, "check_program lets no tags pass without entries"
-    keys, count = mix(ids, row[:, Column.SEED]), row[:, Column.N]
-    offset = row[:, Column.B] + bucket(keys, row[:, Column.SIZE])
+    keys = mix(ids, row[:, Column.SEED])
+    own = _place_of_tags(maps, row[:, Column.B], row[:, Column.SIZE], row[:, Column.N], keys)
+    has = row[:, Column.U] > 0
+    first, count = (torch.where(has, row[:, column], 0) for column in (Column.R, Column.S))
+    medium = has & (_place_of_tags(maps, first, row[:, Column.SIZE], count, keys) >= 0)
+    shared = torch.where(medium, _shared_rows(tag(keys), row), -1)
+    return torch.where(own >= 0, row[:, Column.START] + own, shared)[:, None]
+
+
+def _place_of_tags(maps: Tensor, first: Tensor, buckets: Tensor, count: Tensor, keys: Tensor) -> Tensor:
+    """The place of the tag of each key [n] among `count` tags behind buckets + 1 offsets at maps[first], or -1."""
+    offset = first + bucket(keys, buckets)
     begin, end = (  # kept inside the tags, whatever the map says
         torch.minimum(maps.index_select(0, place).long().clamp(min=0), count) for place in (offset, offset + 1)
     )
-    places = begin[:, None] + torch.arange(MOST_SLOTS, device=ids.device)
-    entries = (row[:, Column.B] + row[:, Column.SIZE] + 1)[:, None] + places
-    place, known = _first_place(maps, entries, places < end[:, None], tag(keys))
-    return torch.where(known, row[:, Column.START] + begin + place, -1)[:, None]
+    places = begin[:, None] + torch.arange(MOST_SLOTS, device=maps.device)
+    place, known = _first_place(maps, (first + buckets + 1)[:, None] + places, places < end[:, None], tag(keys))
+    return torch.where(known, begin + place, -1)
 
 
 RULES: Final[Mapping[Kind, _Rule]] = {

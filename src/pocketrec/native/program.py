@@ -70,15 +70,17 @@ class Column(IntEnum):
     * ``PADDING``: an id that is left out of its bag, or -1.
     * ``P``, ``Q``: quotient_remainder: id' = (id * p + q) mod n, with (n - 1) * p + q < 2**63; linear_block: r3 and r2.
       block, signature and sets: the own weights of id i begin at address p + (i - 1) q, before ``START``. codes: at
-      address p + i q.
+      address p + i q. sketched and tagged: q is the first address of the rows that medium ids share.
     * ``GLOBAL``: linear_block: added to the id before hashing. signature, sets and codes: first index of the table in
       `maps`.
     * ``LIMIT``: ids from here on are refused, as negative ones are; 1 or more, or -1 where every id is taken.
     * ``R``: signature, sets and codes: so many ids, n + 1 to n + r, have a signature, a set, or a code per block.
+      tagged: first index in `maps` of the offsets of medium ids.
     * ``S``: signature: keys per id. sets: least hashes of which a block's place is drawn. codes: so many ids, n + r + 1
-      to n + r + s, have one code for the whole vector.
+      to n + r + s, have one code for the whole vector. tagged: how many tags medium ids have.
     * ``T``: signature: bits per key. sets: seed of the least hashes, any int64. codes: bits of a code of a block.
-    * ``U``: signature: keys of which a block's place is drawn. codes: bits of a code of a whole vector.
+    * ``U``: signature: keys of which a block's place is drawn. codes: bits of a code of a whole vector. sketched and
+      tagged: rows that medium ids share, 0 where there are none.
     """
 
     COLUMN = 0

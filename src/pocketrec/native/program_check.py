@@ -101,12 +101,27 @@ def _rules(kind: Kind, program: Tensor, maps: Tensor | None, parts: int) -> Iter
         # Not b + 3 a size <= entries, which may overflow.
         inside = (b >= 0) & (b <= map_entries) & (size <= (map_entries - b) // (3 * a.clamp(min=1)))
         yield ~inside, "0 <= b and b + 3 * a * size <= entries of maps"
+        yield _no_shared_rows(program)
     elif kind == Kind.CODES:
         yield from _codes_rules(program, maps, parts)
     else:
         yield size < 1, "size >= 1"
         inside = (b >= 0) & (b <= map_entries) & (size < map_entries - b) & (n < map_entries - b - size)
         yield ~inside, "0 <= b and b + size + 1 + n <= entries of maps"
+        yield _no_shared_rows(program)
+        r, s = program[:, Column.R], program[:, Column.S]
+        inside = (r <= map_entries) & (s >= 0) & (size < map_entries - r) & (s < map_entries - r - size)
+        yield (
+            (program[:, Column.U] > 0) & ~inside,
+            "r, s >= 0 and r + size + 1 + s <= entries of maps where u is above 0",
+        )
+
+
+def _no_shared_rows(program: Tensor) -> tuple[Tensor, str]:
+    """Where numbers of the rows that medium ids share are out of range."""
+    u, q = program[:, Column.U], program[:, Column.Q]
+    wrong = (u < 0) | (u >= 1 << 31) | (q < 0) | (q >= 1 << 61)
+    return wrong, f"u in 0..{(1 << 31) - 1} and q in 0..{(1 << 61) - 1}"
 
 
 def _words_rules(kind: Kind, program: Tensor, maps: Tensor | None) -> Iterator[tuple[Tensor, str]]:

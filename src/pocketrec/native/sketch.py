@@ -4,7 +4,8 @@ A sketch is int32 [buckets, slots, 3]: 12 bytes a slot. All zeros is an empty on
 
 * tag: `pocketrec.native.mix.tag` of its key, 32 bits that are never 0; 0 is a free slot. Two keys of one bucket are
   taken for one with a chance of 2**-32.
-* score: float32 bits.
+* score: float32 bits. The sign is set where the key is medium: it owns no row, and shares one of a second table with
+  others (two hash levels). Else it means nothing, and newcomers are not medium.
 * place: from 0, the row that the key owns (it is hot); below, the key owns none, and the word is the bits of its error
   (float32, not negative) with the sign bit set. A slot either owns a row or remembers its error, never both.
 
@@ -31,6 +32,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.binding import kernels_for
+from pocketrec.native.distinct_keys import MOST_SCORE, check_keys, distinct_keys, turns
 from pocketrec.native.library import define
 from pocketrec.native.mix import bucket, tag
 from pocketrec.native.packing import require_cpu
@@ -44,6 +46,8 @@ __all__ = [
     "empty_sketch",
     "guaranteed_scores",
     "is_hot",
+    "is_medium",
+    "set_medium",
     "sketch_decay",
     "sketch_errors",
     "sketch_find",
@@ -54,21 +58,21 @@ __all__ = [
 NO_ERROR: Final = -(2**31)
 """The place of a key that owns no row and whose score is exact."""
 
-_MOST: Final = torch.finfo(torch.float32).max
 _BITS: Final = 2**31 - 1  # of a float32 without its sign
 
 
 class Inserted(NamedTuple):
-    """What became of the keys of one insertion, one number per key of the call.
+    """What became of the distinct keys of one insertion, in the order of their first appearance.
 
     Attributes:
-        slots: int64 [keys], the slot in which the key stands now, counted over all buckets; -1 where it was left out,
-            or lost its slot to a later key of the same call.
-        hits: bool [keys], whether it stood in the sketch before.
-        released: int32 [keys], the row that it took from the slot's owner, which owns it no more; -1 for none, and for
-            all but the first of equal keys.
+        values: int64 [distinct], where each stands first in the call.
+        slots: int64 [distinct], the slot in which it stands now, counted over all buckets; -1 where it was left out, or
+            lost its slot to a later key of the same call.
+        hits: bool [distinct], whether it stood in the sketch before.
+        released: int32 [distinct], the row that it took from the slot's owner, which owns it no more; -1 for none.
     """
 
+    values: Tensor
     slots: Tensor
     hits: Tensor
     released: Tensor
@@ -96,13 +100,25 @@ def check_sketch(sketch: Tensor) -> None:
 
 
 def sketch_scores(sketch: Tensor) -> Tensor:
-    """The scores as float32 [buckets, slots], a view: writing to it writes to the sketch. 0 for free slots."""
-    return sketch[..., 1].view(torch.float32)
+    """The scores, float32 [buckets, slots]; 0 for free slots."""
+    return sketch[..., 1].view(torch.float32).abs()
 
 
 def is_hot(sketch: Tensor) -> Tensor:
     """Which slots own a row: bool [buckets, slots]."""
     return (sketch[..., 0] != 0) & (sketch[..., 2] >= 0)
+
+
+def is_medium(sketch: Tensor) -> Tensor:
+    """Which slots hold keys that share a row of a second table: bool [buckets, slots]."""
+    return (sketch[..., 1] < 0) & (sketch[..., 2] < 0)
+
+
+def set_medium(sketch: Tensor, slots: Tensor) -> None:
+    """Let the keys of these slots int64, which own no row, be medium, and no others; in place."""
+    scores = sketch.view(-1, 3)[:, 1]
+    scores &= _BITS
+    scores[slots] |= NO_ERROR
 
 
 def sketch_errors(sketch: Tensor) -> Tensor:
@@ -129,49 +145,25 @@ def sketch_decay(sketch: Tensor, factor: float) -> None:
     if not 0 <= factor < float("inf"):
         raise ValueError(f"factor must be finite and not negative, got {factor}.")
     place = sketch[..., 2]
-    errors = (sketch_errors(sketch) * factor).clamp(max=_MOST)
+    errors = (sketch_errors(sketch) * factor).clamp(max=MOST_SCORE)
     place.copy_(torch.where(place < 0, errors.view(torch.int32) | NO_ERROR, place))
-    sketch_scores(sketch).mul_(factor).clamp_(max=_MOST)
+    sketch[..., 1].view(torch.float32).mul_(factor).clamp_(-MOST_SCORE, MOST_SCORE)
 
 
 def _check(sketch: Tensor, keys: Tensor, scores: Tensor) -> None:
     check_sketch(sketch)
-    if keys.dtype is not torch.int64 or keys.dim() != 1 or scores.dtype is not torch.float32 or scores.dim() != 1:
-        raise TypeError(
-            f"keys must be int64 [keys] and scores float32 [keys], got {keys.dtype} {list(keys.shape)} and "
-            f"{scores.dtype} {list(scores.shape)}."
-        )
-    check_value(
-        keys.shape[0] == scores.shape[0],
-        lambda: f"{keys.shape[0]} keys need as many scores, got {scores.shape[0]}.",
-    )
+    check_keys(keys, scores)
 
 
-def _reference(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) -> tuple[Tensor, Tensor, Tensor]:
-    bad = ~((scores >= 0) & (scores <= _MOST))
-    if bool(bad.any()):
-        number = int(bad.nonzero()[0])
-        raise ValueError(f"scores must be finite and not negative; score {number} is {float(scores[number]):g}.")
-    distinct, place = torch.unique(keys, return_inverse=True)
-    count = distinct.shape[0]
-    sums = torch.zeros(count, dtype=torch.float64, device=keys.device).index_add_(0, place, scores.double())
-    first = place.new_full((count,), keys.shape[0])
-    first.scatter_reduce_(0, place, torch.arange(keys.shape[0], device=keys.device), "amin")
-    slots = torch.full_like(distinct, -1)
-    hits = torch.zeros_like(distinct, dtype=torch.bool)
-    released = torch.full((keys.shape[0],), -1, dtype=torch.int32, device=keys.device)
-    # Buckets know nothing of one another: the first keys of all buckets are inserted together, then the second ones.
-    order = first.argsort()
-    buckets = bucket(distinct, sketch.shape[0])
-    order = order[buckets[order].argsort(stable=True)]
-    turn = torch.arange(count, device=keys.device) - torch.searchsorted(buckets[order], buckets[order])
-    for number in range(int(turn.max()) + 1 if count else 0):
-        chosen = order[turn == number]
-        amounts = sums[chosen].clamp(max=_MOST).float()
-        at, hits[chosen], rows = _insert(sketch, buckets[chosen], tag(distinct[chosen]), amounts, evict_hot)
-        slots[chosen], released[first[chosen]] = at, rows
-    kept = sketch.view(-1, 3)[slots.clamp(min=0), 0] == tag(distinct)
-    return torch.where(kept, slots, -1)[place], hits[place], released
+def _reference(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) -> Inserted:
+    distinct, sums, values = distinct_keys(keys, scores)
+    slots, hits = torch.full_like(distinct, -1), torch.zeros_like(distinct, dtype=torch.bool)
+    released = torch.full_like(distinct, -1, dtype=torch.int32)
+    buckets, tags = bucket(distinct, sketch.shape[0]), tag(distinct)
+    for turn in turns(buckets):
+        slots[turn], hits[turn], released[turn] = _insert(sketch, buckets[turn], tags[turn], sums[turn], evict_hot)
+    kept = sketch.view(-1, 3)[slots.clamp(min=0), 0] == tags
+    return Inserted(values, torch.where(kept, slots, -1), hits, released)
 
 
 def _insert(
@@ -190,13 +182,14 @@ def _insert(
     takes = ~hits & ~has_free
     before = torch.where(hits | takes, sketch_scores(words), 0)
     place = torch.where(takes, before.view(torch.int32) | NO_ERROR, torch.where(hits, words[:, 2], NO_ERROR))
-    after = (before + scores).clamp(max=_MOST).view(torch.int32)
+    after = (before + scores).clamp(max=MOST_SCORE)
+    after = torch.where(hits & (words[:, 1] < 0), -after, after).view(torch.int32)
     slots = torch.where(stays, buckets * sketch.shape[1] + within, -1)
     sketch.view(-1, 3)[slots[stays]] = torch.stack((tags.int(), after, place), dim=1)[stays]
     return slots, hits, torch.where(stays & takes & (words[:, 2] >= 0), words[:, 2], -1)
 
 
-def _sketch_insert(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _sketch_insert(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) -> Inserted:
     _check(sketch, keys, scores)
     if not sketch.is_contiguous():
         raise ValueError(f"sketch must be contiguous, got strides {list(sketch.stride())}.")
@@ -205,25 +198,32 @@ def _sketch_insert(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool
         return _reference(sketch, keys, scores, evict_hot)
     keys, scores = keys.contiguous(), scores.contiguous()
     require_cpu((keys, scores))
-    slots, hits, released = _empty(sketch, keys, scores, evict_hot)
-    kernels.sketch_insert(
+    out = _room(keys, keys.shape[0])
+    distinct = kernels.sketch_insert(
         sketch.data_ptr(), sketch.shape[0], sketch.shape[1], keys.data_ptr(), scores.data_ptr(), keys.shape[0],
-        evict_hot, slots.data_ptr(), hits.data_ptr(), released.data_ptr(),
+        evict_hot, *(t.data_ptr() for t in out),
     )  # fmt: skip
-    return slots, hits, released
+    return Inserted(*(t[:distinct] for t in out))
 
 
-def _empty(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _room(keys: Tensor, count: int | torch.SymInt) -> Inserted:
+    """Tensors for so many distinct keys."""
+    return Inserted(
+        keys.new_empty(count), keys.new_empty(count), keys.new_empty(count, dtype=torch.bool),
+        keys.new_empty(count, dtype=torch.int32),
+    )  # fmt: skip
+
+
+def _fake(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) -> Inserted:
     _check(sketch, keys, scores)
-    count = keys.shape[0]
-    return keys.new_empty(count), keys.new_empty(count, dtype=torch.bool), keys.new_empty(count, dtype=torch.int32)
+    return _room(keys, torch.library.get_ctx().new_dynamic_size())
 
 
 _OP: Final = define(
     "sketch_insert",
-    "(Tensor(a!) sketch, Tensor keys, Tensor scores, bool evict_hot) -> (Tensor slots, Tensor hits, Tensor released)",
+    "(Tensor(a!) sketch, Tensor keys, Tensor scores, bool evict_hot) -> (Tensor, Tensor, Tensor, Tensor)",
     _sketch_insert,
-    _empty,
+    _fake,
 )
 
 
@@ -244,7 +244,7 @@ def sketch_insert(sketch: Tensor, keys: Tensor, scores: Tensor, *, evict_hot: bo
     >>> found = sketch_insert(sketch, torch.tensor([7, 8, 7, 9]), torch.tensor([1.0, 2, 3, 1]), evict_hot=False)
     >>> sketch_scores(sketch).tolist(), sketch_errors(sketch).tolist()
     ([[4.0, 3.0]], [[0.0, 2.0]])
-    >>> found.slots.tolist(), found.hits.tolist()
-    ([0, -1, 0, 1], [False, False, False, False])
+    >>> found.values.tolist(), found.slots.tolist(), found.hits.tolist()
+    ([0, 1, 3], [0, -1, 1], [False, False, False])
     """
     return Inserted(*_OP(sketch, keys, scores, evict_hot))

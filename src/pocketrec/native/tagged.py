@@ -22,7 +22,7 @@ def tagged_entries(buckets: int, rows: int) -> int:
 
 # bucket(key, buckets) = floor(h buckets / 2^63) with h below 2^63. Where w = r buckets, floor(floor(h w / 2^63) / r) =
 # floor(h buckets / 2^63): the wider bucket is known without the key, which the sketch does not hold.
-def tagged_maps(sketch: Tensor, *, buckets: int, rows: int) -> tuple[Tensor, Tensor]:
+def tagged_maps(sketch: Tensor, *, buckets: int, rows: int, chosen: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Offsets and tags of the hot keys of a sketch, and the order in which their rows must stand.
 
     Args:
@@ -30,6 +30,7 @@ def tagged_maps(sketch: Tensor, *, buckets: int, rows: int) -> tuple[Tensor, Ten
         buckets: of the frozen form; w must be a multiple of it. About a bucket for two rows is the smallest that is
             still quick: ``w = r * ceil(rows / 2)`` allows it.
         rows: how many tags there are; those that no key needs are 0, which is no tag.
+        chosen: bool [w, slots], other keys than the hot ones, whose places then mean nothing.
 
     Returns:
         int32 [buckets + 1 + rows], the offsets and then the tags; and int64 [hot keys]: row i of the frozen table is
@@ -43,11 +44,11 @@ def tagged_maps(sketch: Tensor, *, buckets: int, rows: int) -> tuple[Tensor, Ten
     wide, slots = sketch.shape[0], sketch.shape[1]
     if buckets < 1 or wide % buckets:
         raise ValueError(f"{wide} buckets of a sketch must be a multiple of the frozen ones, got {buckets}.")
-    hot = is_hot(sketch).view(-1).nonzero().squeeze(1)
+    hot = (is_hot(sketch) if chosen is None else chosen).view(-1).nonzero().squeeze(1)
     if hot.shape[0] > rows:
         raise ValueError(f"{hot.shape[0]} hot keys do not fit {rows} rows.")
     words = sketch.reshape(-1, 3).index_select(0, hot)
-    by_score = words[:, 1].view(torch.float32).argsort(descending=True, stable=True)
+    by_score = words[:, 1].view(torch.float32).abs().argsort(descending=True, stable=True)
     home = hot // slots // (wide // buckets)
     order = by_score[home[by_score].argsort(stable=True)]
     counts = torch.bincount(home, minlength=buckets)

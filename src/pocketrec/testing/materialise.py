@@ -48,7 +48,8 @@ def _vectors(group: Group, name: str, ids: Tensor) -> Tensor:
 
 def _left_over(group: Group, name: str, ids: Tensor) -> Tensor:
     """The ids without an address, for the rest; in place of all others the id that it leaves out."""
-    return torch.where(_addresses(group, _place(group, name), ids)[:, 0] >= 0, LEFT_OUT, ids)
+    addresses = group.access.hiding(_addresses(group, _place(group, name), ids))
+    return torch.where(addresses[:, 0] >= 0, LEFT_OUT, ids)
 
 
 def _place(group: Group, name: str) -> int:

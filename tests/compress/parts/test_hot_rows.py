@@ -18,6 +18,7 @@ from pocketrec.compress.parts.hot_rows import (
     all_free,
     demote,
     give_back,
+    medium_slots,
     promote,
     promotions,
     take,
@@ -118,6 +119,19 @@ def test_who_has_less_than_the_threshold_is_too_cold() -> None:
     slots = too_cold(sketch, 2.0)
     assert demote(sketch, slots).tolist() == [4, 0]
     assert not is_hot(sketch).any()
+
+
+def test_medium_are_those_after_the_hot_ones() -> None:
+    sketch = empty_sketch(1, 8)
+    found = insert(sketch, [1, 2, 3, 4, 5, 6], [6.0, 5.0, 4.0, 3.0, 2.0, 1.0])
+    assert medium_slots(sketch, 2, 2, guaranteed=False).tolist() == [0, 1], "at most so many, while nobody is hot"
+    promote(sketch, found.slots[:2], torch.tensor([1, 0], dtype=torch.int32), PAPER)
+    assert medium_slots(sketch, 2, 2, guaranteed=False).tolist() == [2, 3]
+    assert medium_slots(sketch, 2, 9, guaranteed=False).tolist() == [2, 3, 4, 5], "all where there are fewer"
+    insert(sketch, [7, 8], [0.5, 0.25])
+    insert(sketch, [9], [2.0])  # takes the slot of the least one, with its score
+    assert medium_slots(sketch, 2, 4, guaranteed=True).tolist() == [2, 3, 4, 7]
+    assert medium_slots(sketch, 2, 3, guaranteed=False).tolist() == [2, 3, 7]
 
 
 def test_free_rows_are_a_stack() -> None:

@@ -21,7 +21,6 @@ from pocketrec.compress.access import Access
 from pocketrec.compress.addressing.mapped import Mapped
 from pocketrec.compress.holdings import Fixed, Holding, Rows, Scratch
 from pocketrec.compress.method import Decision, Method, Traits
-from pocketrec.compress.parts.importance import normalised
 from pocketrec.compress.parts.promoted import write_rows
 from pocketrec.compress.parts.row_tables import starts, total_rows
 from pocketrec.compress.storage import STORAGES
@@ -100,6 +99,8 @@ class AdaEmbed(Method):
 
     def after_step(self, group: Group, *, step: int, ids: Tensor, tables: Tensor, importance: Tensor) -> None:
         import torch  # here, not above: sizing answers without it
+
+        from pocketrec.native.scored_keys import normalised
 
         first = torch.tensor(starts(group.sizing.tables))
         sizes = torch.tensor([int(t.settings["rows"]) for t in group.sizing.tables])

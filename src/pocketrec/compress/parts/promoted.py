@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pocketrec.compress.access import Combine
-from pocketrec.compress.holdings import Rows, trained_storage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,17 +15,18 @@ __all__ = ["read_rest", "write_rows"]
 
 
 def read_rest(group: Group, ids: Tensor, tables: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """What the groups that are asked for the rest have for some ids.
+    """What some ids without rows of their own in a group read.
 
     Args:
-        group: training form; ``group.rest`` and those behind it are read.
+        group: training form; ``group.rest`` and those behind it are read, and the group itself where it has vectors
+            that are added.
         ids: int64 [n], in the ids of the group's tables; no padding among them.
         tables: int64 [n], which table of the group each is of.
 
     Returns:
-        float32 [n, dim], the vectors as the bank would add them to those of `group`; and for each kind of state that
-        the optimizer keeps, what it has for the row that an id reads: float32 [n] or [n, dim]. It is 0 where an id
-        reads no row of `dim` numbers (blocks, products of rows, narrow rows).
+        float32 [n, dim], the vectors as the bank gives them; and for each kind of state that the optimizer keeps, what
+        it has for the row that an id reads behind `group`: float32 [n] or [n, dim]. It is 0 where an id reads no row of
+        `dim` numbers there (blocks, products of rows, narrow rows).
     """
     import torch
 
@@ -38,15 +38,16 @@ def read_rest(group: Group, ids: Tensor, tables: Tensor) -> tuple[Tensor, list[T
     offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     vectors = torch.zeros(len(ids), group.dim)
     states = [tensor.new_zeros(len(ids), *tensor.shape[1:]) for tensor in group.state()]
-    part = group.rest
+    part = group.rest if group.access.adds_from is None else group
     while part is not None:
         program = torch.cat([part.program_of(place) for place in places.tolist()])
         low = part.lookup(asked, offsets, None, "none", program=program)
         vectors += part.widened(low, of_table)
         addresses = part.addresses(asked, offsets, program=program)[:, 0]
-        if _has_rows(part):
+        if part is not group and _has_rows(part):
             _read_state(part, addresses, states)
-        asked, part = torch.where(addresses >= 0, LEFT_OUT, asked), part.rest
+        asked = torch.where(part.access.hiding(addresses) >= 0, LEFT_OUT, asked)
+        part = part.rest
     back = order.argsort()
     return vectors[back], [state[back] for state in states]
 
@@ -75,11 +76,8 @@ def write_rows(group: Group, name: str, rows: Tensor, vectors: Tensor, states: l
     In a storage that is trained in fewer bits than float32 vectors are rounded to nearest. `states` may be empty: then
     the state begins at 0.
     """
-    sizing = group.sizing
-    (holding,) = (h for h in group.method.holdings(sizing.tables, sizing.settings) if h.name == name)
-    assert isinstance(holding, Rows)
     rows = rows.long()
-    group.tensor(name).data[rows] = trained_storage(holding, group.method.storage).encode(vectors)
-    own = [group.tensor(spec.name) for spec in sizing.state if spec.name.startswith(f"{name}.")]
+    group.tensor(name).data[rows] = group.kept[name].encode(vectors)
+    own = [group.tensor(spec.name) for spec in group.sizing.state if spec.name.startswith(f"{name}.")]
     for number, tensor in enumerate(own):
         tensor[rows] = states[number] if states else 0
