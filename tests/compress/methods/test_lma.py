@@ -279,7 +279,7 @@ def test_value_sets_are_asked_for() -> None:
     with pytest.raises(OptionError, match="lma needs value sets"):
         build(size(tables, "4x", "lma"), seed=0)
     assert METHOD(unit="context", context=["a", "b"]).value_sets() == {
-        "rows": 125_000, "unit": "context", "context": ("a", "b"),
+        "rows": 125_000, "unit": "context", "context": ("a", "b"), "least_lift": None,
     }  # fmt: skip
 
 
@@ -289,6 +289,7 @@ def test_value_sets_are_asked_for() -> None:
         ({"block": 0}, "block must be 1"),
         ({"share": 1.0}, "share must lie"),
         ({"own": -0.1}, "own must lie"),
+        ({"lift": -1.0}, "lift must be 0 or more"),
         ({"signature": "words"}, "signature is keys or sets"),
         ({"unit": "day"}, "unit is row, user or context"),
     ],

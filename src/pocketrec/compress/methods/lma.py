@@ -65,6 +65,8 @@ class Lma(Method):
         members: of a kept set (``sets``), at most; those of the least hashes.
         unit: what sets are of: ``row`` (the paper), ``user``, or ``context``, the ids that an id occurs with.
         context: fields whose ids count as context; () for all others of the row.
+        lift: ids of the context that an id meets less than so many times as often as chance would have it do not count;
+            0 or more, None as `pocketrec.data.value_sets` has it (3 for all fields, 0 for named ones).
         rows: sampled for the sets.
         sign: read every weight with a random sign.
     """
@@ -85,6 +87,7 @@ class Lma(Method):
     members: int = 64
     unit: Literal["row", "user", "context"] = "row"
     context: tuple[str, ...] = ()
+    lift: float | None = None
     rows: int = 125_000
     sign: bool = True
 
@@ -98,13 +101,15 @@ class Lma(Method):
             raise OptionError(f"lma: signature is keys or sets, unit is row, user or context; got {self}.")
         if not 0 <= self.share < 1:
             raise OptionError(f"lma: share must lie in 0..1 and leave room for the array, got {self.share}.")
+        if self.lift is not None and not 0 <= self.lift < float("inf"):
+            raise OptionError(f"lma: lift must be 0 or more, got {self.lift}.")
         if not 0 <= self.own <= 1:
             raise OptionError(f"lma: own must lie in 0..1, got {self.own}.")
 
     def value_sets(self) -> Mapping[str, Any]:
         options: dict[str, Any] = {"rows": self.rows, "unit": self.unit}
         if self.unit == "context":
-            options["context"] = self.context or None
+            options |= {"context": self.context or None, "least_lift": self.lift}
         if self.signature == "sets":
             options["most_members"] = self.members
         return options
