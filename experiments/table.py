@@ -3,15 +3,20 @@
     python experiments/table.py experiments/results/criteo_sample.jsonl
     python experiments/table.py LINES --pairs storage=float16 storage=float32
     python experiments/table.py LINES --pairs options.weight_hashes=1 options.weight_hashes=0
+    python experiments/table.py LINES --against coded
 
 The first form prints mean test AUC, its spread over seeds, log-loss, epochs and bytes per method, storage and budget
 (and model, where there are several). The second prints, for every method that ran in both storages, the paired
 difference over seeds with its 95 % interval. So does the third for cells of the study that differ in that value alone.
+The fourth prints, for every budget, the paired differences of one method from all other cells, by setting (such as a
+split of rows) and, in the last line of each, over all settings: their mean, its standard error, and in how many of the
+pairs it was ahead.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import statistics
 import sys
 from collections import defaultdict
@@ -29,10 +34,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lines", type=Path)
     parser.add_argument("--pairs", nargs=2, metavar="NAME=VALUE")
+    parser.add_argument("--against", metavar="METHOD")
     parser.add_argument("--on", choices=("test", "validation"), default="test")
     asked = parser.parse_args()
     runs = read_results(asked.lines)
-    lines = _pairs(runs, *asked.pairs) if asked.pairs else _table(runs, asked.on)
+    if asked.against:
+        lines = _against(runs, asked.against)
+    else:
+        lines = _pairs(runs, *asked.pairs) if asked.pairs else _table(runs, asked.on)
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -45,9 +54,10 @@ def _auc(run: Result, on: str = "test") -> float:
 
 def _table(runs: Sequence[Result], on: str) -> list[str]:
     groups: dict[tuple[str, str, str, str], list[Result]] = defaultdict(list)
-    several = len({run.model for run in runs}) > 1
+    several, settings = len({run.model for run in runs}) > 1, len({_setting(run) for run in runs}) > 1
     for run in runs:
         method = f"{run.method} in {run.model}" if several else run.method
+        method += f" ({_own(run)})" * bool(_own(run)) + f", {_setting(run)}" * settings
         groups[method, run.storage, run.budget, _cell(run)].append(run)
     lines = [
         f"| method | storage | budget | promised = held bytes | vocabulary | {on} AUC | sd | log-loss | epochs | seeds "
@@ -75,6 +85,57 @@ def _table(runs: Sequence[Result], on: str) -> list[str]:
 
 def _cell(run: Result) -> str:
     return str(run.options.get("cell", ""))
+
+
+def _words(run: Result) -> list[str]:
+    """What the cell says, "key=value" each; lists hold blanks."""
+    return re.split(r" (?=[\w.]+=)", _cell(run)) if _cell(run) else []
+
+
+def _setting(run: Result) -> str:
+    """What the cell says but of the method."""
+    return " ".join(word for word in _words(run) if not word.startswith("options."))
+
+
+def _own(run: Result) -> str:
+    """What the cell says of the method but for its storage, which has a column."""
+    words = [word.removeprefix("options.") for word in _words(run) if word.startswith("options.")]
+    return " ".join(word for word in words if not word.startswith("storage="))
+
+
+def _against(runs: Sequence[Result], method: str) -> list[str]:
+    """Paired differences of one method (of each of its cells) from every other cell."""
+    aucs: dict[tuple[str, str, str, str], dict[tuple[str, int], float]] = defaultdict(dict)
+    for run in runs:
+        if not run.skipped:
+            aucs[run.budget, run.method, _own(run), run.storage][_setting(run), run.seed] = _auc(run)
+    lines = [
+        "| budget | of | less | setting | pairs | mean difference | standard error | ahead |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for (budget, mine, own, storage), ours in aucs.items():
+        for (other_budget, other, *how), theirs in aucs.items():
+            if mine != method or other == method or (budget != other_budget and other != "full"):
+                continue
+            shared = sorted(set(ours) & set(theirs))
+            names = f"{budget} | {_named(mine, own, storage)} | {_named(other, *how)}"
+            settings = list(dict.fromkeys(setting for setting, _ in shared))
+            gaps = {s: [ours[k] - theirs[k] for k in shared if k[0] == s] for s in settings}
+            rows = [(s or "all", found) for s, found in gaps.items()]
+            if len(gaps) > 1:
+                rows.append(("all", [gap for found in gaps.values() for gap in found]))
+            for setting, found in rows:
+                error = f"{statistics.stdev(found) / len(found) ** 0.5:.5f}" if len(found) > 1 else "-"
+                ahead = sum(gap > 0 for gap in found)
+                lines.append(
+                    f"| {names} | {setting} | {len(found)} | {statistics.mean(found):+.5f} | {error} "
+                    f"| {ahead} of {len(found)} |"
+                )
+    return lines
+
+
+def _named(method: str, own: str, storage: str) -> str:
+    return f"{method}{f' ({own})' if own else ''} {storage}"
 
 
 def _key(run: Result, choice: str) -> Key:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
-from pocketrec.compress import stages
+from pocketrec.compress import of, stages
 from pocketrec.metrics import GroupMetrics, Metrics
 from pocketrec.metrics.early_warnings import early_warnings
 from pocketrec.models import Model
@@ -41,7 +41,7 @@ def result_of(
         **known, model=config.model.name, method=promised.method, budget=str(config.budget),
         budget_bytes=promised.budget_bytes, seed=config.seed,
         options={k: v for k, v in config.options.items() if k != "storage"},
-        storage=str(config.options.get("storage", "float32")), serving_precision=config.serving_precision,
+        storage=of(config.method, config.options).storage, serving_precision=config.serving_precision,
         promised_bytes=promised.serve_bytes,
         held_bytes=served.bank.held_bytes(), file_bytes=file_bytes,
         train_bytes=max(sizing.train_bytes for _, sizing in stages(promised)),

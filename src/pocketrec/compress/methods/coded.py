@@ -11,8 +11,11 @@ Did not help when: not measured yet.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pocketrec.compress.access import Access, Combine
@@ -94,12 +97,8 @@ class Coded(Method):
         fitting = [b for b in _WIDTHS if b <= self.bits]
         room = [b for b in fitting if array_bytes(self.storage, width << b) <= _CODEWORDS * budget_bytes]
         bits = max(room, default=fitting[0])
-        tally: dict[int, int] = {}
-        for table in tables:
-            for count, ids in stats[table.name].histogram:
-                tally[count] = tally.get(count, 0) + ids
         fits = _Fits(self, len(tables), width, bits, budget_bytes)
-        tiers, threshold = self._tiers(tally, fits)
+        tiers, threshold = self._tiers(_Tally.of(stats[t.name] for t in tables), fits)
         sized, told_apart = [], []
         left = [stats[t.name] for t in tables]
         most = [t.closed_rows - 1 for t in tables]
@@ -114,9 +113,9 @@ class Coded(Method):
             sized.append(TableSizing(table=table, ids="rank", told_apart=kept, settings=settings))
         return Decision(tables=tuple(sized), settings={"bits": bits, "threshold": round(threshold, 3)})
 
-    def _tiers(self, tally: Mapping[int, int], fits: _Fits) -> tuple[list[int], float]:
+    def _tiers(self, tally: _Tally, fits: _Fits) -> tuple[list[int], float]:
         """How many ids have weights of their own, fine and coarse codes; and the least count of the last ones."""
-        low, high = 0.0, float(max(tally, default=0) + 1)  # at `high` nobody is told apart
+        low, high = 0.0, float(tally.most + 1)  # at `high` nobody is told apart
         if fits(self._above(tally, low)):
             high = low
         for _ in range(_ROUNDS):
@@ -129,10 +128,10 @@ class Coded(Method):
             tiers = _raised(tiers, tier, tiers[tier + 1], fits)
         return tiers, max(high, self.min_count)
 
-    def _above(self, tally: Mapping[int, int], threshold: float) -> list[int]:
+    def _above(self, tally: _Tally, threshold: float) -> list[int]:
         """Ids in each tier at this threshold."""
         least = [max(threshold * factor, self.min_count) for factor in (self.step**2, self.step, 1.0)]
-        total = [sum(ids for count, ids in tally.items() if count >= each) for each in least]
+        total = [tally.ids_at_least(each) for each in least]
         return [total[0], total[1] - total[0], total[2] - total[1]]
 
     def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Holding, ...]:
@@ -228,6 +227,31 @@ class Coded(Method):
         parts = vectors.view(len(vectors), self.blocks, -1).unbind(1)
         found = [_coded(part, counts, 1 << bits, seed=2 + block) for block, part in enumerate(parts)]
         return torch.cat([words.flatten() for words, _ in found]), torch.stack([codes for _, codes in found], dim=1)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """How many ids of all tables occur at least so often: counts, rising, and the ids from each count on."""
+
+    counts: Sequence[int]
+    ids: Sequence[int]
+
+    @staticmethod
+    def of(stats: Iterable[TableStats]) -> _Tally:
+        found: Counter[int] = Counter()
+        for table in stats:
+            found.update(dict(table.histogram))
+        counts = sorted(found)
+        return _Tally(counts, [*accumulate(found[count] for count in reversed(counts))][::-1])
+
+    @property
+    def most(self) -> int:
+        return self.counts[-1] if self.counts else 0
+
+    def ids_at_least(self, count: float) -> int:
+        place = bisect_left(self.counts, count)
+        return self.ids[place] if place < len(self.ids) else 0
 
 
 @final
