@@ -32,6 +32,7 @@ class DlrmCall:
 
     def __init__(self, kernels: Any, bottom: Net | None, lookup: Prepared, top: Net) -> None:
         self._inputs = 0 if bottom is None else bottom.inputs
+        self._reads = (bottom, lookup, top)  # the kernel knows where their numbers lie, and they must go on lying there
         self._run = kernels.Dlrm(*lookup.packed(), [] if bottom is None else bottom.numbers, top.numbers)
 
     def takes(self, dense: Tensor, ids: Tensor) -> bool:
