@@ -32,12 +32,12 @@ Key = tuple[str, ...]
 def main() -> None:
     """Parse and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("lines", type=Path)
+    parser.add_argument("lines", type=Path, nargs="+")
     parser.add_argument("--pairs", nargs=2, metavar="NAME=VALUE")
     parser.add_argument("--against", metavar="METHOD")
     parser.add_argument("--on", choices=("test", "validation"), default="test")
     asked = parser.parse_args()
-    runs = read_results(asked.lines)
+    runs = [run for path in asked.lines for run in read_results(path)]
     if asked.against:
         lines = _against(runs, asked.against)
     else:
@@ -57,8 +57,8 @@ def _table(runs: Sequence[Result], on: str) -> list[str]:
     several, settings = len({run.model for run in runs}) > 1, len({_setting(run) for run in runs}) > 1
     for run in runs:
         method = f"{run.method} in {run.model}" if several else run.method
-        method += f" ({_own(run)})" * bool(_own(run)) + f", {_setting(run)}" * settings
-        groups[method, run.storage, run.budget, _cell(run)].append(run)
+        method += f" ({_own(run)})" * bool(_own(run)) + f": {_setting(run)}" * settings
+        groups[method, run.storage, run.budget, _cell(run) + run.data].append(run)
     lines = [
         f"| method | storage | budget | promised = held bytes | vocabulary | {on} AUC | sd | log-loss | epochs | seeds "
         "| commit |",
@@ -93,8 +93,8 @@ def _words(run: Result) -> list[str]:
 
 
 def _setting(run: Result) -> str:
-    """What the cell says but of the method."""
-    return " ".join(word for word in _words(run) if not word.startswith("options."))
+    """The data, and what the cell says but of the method."""
+    return " ".join([run.data, *(word for word in _words(run) if not word.startswith("options."))])
 
 
 def _own(run: Result) -> str:
@@ -121,7 +121,7 @@ def _against(runs: Sequence[Result], method: str) -> list[str]:
             names = f"{budget} | {_named(mine, own, storage)} | {_named(other, *how)}"
             settings = list(dict.fromkeys(setting for setting, _ in shared))
             gaps = {s: [ours[k] - theirs[k] for k in shared if k[0] == s] for s in settings}
-            rows = [(s or "all", found) for s, found in gaps.items()]
+            rows = list(gaps.items())
             if len(gaps) > 1:
                 rows.append(("all", [gap for found in gaps.values() for gap in found]))
             for setting, found in rows:
