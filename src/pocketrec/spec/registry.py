@@ -44,7 +44,7 @@ class Folder(Generic[T]):
 
     def names(self) -> list[str]:
         """All names, sorted, without importing any of the files or of the other packages."""
-        return sorted(self._files | set(self._plugins()) | set(self._extra))
+        return sorted(self._files() | set(self._plugins()) | set(self._extra))
 
     def get(self, name: str) -> T:
         """The thing of this name.
@@ -56,7 +56,7 @@ class Folder(Generic[T]):
         if name in self._extra:
             return self._extra[name]
         plugins = self._plugins()
-        if name in self._files:
+        if name in self._files():
             module: Any = importlib.import_module(f"{self.package}.{name}")
             return cast(T, getattr(module, self.attribute))
         if name not in plugins:
@@ -75,16 +75,12 @@ class Folder(Generic[T]):
             raise ValueError(f"There is a {self.kind} called {name!r} already.")
         self._extra[name] = thing
 
-    @functools.cached_property
     def _files(self) -> frozenset[str]:
-        """Read once: a folder is asked thousands of times, and does not change while a process runs."""
-        folder = importlib.import_module(self.package)
-        modules = {m.name for m in pkgutil.iter_modules(folder.__path__)}
-        return frozenset(name for name in modules if not name.startswith("_") and name != "parts")
+        return _files_in(tuple(importlib.import_module(self.package).__path__))
 
     def _plugins(self) -> dict[str, EntryPoint]:
         """What other packages bring, by name. The folder wins a clash, and so does the first package, loudly."""
-        taken = self._files
+        taken = self._files()
         found: dict[str, EntryPoint] = {}
         for point in _entry_points(self.group):
             if point.name in taken or point.name in found:
@@ -98,6 +94,13 @@ class Folder(Generic[T]):
             else:
                 found[point.name] = point
         return found
+
+
+@functools.cache
+def _files_in(folders: tuple[str, ...]) -> frozenset[str]:
+    """Names of the things of some folders; read once, for they are asked for thousands of times."""
+    modules = {module.name for module in pkgutil.iter_modules(folders)}
+    return frozenset(name for name in modules if not name.startswith("_") and name != "parts")
 
 
 @functools.cache
