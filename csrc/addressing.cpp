@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "gather.hpp"
+#include "static_function.hpp"
 #include "values.hpp"
 #include "words.hpp"
 
@@ -305,6 +306,76 @@ int64_t coded(const Field& field, const pr_request& request, Run run, int64_t* o
     });
 }
 
+// The functions of keys of a field of keyed codes: what an id is, the codes of those that have one per block, and the
+// number of own weights.
+struct Keyed {
+    const Field& field;
+    int64_t parts, width, words, coarse;  // words, coarse: addresses of codewords of blocks and of whole vectors
+    StaticFunction kind, fine, own;
+
+    Keyed(const Field& field, const pr_request& request)
+        : field(field),
+          parts(request.parts),
+          width(request.parts * field.a),
+          words(field.q + field.n * width),
+          coarse(words + (width << field.t)),
+          kind(static_cast<const int32_t*>(request.maps) + field.global, field.n + field.r + field.s, field.u + field.b),
+          fine(kind.words + StaticFunction::words_of(field.n + field.r + field.s, kind.bits), field.r, parts * field.t),
+          own(fine.words + StaticFunction::words_of(field.r, fine.bits), field.n, field.own_bits()) {}
+
+    void found(uint64_t key, const StaticFunction::Ribbon& ribbon, int64_t* out) const {
+        const uint64_t value = kind.value(ribbon), symbol = value & ((uint64_t{1} << field.u) - 1);
+        const uint64_t mask = (uint64_t{1} << field.b) - 1;
+        if ((static_cast<uint32_t>(tag(key)) & mask) != value >> field.u) return one(out, field.p);
+        if (symbol >= 2) return one(out, coarse + (static_cast<int64_t>(symbol) - 2) * width);
+        if (symbol == 1) {
+            const uint64_t number = field.n ? own.value(own.ribbon(key)) : 0;
+            return one(out, number < static_cast<uint64_t>(field.n) ? field.q + static_cast<int64_t>(number) * width : field.p);
+        }
+        if (!field.r) return one(out, field.p);
+        uint64_t codes = fine.value(fine.ribbon(key));
+        for (int64_t block = 0; block < parts; ++block, codes >>= field.t)
+            out[block] = words + ((block << field.t) + static_cast<int64_t>(codes & ((uint64_t{1} << field.t) - 1))) * field.a;
+    }
+
+    // Blocks one behind the other.
+    void one(int64_t* out, int64_t first) const {
+        for (int64_t block = 0; block < parts; ++block) out[block] = first + block * field.a;
+    }
+};
+
+constexpr int64_t kOnTheirWay = 16;  // ids whose words are fetched before the first of them is read
+
+int64_t keyed(const Field& field, const pr_request& request, Run run, int64_t* out, int64_t out_stride) {
+    const int64_t parts = request.parts;
+    if (field.n + field.r + field.s == 0)
+        return each(field, parts, run, out, out_stride, [&](int64_t, int64_t* own) {
+            for (int64_t block = 0; block < parts; ++block) own[block] = field.p + block * field.a;
+        });
+    const Keyed functions(field, request);
+    uint64_t keys[kOnTheirWay];
+    StaticFunction::Ribbon ribbons[kOnTheirWay];
+    for (int64_t begin = 0; begin < run.count; begin += kOnTheirWay) {
+        const int64_t count = std::min(kOnTheirWay, run.count - begin);
+        const int64_t* ids = run.ids + begin * run.stride;
+        for (int64_t i = 0; i < count; ++i) {
+            keys[i] = mix(static_cast<uint64_t>(ids[i * run.stride]), static_cast<uint64_t>(field.seed));
+            ribbons[i] = functions.kind.ribbon(keys[i]);
+            __builtin_prefetch(functions.kind.block(ribbons[i]));
+        }
+        for (int64_t i = 0; i < count; ++i, out += out_stride) {
+            const int64_t id = ids[i * run.stride];
+            if (field.is_padding(id))
+                std::fill(out, out + parts, int64_t{-1});
+            else if (!field.takes(id))
+                return begin + i;
+            else
+                functions.found(keys[i], ribbons[i], out);
+        }
+    }
+    return run.count;
+}
+
 }  // namespace
 
 Addressing::Addressing(const Field& field) : field(field) {
@@ -365,6 +436,8 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
             });
         case PR_CODES:
             return coded(field, request, run, out, out_stride);
+        case PR_KEYED_CODES:
+            return keyed(field, request, run, out, out_stride);
         case PR_SKETCHED:
             if (request.map_bytes == 4)
                 return sketched(field, parts, run, static_cast<const int32_t*>(request.maps), out, out_stride);

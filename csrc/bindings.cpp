@@ -223,6 +223,11 @@ void minhash(int64_t starts, int64_t sets, int64_t members, int64_t member_count
     run([&](pr_error* error) { return pr_minhash(&given, hashes, seed, threads, pointer<int64_t>(out), error); });
 }
 
+void static_function(int64_t keys, int64_t values, int64_t count, int64_t bits, int64_t words) {
+    const pr_function function{pointer<const int64_t>(keys), pointer<const int64_t>(values), count, bits};
+    run([&](pr_error* error) { return pr_static_function(&function, pointer<int32_t>(words), error); });
+}
+
 void norms(int64_t vectors, int64_t count, int64_t dim, int64_t out) {
     nb::gil_scoped_release released;
     pr_norms(pointer<const float>(vectors), count, dim, pointer<float>(out));
@@ -300,6 +305,7 @@ NB_MODULE(_native, module) {
         .def(nb::init<const std::vector<std::tuple<Numbers, Numbers, Numbers, Numbers>>&, Numbers>())
         .def("__call__", &Joined::operator());
     module.def("minhash", &minhash);
+    module.def("static_function", &static_function);
     module.def("norms", &norms);
     module.def("scored_keys", &scored_keys);
     module.def("sift", &sift);

@@ -15,13 +15,15 @@
 #include <stdint.h>
 
 /* Raised whenever arguments or meaning change; src/pocketrec/native/binding.py carries the same number. */
-#define POCKETREC_ABI 9
+#define POCKETREC_ABI 10
 
 #define PR_PROGRAM_COLUMNS 17
 #define PR_LINEAR_MODULUS INT64_C(2038074743)
 #define PR_WEIGHTS_PER_SCALE 64
 #define PR_MOST_PICKS 8
 #define PR_MOST_SLOTS 32
+#define PR_MOST_FUNCTION_BITS 32
+#define PR_FUNCTION_SEEDS 64
 
 #ifdef __cplusplus
 extern "C" {
@@ -31,7 +33,8 @@ enum pr_status { PR_OK = 0, PR_ID_ERROR = 1, PR_VALUE_ERROR = 2, PR_MEMORY_ERROR
 enum pr_storage { PR_FLOAT32 = 0, PR_FLOAT16 = 1, PR_BFLOAT16 = 2, PR_INT4 = 4, PR_INT8 = 8 };
 enum pr_kind {
     PR_ROW = 0, PR_HASH = 1, PR_QUOTIENT_REMAINDER = 2, PR_BLOCK = 3, PR_LINEAR_BLOCK = 4, PR_MAPPED = 5, PR_HASHES = 6,
-    PR_SIGNATURE = 7, PR_SETS = 8, PR_SKETCHED = 9, PR_TAGGED = 10, PR_CODES = 11
+    PR_SIGNATURE = 7, PR_SETS = 8, PR_SKETCHED = 9, PR_TAGGED = 10, PR_CODES = 11,
+    PR_KEYED_CODES = 12
 };
 enum pr_flag { PR_SIGN = 1, PR_ALIGNED = 2, PR_NO_WRAP = 4 };
 enum pr_combining { PR_COPY = 0, PR_SUM = 1, PR_PRODUCT = 2, PR_CONCAT = 3 };
@@ -176,6 +179,17 @@ typedef struct {
 
 /* out: int64 [count, hashes], from 0: the least hash of each set's members under each hash; -1 for empty sets. */
 int pr_minhash(const pr_sets* sets, int64_t hashes, int64_t seed, int64_t threads, int64_t* out, pr_error* error);
+
+/* A function of distinct keys: `values` of `bits` (1 to PR_MOST_FUNCTION_BITS) each, from 0. */
+typedef struct {
+    const int64_t* keys;
+    const int64_t* values;
+    int64_t count;
+    int64_t bits;
+} pr_function;
+
+/* words: as many as a function of so many keys has, none for none; the first is the seed, from 0 to PR_FUNCTION_SEEDS - 1. */
+int pr_static_function(const pr_function* function, int32_t* words, pr_error* error);
 
 /* out: [count], the L2 norm of each of the vectors [count, dim]. */
 void pr_norms(const float* vectors, int64_t count, int64_t dim, float* out);

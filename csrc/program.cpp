@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "failure.hpp"
+#include "static_function.hpp"
 
 namespace pocketrec {
 namespace {
@@ -27,7 +28,7 @@ bool is_coefficient(int64_t number) {
 }
 
 void check_ranges(const Field& f, int64_t number) {
-    require(f.kind >= PR_ROW && f.kind <= PR_CODES, number, f, "kind must lie in 0..11");
+    require(f.kind >= PR_ROW && f.kind <= PR_KEYED_CODES, number, f, "kind must lie in 0..12");
     require(f.start >= 0 && f.start < kStartEnd, number, f, "start must lie in 0..2305843009213693951");
     require(f.a >= -1 && f.a < kStartEnd, number, f, "a must lie in -1..2305843009213693951");
     require(f.size >= 0 && f.size < kSizeEnd, number, f, "size must lie in 0..4611686018427387903");
@@ -96,6 +97,30 @@ void check_codes(const Field& f, int64_t number, const pr_request& request) {
             number, f, "codes needs global, r and s inside maps");
 }
 
+constexpr int64_t kMostFunctionKeys = int64_t{1} << 32;
+
+// Likewise; what a function says is looked at before it becomes an address.
+void check_keyed_codes(const Field& f, int64_t number, const pr_request& request) {
+    const int64_t parts = request.parts;
+    require(f.a >= 1 && f.a <= f.size / parts, number, f, "keyed_codes needs a >= 1 and parts * a <= size");
+    require(f.t >= 1 && f.t <= 16 && parts <= PR_MOST_FUNCTION_BITS / f.t, number, f,
+            "keyed_codes needs 1 <= t <= 16 and parts * t <= 32");
+    require(f.u >= 2 && f.u <= 16 && f.b >= 0 && f.b <= 16, number, f, "keyed_codes needs 2 <= u <= 16 and 0 <= b <= 16");
+    require(f.n <= kMostFunctionKeys && f.r <= kMostFunctionKeys && f.s >= 0 && f.s <= kMostFunctionKeys, number, f,
+            "keyed_codes needs n, r and s in 0..4294967296");
+    const int64_t width = parts * f.a, end = f.start + f.size;
+    require(f.p >= f.start && f.p <= end - width, number, f, "keyed_codes needs start <= p and p + parts * a <= start + size");
+    if (!f.n && !f.r && !f.s) return;
+    const int64_t codewords = f.r || f.s ? (int64_t{1} << f.t) + (int64_t{1} << f.u) - 2 : 0;
+    require(f.q >= f.start && f.q <= end && f.n <= (end - f.q) / width - codewords, number, f,
+            "keyed_codes needs start <= q and q + parts * a * (n + 2**t + 2**u - 2) <= start + size");
+    require(request.map_bytes == 4, number, f, "keyed_codes needs maps of int32");
+    const int64_t words = StaticFunction::words_of(f.n + f.r + f.s, f.u + f.b) +
+                          StaticFunction::words_of(f.r, parts * f.t) + StaticFunction::words_of(f.n, f.own_bits());
+    require(f.global >= 0 && f.global <= request.map_entries && words <= request.map_entries - f.global, number, f,
+            "keyed_codes needs its functions inside maps");
+}
+
 // Rows that medium ids share.
 bool has_shared_rows(const Field& f) {
     return f.u >= 0 && f.u <= INT32_MAX && f.q >= 0 && f.q < kStartEnd;
@@ -155,6 +180,9 @@ void check_kind(const Field& f, int64_t number, const pr_request& request) {
             break;
         case PR_CODES:
             check_codes(f, number, request);
+            break;
+        case PR_KEYED_CODES:
+            check_keyed_codes(f, number, request);
             break;
         default:
             break;

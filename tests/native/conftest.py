@@ -14,6 +14,8 @@ from torch import Tensor
 
 from pocketrec import native
 from pocketrec.native import Access, BlockFlag, Combining, Kind, Pooling, Storage, binding, program_row
+from pocketrec.native.keyed_codes import keyed_words
+from pocketrec.native.mix import mix
 from pocketrec.native.program import HASHED_BLOCKS
 
 WORD = 2**64 - 1
@@ -93,6 +95,8 @@ class Oracle:
             found = [start + target if target >= 0 else -1]
         elif kind == Kind.CODES:
             found = cls.codes(x, row, parts, maps)
+        elif kind == Kind.KEYED_CODES:
+            found = cls.keyed_codes(x, row, parts, maps)
         else:
             key = cls.mix(x, seed)
             home, own, (r, s, _, u) = cls.bucket(key, size), cls.tag(key), row[13:]
@@ -114,6 +118,42 @@ class Oracle:
         begin, end = (min(max(offset, 0), count) for offset in maps[home : home + 2])
         tags = maps[buckets + 1 + begin : buckets + 1 + min(end, begin + 32)] if begin < end else []
         return begin + tags.index(tag) if tag in tags else -1
+
+    @classmethod
+    def function(cls, words: list[int], key: int, keys: int, bits: int) -> tuple[int, int]:
+        """A static function's value, and how many words it has."""
+        if not keys:
+            return 0, 0
+        slots = -(-(keys + keys // 256 * 3 * max(0, keys.bit_length() - 10) + 64) // 32) * 32
+        h = cls.mix(key, words[0] & 0xFFFFFFFF)
+        start, chosen, value = cls.bucket(h, slots - 64), cls.fin(h ^ 0xD1342543DE82EF95) | 1, 0
+        for i in range(64):
+            block, inside = divmod(start + i, 32)
+            for bit in range(bits if chosen >> i & 1 else 0):
+                value ^= (words[1 + block * bits + bit] >> inside & 1) << bit
+        return value, 1 + slots // 32 * bits
+
+    @classmethod
+    def keyed_codes(cls, x: int, row: list[int], parts: int, maps: list[int]) -> list[int]:
+        """Three functions of the key: what it is, its codes, its number."""
+        length, b, n, p, q, (r, s, t, u) = row[5], row[6], row[7], row[9], row[10], row[13:]
+        key, words, values = cls.mix(x, row[4]), maps[row[11] :], []
+        for keys, bits in ((n + r + s, u + b), (r, parts * t), (n, max(1, (n - 1).bit_length()))):
+            value, taken = cls.function(words, key, keys, bits)
+            values.append(value)
+            words = words[taken:]
+        symbol, width = values[0] % 2**u, parts * length
+        first = p
+        if n + r + s and values[0] >> u == cls.tag(key) % 2**b:
+            codewords = q + n * width
+            if symbol == 0 and r:
+                codes = [values[1] >> t * c & 2**t - 1 for c in range(parts)]
+                return [codewords + (2**t * c + code) * length for c, code in enumerate(codes)]
+            if symbol == 1 and values[2] < n:
+                first = q + values[2] * width
+            if symbol >= 2:
+                first = codewords + 2**t * width + (symbol - 2) * width
+        return [first + c * length for c in range(parts)]
 
     @classmethod
     def codes(cls, x: int, row: list[int], parts: int, maps: list[int]) -> list[int]:
@@ -177,7 +217,8 @@ class Oracle:
         places, signs = [], []
         for d in range(dim):
             c, j = divmod(d, length)
-            places.append(starts[c] + j if owned or kind == Kind.CODES else start + (starts[c] - start + j) % size)
+            coded = kind in (Kind.CODES, Kind.KEYED_CODES)
+            places.append(starts[c] + j if owned or coded else start + (starts[c] - start + j) % size)
             negative = 0
             if kind in HASHED_BLOCKS and flags & BlockFlag.SIGN and not owned:
                 h = cls.block(x, row, c, maps or [])[1]
@@ -366,6 +407,45 @@ def _codes(
     return [region], rows, maps, parts, Combining.CONCAT
 
 
+def _keyed_codes(
+    dim: int, storage: str, generator: torch.Generator
+) -> tuple[list[Tensor], list[list[int]], Tensor, int, int]:
+    """Fields that share three functions, fields that have less, and one whose words are as good as random."""
+    length = max(1, dim // 3)
+    parts = math.ceil(dim / length)
+    width = parts * length
+    weights = 64 * math.ceil((7 + 34 * width) / 64)
+    array = torch.randn(weights // 64, 64, generator=generator)
+    region = encoded(array, storage) if storage in CODES else encoded(array.view(-1), storage)
+    size = {"kind": Kind.KEYED_CODES, "a": length, "size": weights}
+    given = torch.tensor(BIG_IDS)
+    keys = torch.cat((mix(given[:9], 5), mix(given[3:12], 6)))
+
+    def words(own: int, fine: int, whole: int, *, t: int, u: int, b: int) -> Tensor:
+        codes = torch.randint(2**t, (fine, parts), generator=generator)
+        of_whole = torch.randint(2**u - 2, (whole,), generator=generator)
+        return keyed_words(
+            own=keys[:own], fine=keys[own : own + fine], fine_codes=codes, whole=keys[own + fine :][:whole],
+            whole_codes=of_whole, bits=t, whole_bits=u, key_bits=b,
+        )  # fmt: skip
+
+    shared, less = words(5, 6, 7, t=3, u=3, b=4), words(0, 0, 18, t=1, u=4, b=0)
+    lies = torch.randint(-(2**31), 2**31, (200,), generator=generator).to(torch.int32)
+    maps = torch.cat((lies[:1], shared, less, lies))
+    at = {"global": 1, "n": 5, "r": 6, "s": 7, "t": 3, "u": 3, "b": 4}
+    rows = [
+        program_row(column=0, **size, **at, seed=5, p=7, q=width),
+        program_row(column=1, **size, **at, seed=6, p=0, q=7 + width, padding=3),
+        program_row(column=2, **size, n=0, r=0, s=18, t=1, u=4, q=2, p=1, seed=6, **{"global": 1 + len(shared)}),
+        program_row(column=3, **size, n=0, r=0, s=0, t=6, u=16, b=16, q=-1, p=width, padding=2**53 + 1),
+        program_row(
+            column=4, **size | {"start": 7, "size": weights - 7}, n=3, r=4, s=5, t=2, u=3, b=1, p=9, q=8,
+            **{"global": 1 + len(shared) + len(less)},
+        ),
+    ]  # fmt: skip
+    return [region], rows, maps, parts, Combining.CONCAT
+
+
 # Ids n + 1 to n + 10, with words of one key each, of four and of the published sixteen; no id; the maps' last words.
 _SIGNED = [
     {"global": 0, "r": 10, "s": 1, "t": 32, "u": 1},
@@ -406,6 +486,7 @@ GROUPS: dict[str, Callable[..., Any]] = {
     "signatures": _words(Kind.SIGNATURE),
     "sets": _words(Kind.SETS),
     "codes": _codes,
+    "keyed_codes": _keyed_codes,
 }
 
 

@@ -7,7 +7,7 @@ import torch
 
 from pocketrec.native import Access, Combining, Kind, addresses, lookup, program_row
 
-ROW, HASH, QUOTIENT_REMAINDER, BLOCK, LINEAR_BLOCK, MAPPED, HASHES, SIGNATURE, SETS, SKETCHED, TAGGED, CODES = Kind
+ROW, HASH, QUOTIENT_REMAINDER, BLOCK, LINEAR_BLOCK, MAPPED, HASHES, SIGNATURE, SETS, SKETCHED, TAGGED, CODES, KEYED = Kind
 LINEAR = {"kind": LINEAR_BLOCK, "size": 9, "a": 4, "p": 3, "q": 5, "seed": 7}
 MAP = torch.arange(10)
 SIGNED = {"kind": SIGNATURE, "size": 9, "a": 4, "r": 5, "s": 4, "t": 16, "u": 1, "global": 5}
@@ -16,11 +16,13 @@ OWN = {"kind": BLOCK, "size": 9, "a": 4, "start": 20, "n": 3, "p": 2, "q": 6}
 # In front of 8 own weights of 2 ids of 4, 4 for each of the 2 codewords of either kind; 10 words of codes.
 CODED = {"kind": CODES, "start": 2, "size": 28, "a": 4, "n": 1, "p": 4, "q": 4, "b": 14, "t": 1, "u": 1, "r": 0, "s": 0}
 WORDS = torch.zeros(10, dtype=torch.int32)
+# Weights of 4 for ids without an entry, of one own entry, and two times 2 codewords; no functions yet.
+KEYED_CODED = {"kind": KEYED, "start": 2, "size": 28, "a": 4, "p": 2, "q": 6, "t": 1, "u": 2, "b": 3, "r": 0, "s": 0}
 
 # (row, parts, what is said): each breaks one rule by the least.
 BAD = [
-    ({"kind": 12}, 1, "kind must lie in 0..11"),
-    ({"kind": -1}, 1, "kind must lie in 0..11"),
+    ({"kind": 13}, 1, "kind must lie in 0..12"),
+    ({"kind": -1}, 1, "kind must lie in 0..12"),
     ({"r": -1}, 1, "r must lie in 0..4611686018427387903"),
     ({"r": 2**62}, 1, "r must lie in 0..4611686018427387903"),
     ({"start": -1}, 1, "start must lie in 0..2305843009213693951"),
@@ -106,6 +108,34 @@ BAD = [
     (CODED | {"r": 1, "b": 15}, 1, "codes needs start <= b and b + parts * a * (2**t + 2**u) <= start + size"),
     (CODED | {"s": 1, "b": 1}, 1, "codes needs start <= b and b + parts * a * (2**t + 2**u) <= start + size"),
     (CODED | {"s": 1, "b": 2**63 - 1}, 1, "codes needs start <= b and b + parts * a * (2**t + 2**u) <= start + size"),
+    (KEYED_CODED | {"a": 0}, 1, "keyed_codes needs a >= 1 and parts * a <= size"),
+    (KEYED_CODED | {"a": 29}, 1, "keyed_codes needs a >= 1 and parts * a <= size"),
+    (KEYED_CODED | {"t": 0}, 1, "keyed_codes needs 1 <= t <= 16 and parts * t <= 32"),
+    (KEYED_CODED | {"t": 17}, 1, "keyed_codes needs 1 <= t <= 16 and parts * t <= 32"),
+    (KEYED_CODED | {"t": 11, "a": 1}, 3, "keyed_codes needs 1 <= t <= 16 and parts * t <= 32"),
+    (KEYED_CODED | {"u": 1}, 1, "keyed_codes needs 2 <= u <= 16 and 0 <= b <= 16"),
+    (KEYED_CODED | {"b": 17}, 1, "keyed_codes needs 2 <= u <= 16 and 0 <= b <= 16"),
+    (KEYED_CODED | {"b": -1}, 1, "keyed_codes needs 2 <= u <= 16 and 0 <= b <= 16"),
+    (KEYED_CODED | {"n": 2**32 + 1}, 1, "keyed_codes needs n, r and s in 0..4294967296"),
+    (KEYED_CODED | {"s": -1}, 1, "keyed_codes needs n, r and s in 0..4294967296"),
+    (KEYED_CODED | {"r": 2**32 + 1}, 1, "keyed_codes needs n, r and s in 0..4294967296"),
+    (KEYED_CODED | {"p": 1}, 1, "keyed_codes needs start <= p and p + parts * a <= start + size"),
+    (KEYED_CODED | {"p": 27}, 1, "keyed_codes needs start <= p and p + parts * a <= start + size"),
+    (KEYED_CODED | {"n": 1, "q": 1}, 1, "start <= q and q + parts * a * (n + 2**t + 2**u - 2) <= start + size"),
+    (KEYED_CODED | {"n": 1, "q": 31}, 1, "start <= q and q + parts * a * (n + 2**t + 2**u - 2) <= start + size"),
+    (KEYED_CODED | {"n": 7}, 1, "start <= q and q + parts * a * (n + 2**t + 2**u - 2) <= start + size"),
+    (KEYED_CODED | {"r": 1, "q": 15}, 1, "start <= q and q + parts * a * (n + 2**t + 2**u - 2) <= start + size"),
+    (KEYED_CODED | {"r": 2**32}, 1, "keyed_codes needs maps of int32"),
+]
+# The same with functions: 1 + 3 * 5 words of what a key is, 1 + 3 * 1 of codes.
+BAD_FUNCTIONS = [
+    KEYED_CODED | {"r": 1, "global": 1},
+    KEYED_CODED | {"r": 1, "global": -1},
+    KEYED_CODED | {"r": 1, "global": 2**63 - 1},
+    KEYED_CODED | {"r": 2**32},
+    KEYED_CODED | {"s": 2**32},
+    KEYED_CODED | {"s": 97},
+    KEYED_CODED | {"n": 1, "r": 1},
 ]
 # The same with codes.
 BAD_CODES = [
@@ -148,6 +178,9 @@ GOOD = [
     (CODED, 1),
     (CODED | {"a": 1, "q": 1, "p": 24}, 4),
     (CODED | {"b": -5, "global": -5}, 1),
+    (KEYED_CODED, 1),
+    (KEYED_CODED | {"p": 26, "q": -5, "global": -5, "t": 16, "u": 16, "b": 16}, 1),
+    (KEYED_CODED | {"p": 26, "a": 1, "t": 8, "u": 16, "b": 16}, 4),
 ]
 
 
@@ -168,6 +201,15 @@ def test_codes_lie_inside_the_maps(backend: str, columns: dict[str, int]) -> Non
         addresses(torch.tensor([[5]]), program, maps=WORDS)
     found = addresses(torch.tensor([[0], [1], [33], [321], [322]]), program[:1], maps=WORDS)
     assert found[:, 0].tolist() == [4, 8, 14, 22, 4]
+
+
+@pytest.mark.parametrize("columns", BAD_FUNCTIONS)
+def test_functions_lie_inside_the_maps(backend: str, columns: dict[str, int]) -> None:
+    words = torch.zeros(20, dtype=torch.int32)
+    program = torch.tensor([program_row(**KEYED_CODED | {"r": 1}), program_row(**columns)])
+    with pytest.raises(ValueError, match="program field 1: keyed_codes needs its functions inside maps"):
+        addresses(torch.tensor([[5]]), program, maps=words)
+    assert addresses(torch.tensor([[5]]), program[:1], maps=words).tolist() in ([[2]], [[6]])
 
 
 @pytest.mark.parametrize(("columns", "parts"), GOOD)

@@ -21,6 +21,7 @@ With the columns of the program called by their names, and ``mix`` and ``bucket`
   bits each. Block c of the first is at ``b + (c 2^t + code) Z``; of the others, with W = parts * Z, at
   ``b + W 2^t + code W + c Z``. Ids 0 to n have weights of their own: block c of id i is at ``p + i q + c Z``; all other
   ids read those of id 0. (Product quantisation: Jegou, Douze, Schmid, IEEE TPAMI 33(1), 2011.)
+* keyed codes c: `pocketrec.native.keyed_codes`.
 * linear_block c: ``s = ((x * r3 + c * r2 + r1) mod P) mod (size - Z + 1)`` with x = id + global, as the published ROBE
   code.
 * mapped: ``start + maps[b + (id if id < size else a)]``; null where the map says -1, or when a is -1 and id >= size.
@@ -43,6 +44,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.binding import kernels_for
+from pocketrec.native.keyed_codes import keyed_codes
 from pocketrec.native.library import define
 from pocketrec.native.minhash import STEP
 from pocketrec.native.mix import as_int64, bucket, fin, mix, shift_right, tag
@@ -283,6 +285,7 @@ RULES: Final[Mapping[Kind, _Rule]] = {
     Kind.SKETCHED: _sketched,
     Kind.TAGGED: _tagged,
     Kind.CODES: _codes,
+    Kind.KEYED_CODES: keyed_codes,
 }
 """Per kind: from ids int64 [n], the program rows of each [n, 17], maps and parts to addresses int64 [n, 1 to parts]."""
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from pocketrec.native.keyed_codes import sizes_of
 from pocketrec.native.program import BLOCKS, LINEAR_MODULUS, MOST_PICKS, MOST_SLOTS, Column, Combining, Kind
+from pocketrec.native.static_function import MOST_BITS
 
 __all__ = ["check_blocks", "check_program"]
 
@@ -23,6 +25,7 @@ _BLOCK_FLAGS_END = 8
 _MOST_KEYS = 1 << 20
 _MOST_LEAST_HASHES = 64
 _CODE_BITS = (1, 2, 4, 8, 16)
+_MOST_FUNCTION_KEYS = 1 << 32
 
 
 def check_program(program: Tensor, maps: Tensor | None, parts: int) -> None:
@@ -104,6 +107,8 @@ def _rules(kind: Kind, program: Tensor, maps: Tensor | None, parts: int) -> Iter
         yield _no_shared_rows(program)
     elif kind == Kind.CODES:
         yield from _codes_rules(program, maps, parts)
+    elif kind == Kind.KEYED_CODES:
+        yield from _keyed_codes_rules(program, maps, parts)
     else:
         yield size < 1, "size >= 1"
         inside = (b >= 0) & (b <= map_entries) & (size < map_entries - b) & (n < map_entries - b - size)
@@ -164,6 +169,32 @@ def _codes_rules(program: Tensor, maps: Tensor | None, parts: int) -> Iterator[t
     # r may be anything where it does not fit; then its words are not asked for
     words = (torch.where(inside, r, 0) * parts * t + 31) // 32
     yield some & ~(inside & (s <= (room - words) * (32 // u))), "global, r and s inside maps"
+
+
+def _keyed_codes_rules(program: Tensor, maps: Tensor | None, parts: int) -> Iterator[tuple[Tensor, str]]:
+    """Likewise; what a function says is looked at before it becomes an address."""
+    length, size, n, p, q = (program[:, c] for c in (Column.A, Column.SIZE, Column.N, Column.P, Column.Q))
+    b, place, r, s, t, u = (program[:, c] for c in (Column.B, Column.GLOBAL, *list(Column)[Column.R :]))
+    start, end = program[:, Column.START], program[:, Column.START] + size
+    yield (length < 1) | (length > size // parts), "a >= 1 and parts * a <= size"
+    yield (t < 1) | (t > 16) | (parts * t.clamp(1, 16) > MOST_BITS), "1 <= t <= 16 and parts * t <= 32"
+    yield (u < 2) | (u > 16) | (b < 0) | (b > 16), "2 <= u <= 16 and 0 <= b <= 16"
+    yield (n > _MOST_FUNCTION_KEYS) | (r > _MOST_FUNCTION_KEYS) | (s < 0) | (s > _MOST_FUNCTION_KEYS), (
+        f"n, r and s in 0..{_MOST_FUNCTION_KEYS}"
+    )
+    width = parts * length.clamp(min=1)
+    yield (p < start) | (p > end - width), "start <= p and p + parts * a <= start + size"
+    some, coded = (n > 0) | (r > 0) | (s > 0), (r > 0) | (s > 0)
+    words = torch.where(coded, (1 << t.clamp(1, 16)) + (1 << u.clamp(2, 16)) - 2, 0)
+    inside = (q >= start) & (q <= end) & (n <= (end - q) // width - words)
+    yield some & ~inside, "start <= q and q + parts * a * (n + 2**t + 2**u - 2) <= start + size"
+    yield some & (maps is None or maps.dtype is not torch.int32), "maps of int32"
+    entries = 0 if maps is None else maps.shape[0]
+    inside = (place >= 0) & (place <= entries)
+    for at in (some & inside & (program[:, Column.KIND] == Kind.KEYED_CODES)).nonzero()[:, 0].tolist():
+        needed = sum(words for _, _, words in sizes_of(program[at].tolist(), parts))
+        inside[at] = needed <= entries - int(place[at])
+    yield some & ~inside, "its functions inside maps"
 
 
 def _refuse(wrong: Tensor, program: Tensor, rule: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -181,16 +182,18 @@ class _Job:
         )  # fmt: skip
 
     def _extra(self, sizing: Sizing, data: RunData) -> dict[str, Any]:
-        """What the methods are built from besides the sizing: statistics and value sets of the rows that train."""
+        """What the methods are built from besides the sizing: statistics, tokens, value sets of the rows that train."""
         through: Through = "validation" if "validation" in data.train else "train"
-        stats = {"stats": self.dataset.table_stats(through)}
+        given = {
+            "stats": self.dataset.table_stats(through), "tokens": partial(self.dataset.tokens, through=through)
+        }  # fmt: skip
         wanted = [of(g.method, g.options) for g in sizing.groups]
         options = [method.value_sets() for method in wanted if method.traits.needs_value_sets]
         if not options:
-            return stats
+            return given
         if any(other != options[0] for other in options):
             raise OptionError(f"Methods of one bank must ask for the same value sets, these ask for {options}.")
-        return stats | {"value_sets": value_sets(self.dataset, seed=self.config.seed, through=through, **options[0])}
+        return given | {"value_sets": value_sets(self.dataset, seed=self.config.seed, through=through, **options[0])}
 
     def finish(
         self, outcome: Outcome, sizing: Sizing, through: Through, identity: Mapping[str, Any], began: float | None

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from pocketrec.compress import Bank, build, freeze, size
 from pocketrec.compress.methods.coded import METHOD
 from pocketrec.spec.errors import OptionError
+from pocketrec.spec.function_sizes import function_words
 from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import TableSpec
 from pocketrec.testing.method_contract import MethodContract
@@ -18,8 +20,10 @@ from pocketrec.testing.method_contract import MethodContract
 # Ids per count: t0 has many rare ones, t1 few.
 COUNTS = {"t0": [4000, 900, *[300] * 30, *[40] * 200, *[5] * 2000, *[1] * 3000], "t1": [3000, *[50] * 12, *[4] * 8, 1]}
 TABLES = [TableSpec(name=n, rows=len(c) + 1, dim=8, ids="rank") for n, c in COUNTS.items()]
-# In float32: 33 ids with own weights and 2 of id 0, 32 codewords, 304 words of codes; 4 words may be lost.
-BUDGET = 4 * (8 * (35 + 32) + 304 + 4)
+# In float32: 2 vectors of ids without an entry, 33 own ones, 16 + 14 codewords; functions of 2,253 ids that have an entry,
+# of 212 that have a code per block and of 33 with weights of their own.
+FUNCTIONS = function_words(2253, 10) + function_words(212, 8) + function_words(33, 6)
+BUDGET = 4 * (8 * (2 + 33 + 30) + FUNCTIONS)
 # Ids with codes of each kind, of both tables.
 TIERS = (((33, 233), (2, 14)), ((233, 2233), (14, 22)))
 STATS = {n: TableStats.of_counts(n, c) for n, c in COUNTS.items()}
@@ -27,7 +31,11 @@ STATS = {n: TableStats.of_counts(n, c) for n, c in COUNTS.items()}
 
 class TestCoded(MethodContract):
     method = METHOD
-    variants = ({}, {"blocks": 3, "bits": 4, "step": 3.0}, {"coarse_bits": 1, "min_count": 1}, {"blocks": 1})
+    # 16 bits of an id's hash are checked, so that no id of these tests reads another one's weights
+    variants = (
+        {"key_bits": 16}, {"key_bits": 16, "blocks": 3, "bits": 4, "step": 3.0},
+        {"key_bits": 16, "coarse_bits": 2, "min_count": 1}, {"key_bits": 16, "blocks": 1},
+    )  # fmt: skip
 
     def test_freezing_stays_within_a_step(self, variant: Mapping[str, Any], storage: str) -> None:
         """Of the ids with weights of their own; codes are another approximation, which is tested below."""
@@ -43,7 +51,12 @@ class TestCoded(MethodContract):
 
 def bank_of(budget: int, **options: Any) -> Bank:
     sizing = size(TABLES, budget, METHOD(storage="float32", bits=4, **options), stats=STATS)
-    return build(sizing, seed=3, data={"stats": STATS})
+    return build(sizing, seed=3, data={"stats": STATS, "tokens": tokens_of})
+
+
+def tokens_of(table: str) -> np.ndarray:
+    """Hashes of the tokens of each rank; those of id 0 do not matter."""
+    return np.random.default_rng(sum(map(ord, table))).integers(0, 2**63 - 1, len(COUNTS[table]) + 1)
 
 
 def tiers(bank: Bank, table: str) -> list[int]:
@@ -51,8 +64,10 @@ def tiers(bank: Bank, table: str) -> list[int]:
 
 
 def vectors(bank: Bank, table: int, first: int, last: int) -> Tensor:
+    """Of ranks, which a serving bank is given as hashes."""
+    ranks = torch.arange(first, last)
     ids = torch.zeros(last - first, 2, dtype=torch.int64)
-    ids[:, table] = torch.arange(first, last)
+    ids[:, table] = ranks if bank.form == "train" else torch.from_numpy(tokens_of(f"t{table}"))[ranks]
     return bank.eval()(ids)[:, table].detach()
 
 
@@ -60,9 +75,8 @@ def test_tiers_follow_the_counts() -> None:
     bank = bank_of(BUDGET, step=6.0)
     assert tiers(bank, "t0") == [32, 200, 2000]
     assert tiers(bank, "t1") == [1, 12, 8]
-    assert bank.sizing.groups[0].settings["threshold"] == 2, (
-        "all that occur twice have a code; one word per tier is lost"
-    )
+    assert bank.sizing.groups[0].settings["threshold"] == 2, "all that occur twice have an entry"
+    assert bank.sizing.serve_bytes == BUDGET
 
 
 def test_what_is_left_goes_to_the_ids_just_below() -> None:
@@ -73,15 +87,34 @@ def test_what_is_left_goes_to_the_ids_just_below() -> None:
         held.append(budget - bank.sizing.serve_bytes)
         assert held[-1] >= 0
     assert kept[0] < kept[-1] == 2232 + 21, "all that occur twice or more"
-    assert max(held) <= 16 + 32, "a code's word per table and tier, and less than one id more"
+    assert max(held) <= 4 * 10 + 4, "less than a block of 32 slots"
+
+
+def test_no_vocabulary_is_needed_to_serve() -> None:
+    bank = bank_of(BUDGET, step=6.0)
+    assert bank.sizing.vocabulary_bytes == 0
+    assert bank.id_spaces() == ("rank", "rank")
+    frozen = freeze(bank)
+    assert frozen.id_spaces() == ("hash63", "hash63")
+    assert frozen.held_bytes() == frozen.sizing.serve_bytes == bank.sizing.serve_bytes
 
 
 def test_own_weights_are_exact_and_folded_ids_read_id_0() -> None:
     bank = bank_of(BUDGET, step=6.0)
     frozen = freeze(bank)
-    assert torch.equal(vectors(frozen, 0, 0, 33), vectors(bank, 0, 0, 33))
-    unknown = vectors(frozen, 0, 2233, 5233)
-    assert bool((unknown == vectors(frozen, 0, 0, 1)).all())
+    assert torch.equal(vectors(frozen, 0, 1, 33), vectors(bank, 0, 1, 33))
+    assert torch.equal(vectors(frozen, 1, 1, 2), vectors(bank, 1, 1, 2))
+    folded = (vectors(frozen, 0, 2233, 5233) == vectors(bank, 0, 0, 1)).all(dim=1)
+    wrong = 3000 - int(folded.sum())
+    assert abs(wrong - 3000 / 64) < 5 * math.sqrt(3000 / 64), "one of 2^6 passes the check"
+
+
+def test_a_token_of_two_tables_is_two_keys() -> None:
+    sizing = size(TABLES, BUDGET, METHOD(storage="float32", bits=4), stats=STATS)
+    same = {"stats": STATS, "tokens": lambda table: tokens_of("t0")[: len(COUNTS[table]) + 1]}
+    bank = build(sizing, seed=3, data=same)
+    frozen, ids = freeze(bank), torch.from_numpy(tokens_of("t0"))[1:2].expand(1, 2)
+    assert torch.equal(frozen(ids), bank.eval()(torch.ones(1, 2, dtype=torch.int64)))
 
 
 def test_fine_codes_choose_codewords_per_block_and_coarse_ones_whole_vectors() -> None:
@@ -117,25 +150,28 @@ def test_without_statistics_first_ids_weigh_most() -> None:
 def test_bytes_by_hand() -> None:
     sizing = size(TABLES, BUDGET, METHOD(storage="float32", bits=4, step=6.0), stats=STATS)
     held = {t.name: t.nbytes for t in sizing.groups[0].serve}
-    assert held["weights"] == 4 * 8 * (35 + 16 + 16)
-    assert held["codes"] == 4 * (400 // 8 + 2000 // 8 + 24 // 8 + 1)
-    assert sizing.serve_bytes == sum(held.values())
+    assert held == {"weights": 4 * 8 * (2 + 33 + 30), "functions": 4 * FUNCTIONS}
     trained = {t.name: t.nbytes for t in sizing.groups[0].train}
-    assert trained == {"rows": 4 * 8 * (2233 + 22), "counts": 4 * (2233 + 22)}
+    assert trained == {"rows": 4 * 8 * (2233 + 22), "counts": 4 * (2233 + 22), "keys": 8 * (2233 + 22)}
 
 
 def test_a_small_budget_has_fewer_codewords() -> None:
     assert size(TABLES, 20_000, "coded", stats=STATS).groups[0].settings["bits"] == 8
-    assert size(TABLES, 600, "coded", stats=STATS).groups[0].settings["bits"] == 4
+    assert size(TABLES, 600, "coded", stats=STATS).groups[0].settings["bits"] == 5
     least = size(TABLES, 64, "coded", stats=STATS)
-    assert [t.told_apart for t in least.groups[0].tables] == [0, 0]
+    assert [t.settings["rows"] for t in least.groups[0].tables] == [1, 1]
+    bank = build(least, seed=0)
+    served = freeze(bank)(torch.tensor([[5, 2**62]]))
+    assert torch.allclose(served, bank.eval()(torch.zeros(1, 2, dtype=torch.int64)), atol=0.1), "ids without an entry"
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"bits": 3}, "bits and coarse_bits must be 1, 2, 4, 8 or 16"),
-        ({"coarse_bits": 32}, "bits and coarse_bits must be 1, 2, 4, 8 or 16"),
+        ({"bits": 17}, "bits must be 1 to 16, coarse_bits 2 to 16 and key_bits 0 to 16"),
+        ({"coarse_bits": 1}, "bits must be 1 to 16, coarse_bits 2 to 16 and key_bits 0 to 16"),
+        ({"key_bits": -1}, "bits must be 1 to 16, coarse_bits 2 to 16 and key_bits 0 to 16"),
+        ({"blocks": 3, "bits": 11}, "blocks times bits must be at most 32"),
         ({"blocks": 0}, "blocks and min_count must be 1 or more"),
         ({"min_count": 0}, "blocks and min_count must be 1 or more"),
         ({"step": 1.0}, "step above 1"),
