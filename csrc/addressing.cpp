@@ -282,30 +282,6 @@ int64_t tagged(const Field& field, int64_t parts, Run run, const Map* maps, int6
         });
 }
 
-// Code number `number` of `bits` bits each; bits divide 32.
-int64_t code_at(const int32_t* words, int64_t number, int64_t bits) {
-    const int64_t bit = number * bits;
-    return static_cast<uint32_t>(words[bit / 32]) >> (bit % 32) & ((uint32_t{1} << bits) - 1);
-}
-
-int64_t coded(const Field& field, const pr_request& request, Run run, int64_t* out, int64_t out_stride) {
-    const int64_t parts = request.parts, length = field.a, width = parts * length;
-    const int32_t* fine = static_cast<const int32_t*>(request.maps) + field.global;
-    const int32_t* coarse = fine + field.code_words(parts);
-    const int64_t whole = field.b + (width << field.t);  // where codewords of whole vectors begin
-    return each(field, parts, run, out, out_stride, [&](int64_t id, int64_t* own) {
-        const int64_t number = id - field.n - 1, rest = number - field.r;
-        if (number >= 0 && rest < 0) {
-            for (int64_t block = 0; block < parts; ++block)
-                own[block] = field.b + ((block << field.t) + code_at(fine, number * parts + block, field.t)) * length;
-            return;
-        }
-        const int64_t first = rest >= 0 && rest < field.s ? whole + code_at(coarse, rest, field.u) * width
-                                                          : field.p + (id <= field.n ? id : 0) * field.q;
-        for (int64_t block = 0; block < parts; ++block) own[block] = first + block * length;
-    });
-}
-
 // The functions of keys of a field of keyed codes: what an id is, the codes of those that have one per block, and the
 // number of own weights.
 struct Keyed {
@@ -434,8 +410,6 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
                 for (int64_t block = 0; block < parts; ++block)
                     own[block] = field.start + linear_block_start(field, id, block);
             });
-        case PR_CODES:
-            return coded(field, request, run, out, out_stride);
         case PR_KEYED_CODES:
             return keyed(field, request, run, out, out_stride);
         case PR_SKETCHED:

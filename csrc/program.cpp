@@ -28,7 +28,7 @@ bool is_coefficient(int64_t number) {
 }
 
 void check_ranges(const Field& f, int64_t number) {
-    require(f.kind >= PR_ROW && f.kind <= PR_KEYED_CODES, number, f, "kind must lie in 0..12");
+    require(f.kind >= PR_ROW && f.kind <= PR_KEYED_CODES, number, f, "kind must lie in 0..11");
     require(f.start >= 0 && f.start < kStartEnd, number, f, "start must lie in 0..2305843009213693951");
     require(f.a >= -1 && f.a < kStartEnd, number, f, "a must lie in -1..2305843009213693951");
     require(f.size >= 0 && f.size < kSizeEnd, number, f, "size must lie in 0..4611686018427387903");
@@ -75,31 +75,10 @@ void check_hashed_blocks(const Field& f, int64_t number, const pr_request& reque
     if (f.kind == PR_SETS && f.r) check_sets(f, number, request);
 }
 
-bool is_code_width(int64_t bits) {
-    return bits >= 1 && bits <= 16 && (bits & (bits - 1)) == 0;
-}
-
-// Everything that is read lies in start .. start + size: blocks of codes never run over the end.
-void check_codes(const Field& f, int64_t number, const pr_request& request) {
-    const int64_t parts = request.parts;
-    require(f.a >= 1 && f.a <= f.size / parts, number, f, "codes needs a >= 1 and parts * a <= size");
-    require(is_code_width(f.t) && is_code_width(f.u), number, f, "codes needs t and u of 1, 2, 4, 8 or 16");
-    const int64_t width = parts * f.a, end = f.start + f.size;
-    require(f.p >= f.start && f.p <= end - width && f.q >= 0 && (f.n == 0 || f.q <= (end - width - f.p) / f.n), number, f,
-            "codes needs start <= p, q >= 0 and p + n * q + parts * a <= start + size");
-    if (!f.r && !f.s) return;
-    require(f.b >= f.start && f.b <= end && width <= (end - f.b) / ((int64_t{1} << f.t) + (int64_t{1} << f.u)), number, f,
-            "codes needs start <= b and b + parts * a * (2**t + 2**u) <= start + size");
-    const int64_t room = request.map_entries - f.global;
-    require(request.map_bytes == 4, number, f, "codes needs maps of int32");
-    require(f.s >= 0 && f.global >= 0 && f.global <= request.map_entries && f.r <= room * 32 / (parts * f.t) &&
-                f.s <= (room - f.code_words(parts)) * (32 / f.u),
-            number, f, "codes needs global, r and s inside maps");
-}
-
 constexpr int64_t kMostFunctionKeys = int64_t{1} << 32;
 
-// Likewise; what a function says is looked at before it becomes an address.
+// Everything that is read lies in start .. start + size: codewords never run over the end, and what a function says is
+// looked at before it becomes an address.
 void check_keyed_codes(const Field& f, int64_t number, const pr_request& request) {
     const int64_t parts = request.parts;
     require(f.a >= 1 && f.a <= f.size / parts, number, f, "keyed_codes needs a >= 1 and parts * a <= size");
@@ -177,9 +156,6 @@ void check_kind(const Field& f, int64_t number, const pr_request& request) {
             require(f.u == 0 || (f.r >= 0 && f.r <= entries && f.s >= 0 && f.size < entries - f.r &&
                                  f.s < entries - f.r - f.size),
                     number, f, "tagged needs r, s >= 0 and r + size + 1 + s <= entries of maps where u is above 0");
-            break;
-        case PR_CODES:
-            check_codes(f, number, request);
             break;
         case PR_KEYED_CODES:
             check_keyed_codes(f, number, request);

@@ -23,13 +23,11 @@ struct Field {
     // Whether the field takes this id, which is not its padding: it is neither negative nor beyond the last.
     bool takes(int64_t id) const { return static_cast<uint64_t>(id) <= static_cast<uint64_t>(last); }
     bool is_block() const {
-        return kind == PR_BLOCK || kind == PR_LINEAR_BLOCK || kind == PR_SIGNATURE || kind == PR_SETS || is_codes();
+        return kind == PR_BLOCK || kind == PR_LINEAR_BLOCK || kind == PR_SIGNATURE || kind == PR_SETS ||
+               kind == PR_KEYED_CODES;
     }
-    bool is_codes() const { return kind == PR_CODES || kind == PR_KEYED_CODES; }
     // Of fields of hashed blocks: whether the id has weights of its own.
     bool owns(int64_t id) const { return id >= 1 && id <= n; }
-    // Of codes: int32 words of the ids that have a code per part.
-    int64_t code_words(int64_t parts) const { return (r * parts * t + 31) / 32; }
     // Of keyed codes: bits that say which of the n own weights an id has.
     int64_t own_bits() const { return n > 2 ? 64 - __builtin_clzll(static_cast<uint64_t>(n - 1)) : 1; }
     // Of signatures: int64 words per id.

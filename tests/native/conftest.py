@@ -93,8 +93,6 @@ class Oracle:
             entry = x if x < size else a
             target = maps[b + entry] if entry >= 0 else -1
             found = [start + target if target >= 0 else -1]
-        elif kind == Kind.CODES:
-            found = cls.codes(x, row, parts, maps)
         elif kind == Kind.KEYED_CODES:
             found = cls.keyed_codes(x, row, parts, maps)
         else:
@@ -156,20 +154,6 @@ class Oracle:
         return [first + c * length for c in range(parts)]
 
     @classmethod
-    def codes(cls, x: int, row: list[int], parts: int, maps: list[int]) -> list[int]:
-        a, b, n, p, q, place, r, s, t, u = (*row[5:8], *row[9:12], *row[13:])
-        stream = sum((word & 2**32 - 1) << 32 * i for i, word in enumerate(maps[place:]))
-        width, number = parts * a, x - n - 1
-        if 0 <= number < r:
-            codes = [stream >> (number * parts + c) * t & (1 << t) - 1 for c in range(parts)]
-            return [b + (c * 2**t + code) * a for c, code in enumerate(codes)]
-        first = p + (x if x <= n else 0) * q
-        if r <= number < r + s:
-            whole = stream >> 32 * math.ceil(r * parts * t / 32) + (number - r) * u & (1 << u) - 1
-            first = b + width * (2**t + whole)
-        return [first + c * a for c in range(parts)]
-
-    @classmethod
     def block(cls, x: int, row: list[int], c: int, maps: list[int]) -> tuple[int, int]:
         """(start, hash) of block c."""
         size, length, flags = row[3], row[5], row[6]
@@ -217,8 +201,9 @@ class Oracle:
         places, signs = [], []
         for d in range(dim):
             c, j = divmod(d, length)
-            coded = kind in (Kind.CODES, Kind.KEYED_CODES)
-            places.append(starts[c] + j if owned or coded else start + (starts[c] - start + j) % size)
+            places.append(
+                starts[c] + j if owned or kind == Kind.KEYED_CODES else start + (starts[c] - start + j) % size
+            )
             negative = 0
             if kind in HASHED_BLOCKS and flags & BlockFlag.SIGN and not owned:
                 h = cls.block(x, row, c, maps or [])[1]
@@ -385,28 +370,6 @@ def _words(kind: Kind) -> Callable[..., tuple[list[Tensor], list[list[int]], Ten
     return build
 
 
-def _codes(
-    dim: int, storage: str, generator: torch.Generator
-) -> tuple[list[Tensor], list[list[int]], Tensor, int, int]:
-    """Fields of which ids have weights of their own, a code per block, one for all blocks, or none."""
-    length = max(1, dim // 3)
-    parts = math.ceil(dim / length)
-    width = parts * length
-    weights = 64 * math.ceil((7 + 33 * width) / 64)
-    array = torch.randn(weights // 64, 64, generator=generator)
-    region = encoded(array, storage) if storage in CODES else encoded(array.view(-1), storage)
-    size = {"kind": Kind.CODES, "a": length, "size": weights}
-    rows = [
-        program_row(column=0, **size, n=3, p=7, q=width, b=4 * width, r=4, s=3, t=4, u=2, **{"global": 1}),
-        program_row(column=1, **size, n=0, p=0, q=0, b=7, r=9, s=0, t=2, u=1, padding=3),
-        program_row(column=2, **size, n=2, p=1, q=5, b=width, r=0, s=11, t=1, u=4, **{"global": 2}),
-        program_row(column=3, **size, n=6, p=0, q=width, b=0, r=0, s=0, t=16, u=16, padding=2**53 + 1),
-        program_row(column=4, **size | {"start": 7, "size": weights - 7}, p=7, b=7 + width, r=3, s=5, t=4, u=4),
-    ]
-    maps = torch.randint(-(2**31), 2**31, (12,), generator=generator).to(torch.int32)
-    return [region], rows, maps, parts, Combining.CONCAT
-
-
 def _keyed_codes(
     dim: int, storage: str, generator: torch.Generator
 ) -> tuple[list[Tensor], list[list[int]], Tensor, int, int]:
@@ -485,7 +448,6 @@ GROUPS: dict[str, Callable[..., Any]] = {
     "blocks": _blocks,
     "signatures": _words(Kind.SIGNATURE),
     "sets": _words(Kind.SETS),
-    "codes": _codes,
     "keyed_codes": _keyed_codes,
 }
 

@@ -47,7 +47,9 @@ def test_every_id_reads_what_was_meant_for_it(backend: str) -> None:
     assert torch.equal(found, expected)
 
 
-def test_an_id_that_has_no_entry_reads_the_shared_weights_but_for_one_in_two_to_the_checked_bits(compiled: None) -> None:
+def test_an_id_that_has_no_entry_reads_the_shared_weights_but_for_one_in_two_to_the_checked_bits(
+    compiled: None,
+) -> None:
     ids, others = torch.arange(2000), torch.arange(10_000, 42_000)
     for key_bits, least, most in ((4, 1770, 2230), (8, 70, 180)):  # five standard deviations around 2000 and 125
         words, *_ = words_of(ids, own=100, fine=400, key_bits=key_bits)

@@ -25,7 +25,8 @@ def values_of(count: int, bits: int) -> Tensor:
 def test_every_key_has_its_value(backend: str, count: int, bits: int) -> None:
     keys, values = keys_of(count), values_of(count, bits)
     words = static_function(keys, values, bits)
-    assert words.dtype is torch.int32 and len(words) == function_words(count, bits)
+    assert words.dtype is torch.int32
+    assert len(words) == function_words(count, bits)
     if count:
         assert torch.equal(function_values(words, keys, count, bits), values)
 

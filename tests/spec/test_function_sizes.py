@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from pocketrec.spec.function_sizes import SLOTS_PER_BLOCK, function_slots, function_words, keyed_functions, own_bits
@@ -27,4 +29,4 @@ def test_functions_of_keyed_codes() -> None:
 
 def test_more_keys_never_take_fewer_words() -> None:
     words = [function_words(keys, 10) for keys in range(1, 20_000)]
-    assert all(fewer <= more for fewer, more in zip(words, words[1:], strict=False))
+    assert all(fewer <= more for fewer, more in pairwise(words))

@@ -16,11 +16,6 @@ With the columns of the program called by their names, and ``mix`` and ``bucket`
   signature joins u of its keys: key ``c mod s`` where u is 1, else keys ``bucket(mix(64 c + j, PICK_SALT), s)`` for j
   from 0, the first in the lowest bits. Word c of a set joins s least hashes, numbers c s to c s + s - 1 of
   `pocketrec.native.minhash`: ``w = mix(w ^ least_j, j)`` for j from 0, from w = 0.
-* codes c: codes are numbers in consecutive bits of int32 words, lowest first: those of ids n + 1 to n + r, one of t
-  bits per block and id, from ``maps[global]`` on, then, from the next whole word on, those of the next s ids, one of u
-  bits each. Block c of the first is at ``b + (c 2^t + code) Z``; of the others, with W = parts * Z, at
-  ``b + W 2^t + code W + c Z``. Ids 0 to n have weights of their own: block c of id i is at ``p + i q + c Z``; all other
-  ids read those of id 0. (Product quantisation: Jegou, Douze, Schmid, IEEE TPAMI 33(1), 2011.)
 * keyed codes c: `pocketrec.native.keyed_codes`.
 * linear_block c: ``s = ((x * r3 + c * r2 + r1) mod P) mod (size - Z + 1)`` with x = id + global, as the published ROBE
   code.
@@ -185,31 +180,6 @@ def _linear_block(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> 
     return row[:, Column.START, None] + (x * r3 + blocks * r2 + r1) % LINEAR_MODULUS % (size - length + 1)
 
 
-def _code(maps: Tensor | None, first: Tensor, number: Tensor, bits: Tensor, has: Tensor) -> Tensor:
-    """Code `number` of `bits` bits from maps[first] on; 0 for ids that have none. All int64, of one shape."""
-    if maps is None or maps.shape[0] == 0:
-        return torch.zeros_like(number)
-    bit = torch.where(has, number * bits, 0)
-    word = maps.index_select(0, torch.where(has, first + bit // 32, 0).reshape(-1)).view(bit.shape).long()
-    return torch.where(has, (word >> bit % 32) & ((1 << bits) - 1), 0)
-
-
-def _codes(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
-    blocks = torch.arange(parts, device=ids.device)[None, :]
-    length, base, fine = row[:, Column.A, None], row[:, Column.B, None], row[:, Column.R, None]
-    bits, whole_bits, place = row[:, Column.T, None], row[:, Column.U, None], row[:, Column.GLOBAL, None]
-    own_ids, width = row[:, Column.N, None], parts * length
-    number = ids[:, None] - own_ids - 1
-    has = ((number >= 0) & (number < fine)).expand(-1, parts)
-    code = _code(maps, place.expand_as(has), number * parts + blocks, bits.expand_as(has), has)
-    rest = number - fine
-    has_whole = (rest >= 0) & (rest < row[:, Column.S, None])
-    whole = _code(maps, place + (fine * parts * bits + 31) // 32, rest, whole_bits, has_whole)
-    own = row[:, Column.P, None] + torch.where(number < 0, ids[:, None], 0) * row[:, Column.Q, None]
-    first = torch.where(has_whole, base + (width << bits) + whole * width, own)
-    return torch.where(has, base + ((blocks << bits) + code) * length, first + blocks * length)
-
-
 def _mapped(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
     if maps is None or maps.shape[0] == 0:  # check_program let only maps without entries pass
         return torch.full_like(ids, -1)[:, None]
@@ -284,7 +254,6 @@ RULES: Final[Mapping[Kind, _Rule]] = {
     Kind.SETS: _block,
     Kind.SKETCHED: _sketched,
     Kind.TAGGED: _tagged,
-    Kind.CODES: _codes,
     Kind.KEYED_CODES: keyed_codes,
 }
 """Per kind: from ids int64 [n], the program rows of each [n, 17], maps and parts to addresses int64 [n, 1 to parts]."""

@@ -1,17 +1,17 @@
 """Codes that are found by a key, with no vocabulary: the definition of `Kind.KEYED_CODES`.
 
-With ``key = mix(id, seed)``, W = parts * Z, and three static functions (`pocketrec.native.static_function`) of the keys of
-all fields that share them, one behind the other from ``maps[global]`` on:
+With ``key = mix(id, seed)``, W = parts * Z, and three static functions (`pocketrec.native.static_function`) of the keys
+of all fields that share them, one behind the other from ``maps[global]`` on:
 
-1. of all n + r + s keys, u + b bits: a symbol in the lowest u, and b bits of ``tag(key)`` above them. A key whose tag has
-   other bits there is none of them, up to a chance of 2^-b: block c is at ``p + c Z``.
-2. of the r keys with the symbol 0, parts * t bits: code c in bits c t and on. Block c is at ``C + (c 2^t + code) Z``, where
-   ``C = q + n W``.
-3. of the n keys with the symbol 1, as many bits as n - 1 has: number i. Block c is at ``q + i W + c Z``, or, where i is not
-   below n, at ``p + c Z``.
+1. of all n + r + s keys, u + b bits: a symbol in the lowest u, and b bits of ``tag(key)`` above them. A key whose tag
+   has other bits there is none of them, up to a chance of 2^-b: block c is at ``p + c Z``.
+2. of the r keys with the symbol 0, parts * t bits: code c in bits c t and on. Block c is at
+   ``C + (c 2^t + code) Z``, where ``C = q + n W``.
+3. of the n keys with the symbol 1, as many bits as n - 1 has: number i. Block c is at ``q + i W + c Z``, or, where i is
+   not below n, at ``p + c Z``.
 
-A symbol k of 2 or more is a code for the whole vector: block c is at ``C + W 2^t + (k - 2) W + c Z``. Symbols 0 and 1 where
-r or n is 0 read what ids without an entry read.
+A symbol k of 2 or more is a code for the whole vector: block c is at ``C + W 2^t + (k - 2) W + c Z``. Symbols 0 and 1
+where r or n is 0 read what ids without an entry read.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from torch import Tensor
 from pocketrec.native.mix import mix, tag
 from pocketrec.native.program import Column
 from pocketrec.native.request import check_value
-from pocketrec.native.static_function import function_values, static_function
-from pocketrec.spec.function_sizes import FunctionSize, keyed_functions, own_bits
+from pocketrec.native.static_function import bit_lengths, function_values, slots_of, static_function
+from pocketrec.spec.function_sizes import SLOTS_PER_BLOCK, FunctionSize, keyed_functions, own_bits
 
 __all__ = ["FINE", "OWN", "WHOLE", "keyed_codes", "keyed_words", "sizes_of"]
 
@@ -81,35 +81,23 @@ def sizes_of(row: list[int], parts: int) -> tuple[FunctionSize, FunctionSize, Fu
 
 def keyed_codes(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
     """Addresses int64 [n, parts] of n ids, the program row of each [n, 17]."""
-    found = torch.empty(len(ids), parts, dtype=torch.int64)
-    fields, of = torch.unique(row, dim=0, return_inverse=True)
-    for number, field in enumerate(fields.tolist()):
-        chosen = (of == number).nonzero()[:, 0]
-        found[chosen] = _of_field(ids[chosen], field, maps, parts)
-    return found
-
-
-def _of_field(ids: Tensor, row: list[int], maps: Tensor | None, parts: int) -> Tensor:
-    blocks = torch.arange(parts)
-    length, bits, symbols = row[Column.A], row[Column.T], row[Column.U]
-    width, own, fine = parts * length, row[Column.N], row[Column.R]
-    none = row[Column.P]
-    first = torch.full_like(ids, none)
-    sizes = sizes_of(row, parts)
-    if not sizes[0][0]:
-        return first[:, None] + blocks * length
-    assert maps is not None, "check_program lets no functions pass without words"
-    keys, place = mix(ids, row[Column.SEED]), row[Column.GLOBAL]
-    values = []
-    for count, width_of, words in sizes:
-        given = function_values(maps, keys, count, width_of, first=place) if count else torch.zeros_like(keys)
-        values.append(given)
-        place += words
-    kind, codes, numbers = values
-    known = (kind >> symbols) == tag(keys) & ((1 << row[Column.B]) - 1)
-    symbol = torch.where(known, kind & ((1 << symbols) - 1), -1)
-    codewords = row[Column.Q] + own * width
-    first = torch.where(symbol >= WHOLE, codewords + (width << bits) + (symbol - WHOLE) * width, first)
-    first = torch.where((symbol == OWN) & (numbers < own), row[Column.Q] + numbers * width, first)
-    of_blocks = codewords + ((blocks << bits) + (codes[:, None] >> blocks * bits & ((1 << bits) - 1))) * length
-    return torch.where(((symbol == FINE) & (fine > 0))[:, None], of_blocks, first[:, None] + blocks * length)
+    blocks = torch.arange(parts, device=ids.device)
+    length, none, first = (row[:, column] for column in (Column.A, Column.P, Column.Q))
+    if maps is None or maps.shape[0] == 0:  # check_program let only fields without keys pass
+        return none[:, None] + blocks * length[:, None]
+    own, fine, whole = (row[:, column] for column in (Column.N, Column.R, Column.S))
+    bits, symbols, checked = (row[:, column] for column in (Column.T, Column.U, Column.B))
+    keys, place, found = mix(ids, row[:, Column.SEED]), row[:, Column.GLOBAL], []
+    sizes = (own + fine + whole, symbols + checked), (fine, parts * bits), (own, bit_lengths(own - 1).clamp(min=1))
+    for count, width in sizes:
+        found.append(function_values(maps, keys, count, width, first=place))
+        place = place + torch.where(count > 0, 1 + slots_of(count) // SLOTS_PER_BLOCK * width, 0)
+    kind, codes, number = found
+    known = (own + fine + whole > 0) & (kind >> symbols == tag(keys) & ((1 << checked) - 1))
+    symbol, width = torch.where(known, kind & ((1 << symbols) - 1), -1), parts * length
+    codewords = first + own * width
+    single = torch.where(symbol >= WHOLE, codewords + (width << bits) + (symbol - WHOLE) * width, none)
+    single = torch.where((symbol == OWN) & (number < own), first + number * width, single)
+    code = codes[:, None] >> blocks * bits[:, None] & ((1 << bits) - 1)[:, None]
+    several = codewords[:, None] + ((blocks << bits[:, None]) + code) * length[:, None]
+    return torch.where(((symbol == FINE) & (fine > 0))[:, None], several, single[:, None] + blocks * length[:, None])

@@ -62,27 +62,27 @@ class Column(IntEnum):
       number of leading ids with a row of their own. quotient_remainder: first address of the remainder rows. blocks:
       block length Z. sketched: slots of a bucket, 1 to 32.
     * ``B``: row: the first id that has a row. block, signature and sets: a `BlockFlag`. mapped: first index of the
-      table in `maps`. sketched and tagged: the same of the sketch, or of the offsets. codes: first address of the
-      codewords. keyed_codes: bits of a key that are checked, 0 to 16.
+      table in `maps`. sketched and tagged: the same of the sketch, or of the offsets. keyed_codes: bits of a key that
+      are checked, 0 to 16.
     * ``N``: hashes: how many, at most `parts`. quotient_remainder: ids of the table, modulus of the permutation; ids
       >= n fold to id 0. block, signature and sets: ids 1 to n have weights of their own. tagged: how many tags there
-      are. codes: ids 0 to n have weights of their own. keyed_codes: so many keys have.
+      are. keyed_codes: how many keys have weights of their own.
     * ``PADDING``: an id that is left out of its bag, or -1.
     * ``P``, ``Q``: quotient_remainder: id' = (id * p + q) mod n, with (n - 1) * p + q < 2**63; linear_block: r3 and r2.
-      block, signature and sets: the own weights of id i begin at address p + (i - 1) q, before ``START``. codes: at
-      address p + i q. keyed_codes: p is the address of the weights of all ids that have no others, q that of the first
-      own ones. sketched and tagged: q is the first address of the rows that medium ids share.
-    * ``GLOBAL``: linear_block: added to the id before hashing. signature, sets, codes and keyed_codes: first index of
-      the table in `maps`.
+      block, signature and sets: the own weights of id i begin at address p + (i - 1) q, before ``START``. keyed_codes:
+      p is the address of the weights that all other ids share, q that of the first own ones. sketched and tagged: q is
+      the first address of the rows that medium ids share.
+    * ``GLOBAL``: linear_block: added to the id before hashing. signature, sets and keyed_codes: first index of the
+      table in `maps`.
     * ``LIMIT``: ids from here on are refused, as negative ones are; 1 or more, or -1 where every id is taken.
-    * ``R``: signature, sets and codes: so many ids, n + 1 to n + r, have a signature, a set, or a code per block.
-      tagged: first index in `maps` of the offsets of medium ids. keyed_codes: how many keys have a code per block.
-    * ``S``: signature: keys per id. sets: least hashes of which a block's place is drawn. codes: so many ids, n + r + 1
-      to n + r + s, have one code for the whole vector. keyed_codes: how many keys have one. tagged: how many tags medium ids have.
-    * ``T``: signature: bits per key. sets: seed of the least hashes, any int64. codes and keyed_codes: bits of a code of a block.
-    * ``U``: signature: keys of which a block's place is drawn. codes: bits of a code of a whole vector. keyed_codes: the
-      same, and two of its values say that the key has something better. sketched and
-      tagged: rows that medium ids share, 0 where there are none.
+    * ``R``: signature and sets: so many ids, n + 1 to n + r, have a signature or a set. tagged: first index in `maps`
+      of the offsets of medium ids. keyed_codes: how many keys have a code per block.
+    * ``S``: signature: keys per id. sets: least hashes of which a block's place is drawn. keyed_codes: how many
+      keys have one code. tagged: how many tags medium ids have.
+    * ``T``: signature: bits per key. sets: seed of the least hashes, any int64. keyed_codes: bits of a code of a block.
+    * ``U``: signature: keys of which a block's place is drawn. keyed_codes: bits of a code of a whole vector, of which
+      two values say that the key has something better. sketched and tagged: rows that medium ids share, 0 where there
+      are none.
     """
 
     COLUMN = 0
@@ -118,14 +118,13 @@ class Kind(IntEnum):
     SETS = 8
     SKETCHED = 9
     TAGGED = 10
-    CODES = 11
-    KEYED_CODES = 12
+    KEYED_CODES = 11
 
 
 HASHED_BLOCKS: Final = (Kind.BLOCK, Kind.SIGNATURE, Kind.SETS)
 """Kinds of blocks that lie where a hash says, and have a `BlockFlag` in column B."""
 
-BLOCKS: Final = (*HASHED_BLOCKS, Kind.LINEAR_BLOCK, Kind.CODES, Kind.KEYED_CODES)
+BLOCKS: Final = (*HASHED_BLOCKS, Kind.LINEAR_BLOCK, Kind.KEYED_CODES)
 """Kinds that draw blocks of consecutive weights from a shared array."""
 
 

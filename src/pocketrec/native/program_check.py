@@ -24,7 +24,6 @@ _RANGES = (
 _BLOCK_FLAGS_END = 8
 _MOST_KEYS = 1 << 20
 _MOST_LEAST_HASHES = 64
-_CODE_BITS = (1, 2, 4, 8, 16)
 _MOST_FUNCTION_KEYS = 1 << 32
 
 
@@ -105,8 +104,6 @@ def _rules(kind: Kind, program: Tensor, maps: Tensor | None, parts: int) -> Iter
         inside = (b >= 0) & (b <= map_entries) & (size <= (map_entries - b) // (3 * a.clamp(min=1)))
         yield ~inside, "0 <= b and b + 3 * a * size <= entries of maps"
         yield _no_shared_rows(program)
-    elif kind == Kind.CODES:
-        yield from _codes_rules(program, maps, parts)
     elif kind == Kind.KEYED_CODES:
         yield from _keyed_codes_rules(program, maps, parts)
     else:
@@ -146,41 +143,17 @@ def _words_rules(kind: Kind, program: Tensor, maps: Tensor | None) -> Iterator[t
     yield some & ((place < 0) | (place > entries) | (r > (entries - place) // words)), "global and r inside maps"
 
 
-def _codes_rules(program: Tensor, maps: Tensor | None, parts: int) -> Iterator[tuple[Tensor, str]]:
-    """Everything that is read lies in start .. start + size: blocks of codes never run over the end."""
-    length, size, n, p, q = (program[:, c] for c in (Column.A, Column.SIZE, Column.N, Column.P, Column.Q))
-    base, place, r, s, t, u = (program[:, c] for c in (Column.B, Column.GLOBAL, *list(Column)[Column.R :]))
-    start, end = program[:, Column.START], program[:, Column.START] + size
-    yield (length < 1) | (length > size // parts), "a >= 1 and parts * a <= size"
-    widths = torch.tensor(_CODE_BITS)
-    yield ~(torch.isin(t, widths) & torch.isin(u, widths)), "t and u of 1, 2, 4, 8 or 16"
-    width = parts * length
-    inside = (p >= start) & (p <= end - width) & (q >= 0)
-    fits = (n == 0) | (q <= (end - width - p) // n.clamp(min=1))
-    yield ~(inside & fits), "start <= p, q >= 0 and p + n * q + parts * a <= start + size"
-    some, t, u = (r > 0) | (s != 0), t.clamp(1, 16), u.clamp(1, 16)
-    inside = (base >= start) & (base <= end) & (width <= (end - base) // ((1 << t) + (1 << u)))
-    yield some & ~inside, "start <= b and b + parts * a * (2**t + 2**u) <= start + size"
-    yield some & (maps is None or maps.dtype is not torch.int32), "maps of int32"
-    entries = 0 if maps is None else maps.shape[0]
-    known = (place >= 0) & (place <= entries)
-    room = torch.where(known, entries - place, 0)
-    inside = known & (s >= 0) & (r <= room * 32 // (parts * t))
-    # r may be anything where it does not fit; then its words are not asked for
-    words = (torch.where(inside, r, 0) * parts * t + 31) // 32
-    yield some & ~(inside & (s <= (room - words) * (32 // u))), "global, r and s inside maps"
-
-
 def _keyed_codes_rules(program: Tensor, maps: Tensor | None, parts: int) -> Iterator[tuple[Tensor, str]]:
-    """Likewise; what a function says is looked at before it becomes an address."""
+    """Codewords never run over the end, and what a function says is looked at before it becomes an address."""
     length, size, n, p, q = (program[:, c] for c in (Column.A, Column.SIZE, Column.N, Column.P, Column.Q))
     b, place, r, s, t, u = (program[:, c] for c in (Column.B, Column.GLOBAL, *list(Column)[Column.R :]))
     start, end = program[:, Column.START], program[:, Column.START] + size
     yield (length < 1) | (length > size // parts), "a >= 1 and parts * a <= size"
     yield (t < 1) | (t > 16) | (parts * t.clamp(1, 16) > MOST_BITS), "1 <= t <= 16 and parts * t <= 32"
     yield (u < 2) | (u > 16) | (b < 0) | (b > 16), "2 <= u <= 16 and 0 <= b <= 16"
-    yield (n > _MOST_FUNCTION_KEYS) | (r > _MOST_FUNCTION_KEYS) | (s < 0) | (s > _MOST_FUNCTION_KEYS), (
-        f"n, r and s in 0..{_MOST_FUNCTION_KEYS}"
+    yield (
+        (n > _MOST_FUNCTION_KEYS) | (r > _MOST_FUNCTION_KEYS) | (s < 0) | (s > _MOST_FUNCTION_KEYS),
+        (f"n, r and s in 0..{_MOST_FUNCTION_KEYS}"),
     )
     width = parts * length.clamp(min=1)
     yield (p < start) | (p > end - width), "start <= p and p + parts * a <= start + size"

@@ -1,11 +1,11 @@
 """A function of keys that holds no keys: `bits` a key and a few per cent, whatever the keys are.
 
-A ribbon (Dillinger, Walzer, Ribbon Filter: Practically Smaller Than Bloom and Xor, 2021, arXiv:2103.02515; standard form,
-width 64). The value of a key is the exclusive or of some of 64 consecutive slots of `bits` bits; which ones, two hashes of
-the key say: with ``h = mix(key, seed)`` slots ``bucket(h, slots - 64) + i`` for every bit i that is set in
-``fin(h ^ RIBBON_SALT) | 1``. The slots solve the linear equations of all keys, which a few per cent more slots than keys
-make solvable for about every second seed. A key that is none of them has a value, too, as good as random: who must know
-keeps some bits of another hash of the key in its value.
+A ribbon (Dillinger, Walzer, Ribbon Filter: Practically Smaller Than Bloom and Xor, 2021, arXiv:2103.02515; standard
+form, width 64). The value of a key is the exclusive or of some of 64 consecutive slots of `bits` bits; which ones, two
+hashes of the key say: with ``h = mix(key, seed)`` slots ``bucket(h, slots - 64) + i`` for every bit i that is set in
+``fin(h ^ RIBBON_SALT) | 1``. The slots solve the linear equations of all keys, which a few per cent more slots than
+keys make solvable for about every second seed. A key that is none of them has a value, too, as good as random: who must
+know keeps some bits of another hash of the key in its value.
 
 Words: int32; the seed, then 32 slots at a time a word per bit, slot i in bit i.
 """
@@ -23,13 +23,14 @@ from pocketrec.native.packing import require_cpu
 from pocketrec.native.request import check_value
 from pocketrec.spec.function_sizes import RIBBON, SLOTS_PER_BLOCK, function_slots, function_words
 
-__all__ = ["MOST_BITS", "function_values", "static_function"]
+__all__ = ["MOST_BITS", "bit_lengths", "function_values", "slots_of", "static_function"]
 
 MOST_BITS: Final = 32
 
 _SEEDS: Final = 64
 _SALT: Final = as_int64(0xD1342543DE82EF95)
 _WORD: Final = (1 << 64) - 1
+_HALF: Final = (1 << 32) - 1
 
 
 def static_function(keys: Tensor, values: Tensor, bits: int) -> Tensor:
@@ -133,29 +134,44 @@ def _solved(rows: dict[int, tuple[int, int]], slots: int) -> list[int]:
 def function_values(
     words: Tensor, keys: Tensor, count: Tensor | int, bits: Tensor | int, *, first: Tensor | int = 0
 ) -> Tensor:
-    """What functions give for keys.
+    """What functions give for keys, without a branch on any number: a trace can follow it.
 
     Args:
-        words: int32, in which functions stand.
+        words: int32, 1 or more, in which functions stand.
         keys: int64 [n].
-        count: of keys that the function was made of, 1 or more, one number or int64 [n].
-        bits: likewise.
+        count: of keys that the function was made of, one number or int64 [n].
+        bits: of its values, likewise.
         first: where the function begins, likewise.
 
     Returns:
-        int64 [n], from 0 to 2**bits - 1; for keys that it was not made of a number that means nothing.
+        int64 [n], from 0 to 2**bits - 1; for keys that it was not made of a number that means nothing, 0 of none.
     """
-    count, bits, first = (torch.as_tensor(x).expand(keys.shape) for x in (count, bits, first))
-    counts, of = count.unique(return_inverse=True)
-    slots = torch.tensor([function_slots(n) for n in counts.tolist()], dtype=torch.int64)[of]
-    seeds = words.index_select(0, first).long() & 0xFFFFFFFF
-    starts, chosen = _ribbons(keys, seeds, slots - RIBBON)
-    found = torch.zeros_like(keys)
-    for ahead in range(RIBBON):
-        slot = starts + ahead
-        block = first + 1 + slot // SLOTS_PER_BLOCK * bits
-        for bit in range(int(bits.max()) if len(keys) else 0):
-            word = words.index_select(0, torch.where(bit < bits, block + bit, 0)).long()
-            read = (word >> slot % SLOTS_PER_BLOCK) & (chosen >> ahead) & (bit < bits) & 1
-            found ^= read << bit
-    return found
+    count, bits, first = (torch.as_tensor(x, device=keys.device).expand(keys.shape) for x in (count, bits, first))
+    some, starts = count > 0, torch.where(count > 0, slots_of(count) - RIBBON, 1)
+    start, chosen = _ribbons(keys, words.index_select(0, torch.where(some, first, 0)).long() & _HALF, starts)
+    offset = start % SLOTS_PER_BLOCK
+    # What the ribbon reads of each of three blocks, as numbers of 32 bits; a shift by 64 would mean nothing.
+    reads = torch.stack((
+        (chosen << offset) & _HALF,
+        (chosen >> (SLOTS_PER_BLOCK - offset)) & _HALF,
+        (chosen >> (RIBBON - offset).clamp(max=RIBBON - 1)) & ((1 << offset) - 1),
+    ), dim=1)  # fmt: skip
+    lanes, blocks = torch.arange(MOST_BITS, device=keys.device), torch.arange(3, device=keys.device)
+    inside = some[:, None, None] & (lanes < bits[:, None, None])
+    place = (first + 1 + start // SLOTS_PER_BLOCK * bits)[:, None, None] + blocks[:, None] * bits[:, None, None] + lanes
+    held = words.index_select(0, torch.where(inside, place, 0).reshape(-1)).view(place.shape).long()
+    odd = held[:, 0] & reads[:, 0, None] ^ held[:, 1] & reads[:, 1, None] ^ held[:, 2] & reads[:, 2, None]
+    for step in (16, 8, 4, 2, 1):
+        odd = odd ^ odd >> step
+    return torch.where(inside[:, 0], (odd & 1) << lanes, 0).sum(dim=1)
+
+
+def slots_of(count: Tensor) -> Tensor:
+    """`pocketrec.spec.function_sizes.function_slots` of int64 numbers from 1."""
+    spare = count // 256 * 3 * (bit_lengths(count) - 10).clamp(min=0)
+    return -(-(count + spare + RIBBON) // SLOTS_PER_BLOCK) * SLOTS_PER_BLOCK
+
+
+def bit_lengths(numbers: Tensor) -> Tensor:
+    """Bits of int64 numbers from 0 to 2**40 - 1."""
+    return (numbers[..., None] >= 1 << torch.arange(40, device=numbers.device)).sum(dim=-1)

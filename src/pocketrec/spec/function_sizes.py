@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-__all__ = ["RIBBON", "SLOTS_PER_BLOCK", "FunctionSize", "function_slots", "function_words", "keyed_functions", "own_bits"]
+__all__ = [
+    "RIBBON",
+    "SLOTS_PER_BLOCK",
+    "FunctionSize",
+    "function_slots",
+    "function_words",
+    "keyed_functions",
+    "own_bits",
+]
 
 RIBBON: Final = 64
 """Slots that a key reads."""

@@ -7,7 +7,17 @@ from pocketrec.native import Kind, program_row
 
 def test_the_row_says_what_the_addressing_says() -> None:
     codes = KeyedCodes(
-        weights=900, block=4, seed=77, unknown=16, own=3, own_start=32, fine=5, coarse=7, bits=8, whole_bits=4, key_bits=6
+        weights=900,
+        block=4,
+        seed=77,
+        unknown=16,
+        own=3,
+        own_start=32,
+        fine=5,
+        coarse=7,
+        bits=8,
+        whole_bits=4,
+        key_bits=6,
     )
     row = codes.program(column=1, padding=-1)
     named = {"size": 900, "a": 4, "seed": 77, "p": 16, "q": 32, "n": 3, "r": 5, "s": 7, "t": 8, "u": 4, "b": 6}

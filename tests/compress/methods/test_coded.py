@@ -20,8 +20,8 @@ from pocketrec.testing.method_contract import MethodContract
 # Ids per count: t0 has many rare ones, t1 few.
 COUNTS = {"t0": [4000, 900, *[300] * 30, *[40] * 200, *[5] * 2000, *[1] * 3000], "t1": [3000, *[50] * 12, *[4] * 8, 1]}
 TABLES = [TableSpec(name=n, rows=len(c) + 1, dim=8, ids="rank") for n, c in COUNTS.items()]
-# In float32: 2 vectors of ids without an entry, 33 own ones, 16 + 14 codewords; functions of 2,253 ids that have an entry,
-# of 212 that have a code per block and of 33 with weights of their own.
+# In float32: 2 vectors of ids without an entry, 33 own ones, 16 + 14 codewords; functions of 2,253 ids that have an
+# entry, of 212 that have a code per block and of 33 with weights of their own.
 FUNCTIONS = function_words(2253, 10) + function_words(212, 8) + function_words(33, 6)
 BUDGET = 4 * (8 * (2 + 33 + 30) + FUNCTIONS)
 # Ids with codes of each kind, of both tables.

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from pocketrec.compress.parts.codewords import code_words, codewords, packed_codes
+from pocketrec.compress.parts.codewords import codewords
 
 
 def test_planted_clusters_are_found() -> None:
@@ -46,14 +46,3 @@ def test_every_vector_has_the_nearest_codeword_and_all_codewords_are_used() -> N
 def test_equal_vectors_do_no_harm() -> None:
     words, codes = codewords(torch.ones(100, 2), torch.ones(100), 4, seed=0)
     assert torch.equal(words[codes], torch.ones(100, 2))
-
-
-def test_packed_codes_stand_lowest_bits_first() -> None:
-    for bits in (1, 2, 4, 8, 16):
-        codes = torch.randint(0, 1 << bits, (77,), generator=torch.Generator().manual_seed(bits))
-        packed = packed_codes(codes, bits)
-        assert packed.dtype is torch.int32
-        assert len(packed) == code_words(77, bits)
-        stream = sum((int(word) % 2**32) << 32 * i for i, word in enumerate(packed.tolist()))
-        assert [stream >> bits * i & (1 << bits) - 1 for i in range(77)] == codes.tolist()
-    assert packed_codes(torch.zeros(0, dtype=torch.int64), 4).shape == (0,)

@@ -1,7 +1,8 @@
-"""As codes, but found by a function of the id's hash: no vocabulary, and no id has a place of its own.
+"""Weights of their own, a code per block or one code in all, said by functions of an id's hash: no vocabulary.
 
-Paper: the function is a ribbon, Dillinger, Walzer, Ribbon Filter: Practically Smaller Than Bloom and Xor, 2021,
-arXiv:2103.02515; a function whose values say how many more bits to read is ours.
+Paper: codes are product quantisation, Jegou, Douze, Schmid, Product Quantization for Nearest Neighbor Search, IEEE
+TPAMI 33(1), 2011; functions are ribbons, Dillinger, Walzer, Ribbon Filter: Practically Smaller Than Bloom and Xor,
+2021, arXiv:2103.02515. Codes of fewer bits for rarer ids, and values that say how many more bits to read, are ours.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class KeyedCodes:
 
     def program(self, *, column: int, padding: int) -> list[int]:
         return program_row(
-            12, column=column, padding=padding, start=0, size=self.weights, seed=self.seed, a=self.block, b=self.key_bits,
-            n=self.own, p=self.unknown, q=self.own_start, r=self.fine, s=self.coarse, t=self.bits, u=self.whole_bits,
+            11, column=column, padding=padding, start=0, size=self.weights, seed=self.seed, a=self.block,
+            b=self.key_bits, n=self.own, p=self.unknown, q=self.own_start, r=self.fine, s=self.coarse, t=self.bits,
+            u=self.whole_bits,
         )  # fmt: skip

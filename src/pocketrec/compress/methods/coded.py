@@ -1,22 +1,17 @@
 """Bits by frequency: own weights for the most frequent ids, codes of 16 bits for the next, of 4 for the rare ones.
 
-Paper: none claims it. The codes are those of product quantisation (Jegou, Douze, Schmid, IEEE TPAMI 33(1), 2011); that
-    an id deserves bits in proportion to the logarithm of its weight is rate-distortion theory (Cover and Thomas,
-    Elements of Information Theory, 2nd ed., section 10.3.3: reverse water-filling).
-Bytes: own weights and codewords in the storage (int4: 9 bytes per 16 weights), 2 bytes per finely coded id, half a byte
-    per coarsely coded one. Training holds a float32 row for each of them, as min_count of so many ids would.
-Use when: the budget is far below a row per id that matters, and training may take more memory than serving. On the
-    Criteo sample at 1000x it is .0039 of AUC ahead of robe and .0079 of min_count, all in int4 (15 pairs over three
-    windows), on KuaiRand at 100x .0084 ahead of robe, on Frappe at 20x .0063 (docs/results.md, "Bits by frequency").
-Did not help when: bytes are plenty (10x of the Criteo sample: +.0002, within noise of min_count in float32; 2x of
-    Frappe: nothing over min_count in int8). At 100x of the Criteo sample it gains .0009 over min_count in int4, which
-    is as good as full tables there. Every id that is told apart needs a vocabulary, which is then larger than the
-    tables: where its bytes count, robe is ahead. `min_count` = 1 where rare ids matter (users), 2 on Criteo.
+Paper: none claims it. The codes are those of product quantisation (Jegou, Douze, Schmid, IEEE TPAMI 33(1), 2011), the
+    functions in which they stand are ribbons (Dillinger, Walzer, arXiv:2103.02515); that an id deserves bits in
+    proportion to the logarithm of its weight is rate-distortion theory (Cover and Thomas, Elements of Information
+    Theory, 2nd ed., section 10.3.3: reverse water-filling).
+Bytes: everything that serves, and no vocabulary: own weights and codewords in the storage (int4: 9 bytes per 16
+    weights), 10 bits per id that has an entry, 16 more if it is coded finely, about log2(own ids) more if it has its own
+    weights, and 6 to 12 % on top. Training holds a float32 row, a count and a hash for each of them.
+FIGURES
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, final
@@ -45,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["METHOD", "Coded"]
 
 _TIERS: Final = ("own", "fine", "coarse")
-_SYMBOLS: Final = 2  # of a rare id's codes, that say that an id has something better
+_SYMBOLS: Final = 2  # of the values of a coarse code, that say that an id has something better
 _CODEWORDS: Final = 0.25  # of the budget, at most, for codewords of blocks
 
 
@@ -57,17 +52,19 @@ class Coded(Method):
     An id that occurs `step` times as often as another deserves one tier more. So there is one threshold t: ids that
     occur t x `step`^2 times or more have weights of their own, from t x `step` on a code per block, from t on one code
     for the whole vector, and all others share the weights of id 0. The budget decides t. Codewords are shared by all
-    tables and found by k-means, in which an id weighs what it occurs.
+    tables and found by k-means, in which an id weighs what it occurs. What an id has is said by functions of its
+    token's hash (`pocketrec.native.keyed_codes`), so that serving needs no vocabulary: a bank is trained on ranks and
+    served on hashes. Where nobody gave tokens, an id stands for itself.
 
     Attributes:
         blocks: that a finely coded vector is cut into, 1 or more; each has a code.
-        bits: of those codes, at most: 1, 2, 4, 8 or 16. Fewer where their codewords would take over a quarter of the
-            budget.
-        coarse_bits: of the code of a rare id's whole vector, likewise 1 to 16.
+        bits: of those codes, at most, 1 to 16. Fewer where their codewords would take over a quarter of the budget.
+        coarse_bits: of the code of a rare id's whole vector, 2 to 16. Two of its values say that an id has something
+            better.
         step: how many times as often an id must occur to be kept one tier finer, above 1.
         min_count: occurrences that an id needs to be told apart at all, 1 or more.
-        key_bits: of an id's hash that are checked, 0 to 16: one of 2^key_bits ids that have no entry reads the weights of
-            another one.
+        key_bits: of an id's hash that are checked, 0 to 16: one of 2^key_bits ids without an entry reads the weights
+            of another one.
     """
 
     name = "coded"
@@ -104,7 +101,9 @@ class Coded(Method):
 
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
         width = self._width(tables[0].dim)
-        room = [b for b in range(1, self.bits + 1) if array_bytes(self.storage, width << b) <= _CODEWORDS * budget_bytes]
+        room = [
+            b for b in range(1, self.bits + 1) if array_bytes(self.storage, width << b) <= _CODEWORDS * budget_bytes
+        ]
         bits = max(room, default=1)
         tally = Tally.of(stats[t.name] for t in tables)
         fits = _Fits(self, len(tables), width, bits, budget_bytes)
@@ -118,10 +117,14 @@ class Coded(Method):
             most = [m - n for m, n in zip(most, ids, strict=True)]
             found.append(ids)
         sized = [
-            TableSizing(table=t, ids="rank", told_apart=0, settings={"rows": 1 + sum(of), **dict(zip(_TIERS, of))})
+            TableSizing(
+                table=t, ids="rank", told_apart=0, settings={"rows": 1 + sum(of), **dict(zip(_TIERS, of, strict=True))}
+            )
             for t, *of in zip(tables, *found, strict=True)
         ]
-        note = "Trained on ranks, served on hashes of the tokens: a function of them stands in the place of a vocabulary."
+        note = (
+            "Trained on ranks, served on hashes of the tokens: a function of them stands in the place of a vocabulary."
+        )
         return Decision(
             tables=tuple(sized), settings={"bits": bits, "threshold": round(threshold, 3)}, notes=(note,)
         )  # fmt: skip
@@ -167,7 +170,7 @@ class Coded(Method):
                 counts.copy_(_counts(given["stats"][sized.table.name], len(counts)))
             torch.arange(len(keys), out=keys)  # without tokens an id stands for itself
             if "tokens" in given:
-                keys.copy_(torch.from_numpy(given["tokens"](sized.table.name)[: len(keys)]))
+                keys.copy_(torch.tensor(given["tokens"](sized.table.name)[: len(keys)]))
 
     def from_dense(self, group: Group, weights: Mapping[str, Tensor]) -> None:
         fold_dense(group, "rows", weights)
@@ -191,7 +194,7 @@ class Coded(Method):
         )  # fmt: skip
 
     def frozen(self, group: Group) -> tuple[GroupSizing, dict[str, Tensor]]:
-        """Weights for ids without an entry, own weights, codewords; functions of hashes."""
+        """Vectors of ids without an entry, own ones, codewords; functions of hashes."""
         import torch
 
         from pocketrec.compress.freeze import encoded
@@ -201,28 +204,25 @@ class Coded(Method):
 
         tables, bits = group.sizing.tables, int(group.sizing.settings["bits"])
         rows = torch.nn.functional.pad(float32_weights(group, "rows"), (0, self._width(group.dim) - group.dim))
-        place = torch.repeat_interleave(torch.tensor([int(t.settings["rows"]) for t in tables]))
         tier = _of_tiers(tables)
-        keys, counts = mix(group.tensor("keys"), place), group.tensor("counts")
-        made = [rows[tier < 0], rows[tier == 0]]
-        fine, coarse = tier == 1, tier == 2
-        blocks = self._block(group.dim)
-        fine_codes, coarse_codes = torch.zeros(0, self.blocks, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
-        if bool((tier > 0).any()):
-            found = [
-                _coded(part, counts[fine], 1 << bits, seed=2 + block)
-                for block, part in enumerate(rows[fine].split(blocks, dim=1))
-            ]
-            fine_codes = torch.stack([codes for _, codes in found], dim=1)
-            words, coarse_codes = _coded(rows[coarse], counts[coarse], (1 << self.coarse_bits) - _SYMBOLS, seed=1)
-            made += [*(words for words, _ in found), words]
+        own, fine, coarse = (tier == place for place in range(len(_TIERS)))
+        counts = group.tensor("counts")
+        blocks = [
+            _coded(block, counts[fine], 1 << bits, seed=2 + place)
+            for place, block in enumerate(torch.split(rows[fine], self._block(group.dim), dim=1))
+        ]
+        whole, codes = _coded(rows[coarse], counts[coarse], (1 << self.coarse_bits) - _SYMBOLS, seed=1)
+        codewords = [*(words for words, _ in blocks), whole] if bool((fine | coarse).any()) else []
+        keys = mix(
+            group.tensor("keys"), torch.repeat_interleave(torch.tensor([int(t.settings["rows"]) for t in tables]))
+        )
         functions = keyed_words(
-            own=keys[tier == 0], fine=keys[fine], fine_codes=fine_codes, whole=keys[coarse], whole_codes=coarse_codes,
-            bits=bits, whole_bits=self.coarse_bits, key_bits=self.key_bits,
+            own=keys[own], fine=keys[fine], fine_codes=torch.stack([of for _, of in blocks], dim=1), whole=keys[coarse],
+            whole_codes=codes, bits=bits, whole_bits=self.coarse_bits, key_bits=self.key_bits,
         )  # fmt: skip
-        held = {"weights": torch.cat([each.flatten() for each in made]), "functions": functions}
+        weights = torch.cat([each.flatten() for each in (rows[tier < 0], rows[own], *codewords)])
         served = replace(group.sizing, tables=tuple(replace(t, ids="hash63") for t in tables))
-        return served, encoded(group, held)
+        return served, encoded(group, {"weights": weights, "functions": functions})
 
 
 @final

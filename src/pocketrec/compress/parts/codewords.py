@@ -1,4 +1,4 @@
-"""Codewords: a few vectors that stand for many, by weighted k-means, and codes packed into words."""
+"""Codewords: a few vectors that stand for many, by weighted k-means."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pocketrec.compress.parts.init import generator
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["code_words", "codewords", "packed_codes"]
+__all__ = ["codewords"]
 
 _ROUNDS: Final = 15
 _LEARNERS: Final = 256  # vectors per codeword that codewords are learned from; all vectors get a code
@@ -52,35 +52,6 @@ def codewords(vectors: Tensor, weights: Tensor, count: int, *, seed: int) -> tup
         idle = (~used).nonzero()[:, 0]
         found[idle] = learners[(distances * shares).topk(len(idle)).indices]
     return found, _nearest(vectors, found)[0]
-
-
-def code_words(codes: int, bits: int) -> int:
-    """int32 words that so many codes of so many bits take.
-
-    >>> code_words(5, 8), code_words(0, 4)
-    (2, 0)
-    """
-    return -(-codes * bits // 32)
-
-
-def packed_codes(codes: Tensor, bits: int) -> Tensor:
-    """Codes int64 [n], one after the other from the lowest bit of the first word on: int32 [code_words(n, bits)].
-
-    Args:
-        codes: from 0 to 2^bits - 1.
-        bits: 1, 2, 4, 8 or 16.
-
-    >>> import torch
-    >>> packed_codes(torch.tensor([1, 2, 255, 0, 7]), 8).tolist()
-    [16712193, 7]
-    """
-    import torch
-
-    per_word = 32 // bits
-    words = torch.zeros(code_words(len(codes), bits) * per_word, dtype=torch.int64)
-    words[: len(codes)] = codes
-    packed = (words.view(-1, per_word) << torch.arange(per_word) * bits).sum(dim=1)
-    return torch.where(packed >= 2**31, packed - 2**32, packed).to(torch.int32)
 
 
 def _spread(vectors: Tensor, weights: Tensor, count: int, seed: int) -> Tensor:
