@@ -155,8 +155,12 @@ def _tensors(rows: Encoded) -> tuple[Tensor, ...]:
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """1 / (1 + exp(-logit)), float32."""
-    return torch.sigmoid(torch.from_numpy(logits)).numpy()
+    """1 / (1 + exp(-logit)), float32.
+
+    Rounded from float64: in float32 the last bit of a number depends on its place, because some processors' vectors and
+    the numbers that are left over at the end take other ways.
+    """
+    return torch.sigmoid(torch.from_numpy(logits).double()).float().numpy()
 
 
 def save(
