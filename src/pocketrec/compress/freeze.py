@@ -24,7 +24,8 @@ _CHUNK_ROWS = 65_536
 def freeze(bank: Bank) -> Bank:
     """The serving form of a trained bank: exactly the promised tensors, converted to their storage.
 
-    The training bank is left as it is; tensors that need no conversion are copied, so the two share nothing.
+    The training bank is left as it is; tensors that need no conversion are copied, so the two share nothing. Ask the
+    serving bank which ids it takes (:meth:`Bank.id_spaces`): some methods serve other ones than they train.
     """
     assert bank.form == "train", "a serving bank is frozen already"
     groups, tensors = [], {}

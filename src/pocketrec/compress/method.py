@@ -114,7 +114,15 @@ class Method(ABC):
 
     @abstractmethod
     def initialise(self, group: Group, *, seed: int, data: Mapping[str, Any] | None = None) -> None:
-        """Fill the group's tensors (training form). Equal seeds give equal values on every machine."""
+        """Fill the group's tensors (training form). Equal seeds give equal values on every machine.
+
+        Args:
+            group: to be filled.
+            seed: of what is drawn.
+            data: what is known of the rows that train; any of it may be absent. ``stats``: `TableStats` by table.
+                ``tokens``: from a table's name to int64 [ranks], the hash of each rank's token, read when asked for.
+                ``value_sets``: see :meth:`value_sets`.
+        """
 
     @abstractmethod
     def access(self, sizing: GroupSizing, tensors: Mapping[str, Tensor]) -> Access:
@@ -176,7 +184,12 @@ class Method(ABC):
         raise NotImplementedError(f"{self.name} says it is adaptive but has no after_step.")
 
     def frozen(self, group: Group) -> tuple[GroupSizing, dict[str, Tensor]]:
-        """The serving form. The default encodes every weight tensor in the storage and keeps the rest."""
+        """The serving form. The default encodes every weight tensor in the storage and keeps the rest.
+
+        Returns:
+            The sizing with the promised tensors, whose tables may want other ids than training did (ranks there, hashes
+            here), and the tensors.
+        """
         from pocketrec.compress.freeze import encoded
 
         return group.sizing, encoded(group)
