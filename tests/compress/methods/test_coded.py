@@ -50,7 +50,7 @@ class TestCoded(MethodContract):
 
 
 def bank_of(budget: int, **options: Any) -> Bank:
-    sizing = size(TABLES, budget, METHOD(storage="float32", bits=4, **options), stats=STATS)
+    sizing = size(TABLES, budget, METHOD(**{"storage": "float32", "bits": 4, "key_bits": 6, **options}), stats=STATS)
     return build(sizing, seed=3, data={"stats": STATS, "tokens": tokens_of})
 
 
@@ -111,7 +111,7 @@ def test_own_weights_are_exact_and_folded_ids_read_id_0() -> None:
 
 
 def test_a_token_of_two_tables_is_two_keys() -> None:
-    sizing = size(TABLES, BUDGET, METHOD(storage="float32", bits=4), stats=STATS)
+    sizing = size(TABLES, BUDGET, METHOD(storage="float32", bits=4, key_bits=6), stats=STATS)
     same = {"stats": STATS, "tokens": lambda table: tokens_of("t0")[: len(COUNTS[table]) + 1]}
     bank = build(sizing, seed=3, data=same)
     frozen, ids = freeze(bank), torch.from_numpy(tokens_of("t0"))[1:2].expand(1, 2)
@@ -148,8 +148,20 @@ def test_without_statistics_first_ids_weigh_most() -> None:
     assert counts[:4].tolist() == [1.0, 1.0, 0.5, pytest.approx(1 / 3)]
 
 
+def test_so_many_bits_are_checked_that_few_look_ups_read_what_is_not_theirs() -> None:
+    # 3,001 ids that occur once, and as many occurrences of nobody: 1 in 400 with 6 bits
+    total = sum(sum(counts) for counts in COUNTS.values())
+    assert 2 * 3001 / total / 64 < 1 / 400 < 2 * 3001 / total / 32
+    assert bank_of(BUDGET, key_bits=None).sizing.groups[0].settings["key_bits"] == 6
+    assert bank_of(40_000, key_bits=None, min_count=1).sizing.groups[0].settings["key_bits"] == 5, "once is enough"
+    assert bank_of(1500, key_bits=None).sizing.groups[0].settings["key_bits"] > 6, "fewer have an entry"
+    known = {n: TableStats.of_counts(n, [c + 9 for c in counts]) for n, counts in COUNTS.items()}
+    sizing = size(TABLES, 60_000, METHOD(storage="float32"), stats=known)
+    assert sizing.groups[0].settings["key_bits"] == 0, "everybody was seen ten times"
+
+
 def test_bytes_by_hand() -> None:
-    sizing = size(TABLES, BUDGET, METHOD(storage="float32", bits=4, step=6.0), stats=STATS)
+    sizing = size(TABLES, BUDGET, METHOD(storage="float32", bits=4, key_bits=6, step=6.0), stats=STATS)
     held = {t.name: t.nbytes for t in sizing.groups[0].serve}
     assert held == {"weights": 4 * 8 * (2 + 33 + 30), "functions": 4 * FUNCTIONS}
     trained = {t.name: t.nbytes for t in sizing.groups[0].train}
@@ -169,9 +181,9 @@ def test_a_small_budget_has_fewer_codewords() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"bits": 17}, "bits must be 1 to 16, coarse_bits 2 to 16 and key_bits 0 to 16"),
-        ({"coarse_bits": 1}, "bits must be 1 to 16, coarse_bits 2 to 16 and key_bits 0 to 16"),
-        ({"key_bits": -1}, "bits must be 1 to 16, coarse_bits 2 to 16 and key_bits 0 to 16"),
+        ({"bits": 17}, "bits must be 1 to 16, coarse_bits 2 to 16, key_bits 0 to 16"),
+        ({"coarse_bits": 1}, "bits must be 1 to 16, coarse_bits 2 to 16, key_bits 0 to 16"),
+        ({"key_bits": -1}, "bits must be 1 to 16, coarse_bits 2 to 16, key_bits 0 to 16"),
         ({"blocks": 3, "bits": 11}, "blocks times bits must be at most 32"),
         ({"blocks": 0}, "blocks and min_count must be 1 or more"),
         ({"min_count": 0}, "blocks and min_count must be 1 or more"),

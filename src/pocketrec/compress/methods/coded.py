@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pocketrec.compress.access import Access, Combine
@@ -27,7 +28,7 @@ from pocketrec.compress.parts.shared_array import array_bytes
 from pocketrec.compress.parts.tiers import Tally, tiers_within
 from pocketrec.compress.share import most_frequent
 from pocketrec.spec.errors import OptionError
-from pocketrec.spec.function_sizes import FunctionSize, keyed_functions
+from pocketrec.spec.function_sizes import keyed_functions
 from pocketrec.spec.sizing import GroupSizing, TableSizing
 from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import TableSpec
@@ -42,6 +43,7 @@ __all__ = ["METHOD", "Coded"]
 _TIERS: Final = ("own", "fine", "coarse")
 _SYMBOLS: Final = 2  # of the values of a coarse code, that say that an id has something better
 _CODEWORDS: Final = 0.25  # of the budget, at most, for codewords of blocks
+_WRONG: Final = 1 / 400  # of all look-ups, at most, may read the weights of another id
 
 
 @final
@@ -64,7 +66,7 @@ class Coded(Method):
         step: how many times as often an id must occur to be kept one tier finer, above 1.
         min_count: occurrences that an id needs to be told apart at all, 1 or more.
         key_bits: of an id's hash that are checked, 0 to 16: one of 2^key_bits ids without an entry reads the weights
-            of another one.
+            of another one. None: so many that, by what was counted, no more than one look-up in 400 does.
     """
 
     name = "coded"
@@ -76,12 +78,12 @@ class Coded(Method):
     coarse_bits: int = 4
     step: float = 8.0
     min_count: int = 2
-    key_bits: int = 6
+    key_bits: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (1 <= self.bits <= 16 and 2 <= self.coarse_bits <= 16 and 0 <= self.key_bits <= 16):
-            raise OptionError(f"coded: bits must be 1 to 16, coarse_bits 2 to 16 and key_bits 0 to 16, got {self}.")
+        if not (1 <= self.bits <= 16 and 2 <= self.coarse_bits <= 16 and 0 <= (self.key_bits or 0) <= 16):
+            raise OptionError(f"coded: bits must be 1 to 16, coarse_bits 2 to 16, key_bits 0 to 16, got {self}.")
         if self.blocks * self.bits > 32:
             raise OptionError(f"coded: blocks times bits must be at most 32, got {self}.")
         if self.blocks < 1 or self.min_count < 1 or not 1 < self.step < float("inf"):
@@ -100,14 +102,21 @@ class Coded(Method):
         return self.blocks * self._block(dim)
 
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
-        width = self._width(tables[0].dim)
+        width, tally = self._width(tables[0].dim), Tally.of(stats[t.name] for t in tables)
         room = [
             b for b in range(1, self.bits + 1) if array_bytes(self.storage, width << b) <= _CODEWORDS * budget_bytes
         ]
-        bits = max(room, default=1)
-        tally = Tally.of(stats[t.name] for t in tables)
-        fits = _Fits(self, len(tables), width, bits, budget_bytes)
-        tiers, threshold = tiers_within(tally, (self.step**2, self.step, 1.0), self.min_count, fits)
+        dim, bits = tables[0].dim, max(room, default=1)
+        for key_bits in range(17) if self.key_bits is None else (self.key_bits,):
+            layout = partial(_Layout, self, len(tables), dim, bits, key_bits)
+            tiers, threshold = tiers_within(
+                tally,
+                (self.step**2, self.step, 1.0),
+                self.min_count,
+                lambda n: layout(*n).nbytes <= budget_bytes,  # noqa: B023
+            )
+            if tally.strangers(sum(tiers)) <= _WRONG * 2**key_bits:
+                break
         found = []
         left = [stats[t.name] for t in tables]
         most = [t.closed_rows - 1 for t in tables]
@@ -125,32 +134,21 @@ class Coded(Method):
         note = (
             "Trained on ranks, served on hashes of the tokens: a function of them stands in the place of a vocabulary."
         )
-        return Decision(
-            tables=tuple(sized), settings={"bits": bits, "threshold": round(threshold, 3)}, notes=(note,)
-        )  # fmt: skip
+        settings = {"bits": bits, "key_bits": key_bits, "threshold": round(threshold, 3)}
+        return Decision(tables=tuple(sized), settings=settings, notes=(note,))
 
     def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Holding, ...]:
-        rows, bits = total_rows(tables), int(settings["bits"])
-        tiers = _ids(tables)
-        weights = self._width(tables[0].table.dim) * self.vectors(len(tables), tiers, bits)
-        words = sum(function.words for function in self.functions(tiers, bits))
+        rows, layout = total_rows(tables), self._layout(tables, settings)
         return (
             Rows("rows", rows, tables[0].table.dim, served=False),
             Scratch("counts", (rows,), "float32"), Scratch("keys", (rows,), "int64"),
-            Array("weights", weights, trained=False), Served("functions", (words,), "int32"),
+            Array("weights", layout.weights, trained=False), Served("functions", (layout.words,), "int32"),
         )  # fmt: skip
 
-    def vectors(self, tables: int, tiers: Sequence[int], bits: int) -> int:
-        """Those that are served: one per table for ids without an entry, own ones, codewords if anybody has a code."""
-        own, fine, coarse = tiers
-        return tables + own + ((1 << bits) + (1 << self.coarse_bits) - _SYMBOLS if fine + coarse else 0)
-
-    def functions(self, tiers: Sequence[int], bits: int) -> tuple[FunctionSize, ...]:
-        """Those that stand in the place of a vocabulary, for so many ids of each tier."""
-        own, fine, coarse = tiers
-        return keyed_functions(
-            own=own, fine=fine, whole=coarse, parts=self.blocks, bits=bits, whole_bits=self.coarse_bits,
-            key_bits=self.key_bits,
+    def _layout(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> _Layout:
+        tiers = (sum(int(t.settings[tier]) for t in tables) for tier in _TIERS)
+        return _Layout(
+            self, len(tables), tables[0].table.dim, int(settings["bits"]), int(settings["key_bits"]), *tiers
         )  # fmt: skip
 
     # -- values ------------------------------------------------------------------------------------------------------
@@ -176,15 +174,15 @@ class Coded(Method):
         fold_dense(group, "rows", weights)
 
     def access(self, sizing: GroupSizing, tensors: Mapping[str, Tensor]) -> Access:
-        tables, dim, bits = sizing.tables, sizing.tables[0].table.dim, int(sizing.settings["bits"])
+        tables, dim = sizing.tables, sizing.tables[0].table.dim
         if "rows" in tensors:
             return row_access(sizing, "rows", width=dim)
-        width, tiers = self._width(dim), _ids(tables)
+        layout, width = self._layout(tables, sizing.settings), self._width(dim)
         addressing = [
             KeyedCodes(
-                weights=width * self.vectors(len(tables), tiers, bits), block=self._block(dim), seed=place,
-                unknown=place * width, own_start=len(tables) * width, own=tiers[0], fine=tiers[1], coarse=tiers[2],
-                bits=bits, whole_bits=self.coarse_bits, key_bits=self.key_bits,
+                weights=layout.weights, block=self._block(dim), seed=place, unknown=place * width,
+                own_start=len(tables) * width, own=layout.own, fine=layout.fine, coarse=layout.coarse, bits=layout.bits,
+                whole_bits=self.coarse_bits, key_bits=layout.key_bits,
             )
             for place in range(len(tables))
         ]  # fmt: skip
@@ -202,13 +200,13 @@ class Coded(Method):
         from pocketrec.native.keyed_codes import keyed_words
         from pocketrec.native.mix import mix
 
-        tables, bits = group.sizing.tables, int(group.sizing.settings["bits"])
+        tables, layout = group.sizing.tables, self._layout(group.sizing.tables, group.sizing.settings)
         rows = torch.nn.functional.pad(float32_weights(group, "rows"), (0, self._width(group.dim) - group.dim))
         tier = _of_tiers(tables)
         own, fine, coarse = (tier == place for place in range(len(_TIERS)))
         counts = group.tensor("counts")
         blocks = [
-            _coded(block, counts[fine], 1 << bits, seed=2 + place)
+            _coded(block, counts[fine], 1 << layout.bits, seed=2 + place)
             for place, block in enumerate(torch.split(rows[fine], self._block(group.dim), dim=1))
         ]
         whole, codes = _coded(rows[coarse], counts[coarse], (1 << self.coarse_bits) - _SYMBOLS, seed=1)
@@ -218,7 +216,7 @@ class Coded(Method):
         )
         functions = keyed_words(
             own=keys[own], fine=keys[fine], fine_codes=torch.stack([of for _, of in blocks], dim=1), whole=keys[coarse],
-            whole_codes=codes, bits=bits, whole_bits=self.coarse_bits, key_bits=self.key_bits,
+            whole_codes=codes, bits=layout.bits, whole_bits=self.coarse_bits, key_bits=layout.key_bits,
         )  # fmt: skip
         weights = torch.cat([each.flatten() for each in (rows[tier < 0], rows[own], *codewords)])
         served = replace(group.sizing, tables=tuple(replace(t, ids="hash63") for t in tables))
@@ -227,24 +225,37 @@ class Coded(Method):
 
 @final
 @dataclass(frozen=True, slots=True)
-class _Fits:
-    """Whether so many ids of each tier fit."""
+class _Layout:
+    """What serves, for so many ids of each tier: vectors in one array, functions in another.
+
+    The array holds a vector per table for ids without an entry, own ones, codewords if anybody has a code.
+    """
 
     method: Coded
     tables: int
-    width: int
+    dim: int
     bits: int
-    budget_bytes: int
+    key_bits: int
+    own: int
+    fine: int
+    coarse: int
 
-    def __call__(self, tiers: Sequence[int]) -> bool:
-        weights = self.width * self.method.vectors(self.tables, tiers, self.bits)
-        words = sum(function.words for function in self.method.functions(tiers, self.bits))
-        return array_bytes(self.method.storage, weights) + 4 * words <= self.budget_bytes
+    @property
+    def weights(self) -> int:
+        codewords = (1 << self.bits) + (1 << self.method.coarse_bits) - _SYMBOLS if self.fine + self.coarse else 0
+        return self.method._width(self.dim) * (self.tables + self.own + codewords)
 
+    @property
+    def words(self) -> int:
+        functions = keyed_functions(
+            own=self.own, fine=self.fine, whole=self.coarse, parts=self.method.blocks, bits=self.bits,
+            whole_bits=self.method.coarse_bits, key_bits=self.key_bits,
+        )  # fmt: skip
+        return sum(function.words for function in functions)
 
-def _ids(tables: Sequence[TableSizing]) -> list[int]:
-    """How many ids of all tables are in each tier."""
-    return [sum(int(t.settings[tier]) for t in tables) for tier in _TIERS]
+    @property
+    def nbytes(self) -> int:
+        return array_bytes(self.method.storage, self.weights) + 4 * self.words
 
 
 def _of_tiers(tables: Sequence[TableSizing]) -> Tensor:
