@@ -83,15 +83,16 @@ void Cells::read(int64_t begin, int64_t end, float* out, bool stream, const floa
 
 void Cells::rows(int64_t b, int64_t count, float* out, bool stream, const float* factors) {
     const int64_t fields = request_.fields, parts = request_.parts, width = fields * parts;
-    addresses_.resize(static_cast<size_t>(count * width));
-    grid_.find(b, count, addresses_.data());
+    if (!turn_.found) addresses_.resize(static_cast<size_t>(count * width));
+    int64_t* const addresses = turn_.found ? turn_.found + b * width : addresses_.data();
+    grid_.find(b, count, addresses);
     if (turn_.follows || turn_.next)
         for (int64_t f = 0; f < fields; ++f) {
             const Field& field = call_.fields[static_cast<size_t>(f)];
             const Run run{request_.ids + b * request_.columns + field.column, request_.columns, count};
-            share(f, b).take(field, run, addresses_.data() + f * parts, width);
+            share(f, b).take(field, run, addresses + f * parts, width);
         }
-    reader_.rows(addresses_.data(), count * fields, out, stream, factors);
+    reader_.rows(addresses, count * fields, out, stream, factors);
 }
 
 // Of many blocks per vector, so that an id that comes again is found.

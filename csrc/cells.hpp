@@ -32,7 +32,8 @@ struct Call {
 struct Turn {
     bool follows = false;
     const Call* next = nullptr;
-    int64_t* left = nullptr;  // with `next`: its ids, [batch, columns]
+    int64_t* left = nullptr;   // with `next`: its ids, [batch, columns]
+    int64_t* found = nullptr;  // or where the addresses go, [batch, fields, parts]; not of blocks
 };
 
 // Reads vectors; holds the scratch space of one thread of a call.

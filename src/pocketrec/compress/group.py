@@ -242,12 +242,18 @@ class Group(nn.Module):
             return nn.functional.pad(vectors, (0, self.dim - self.access.width))
         return vectors
 
-    def compact(self, grad: Tensor, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool) -> Pairs:
-        """Distinct addresses and summed gradients of one lookup, given the gradient of its result."""
+    def compact(
+        self, grad: Tensor, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool,
+        found: Tensor | None = None,
+    ) -> Pairs:  # fmt: skip
+        """Distinct addresses and summed gradients of one lookup, given the gradient of its result.
+
+        `found`: the addresses of its values, where it handed them back.
+        """
         addresses, grads, squares = torch.ops.pocketrec.compact(
             grad, [r.detach() for r in self.regions()], ids, offsets, weights, self.program, self.maps(),
             self.storages, self.access.width, self.access.parts,
-            int(self.access.combine), POOLING["none" if offsets is None else pool],
+            int(self.access.combine), POOLING["none" if offsets is None else pool], found,
         )  # fmt: skip
         return Pairs.with_squares(addresses, grads, squares)
 

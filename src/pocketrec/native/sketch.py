@@ -52,6 +52,7 @@ __all__ = [
     "sketch_errors",
     "sketch_find",
     "sketch_insert",
+    "sketch_place",
     "sketch_scores",
 ]
 
@@ -99,6 +100,17 @@ def check_sketch(sketch: Tensor) -> None:
     )
 
 
+def sketch_place(sketch: Tensor) -> tuple[int, int, int]:
+    """Where a checked sketch lies, its buckets and the slots of each, as the kernels take them.
+
+    Raises:
+        ValueError: it is not contiguous.
+    """
+    if not sketch.is_contiguous():
+        raise ValueError(f"sketch must be contiguous, got strides {list(sketch.stride())}.")
+    return sketch.data_ptr(), sketch.shape[0], sketch.shape[1]
+
+
 def sketch_scores(sketch: Tensor) -> Tensor:
     """The scores, float32 [buckets, slots]; 0 for free slots."""
     return sketch[..., 1].view(torch.float32).abs()
@@ -144,6 +156,11 @@ def sketch_decay(sketch: Tensor, factor: float) -> None:
     """Multiply all scores and errors by a factor, 0 <= factor, in place. Reads and writes the whole sketch."""
     if not 0 <= factor < float("inf"):
         raise ValueError(f"factor must be finite and not negative, got {factor}.")
+    check_sketch(sketch)
+    kernels = kernels_for(sketch)
+    if kernels is not None:
+        kernels.sketch_decay(*sketch_place(sketch), factor)
+        return
     place = sketch[..., 2]
     errors = (sketch_errors(sketch) * factor).clamp(max=MOST_SCORE)
     place.copy_(torch.where(place < 0, errors.view(torch.int32) | NO_ERROR, place))
