@@ -32,12 +32,10 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.binding import kernels_for
-from pocketrec.native.distinct_keys import MOST_SCORE, check_keys, distinct_keys, turns
+from pocketrec.native.distinct_keys import MOST_SCORE, check_keys, check_words, distinct_keys, turns
 from pocketrec.native.library import define
 from pocketrec.native.mix import bucket, tag
 from pocketrec.native.packing import require_cpu
-from pocketrec.native.program import MOST_SLOTS
-from pocketrec.native.request import check_value
 
 __all__ = [
     "NO_ERROR",
@@ -92,12 +90,7 @@ def check_sketch(sketch: Tensor) -> None:
     Raises:
         TypeError, ValueError: another dtype, or another shape.
     """
-    if sketch.dtype is not torch.int32 or sketch.dim() != 3:
-        raise TypeError(f"sketch must be int32 [buckets, slots, 3], got {sketch.dtype} {list(sketch.shape)}.")
-    check_value(
-        sketch.shape[0] >= 1 and 1 <= sketch.shape[1] <= MOST_SLOTS and sketch.shape[2] == 3,
-        lambda: f"sketch must be [1 or more, 1 to {MOST_SLOTS}, 3], got {list(sketch.shape)}.",
-    )
+    check_words(sketch, "sketch", ("buckets", "slots"), 3)
 
 
 def sketch_place(sketch: Tensor) -> tuple[int, int, int]:
