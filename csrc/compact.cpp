@@ -25,7 +25,8 @@ class CompactRows {
         : gradient_(gradient),
           request_(gradient.request()),
           values_(gradient.values()),
-          slots_(values_ * request_.parts, addresses),
+          most_(most_places(found)),
+          slots_(most_, addresses),
           grads_(grads),
           squares_(squares),
           own_(found ? nullptr : new int64_t[static_cast<size_t>(values_ * request_.parts)]),
@@ -34,6 +35,7 @@ class CompactRows {
           last_(new int32_t[static_cast<size_t>(values_ * request_.parts)]) {}
 
     int64_t run() {
+        if (!most_) return 0;  // where the ids of others are all that was asked for
         gradient_.for_each_tile(kTile / request_.parts + 1, [&](const Tile& tile) { place(tile); });
         const int64_t worth = 1 + values_ * request_.parts * request_.dim / kNumbersPerPart;
         const int64_t parts = std::max(int64_t{1}, std::min(request_.threads, worth)), count = slots_.count();
@@ -45,6 +47,12 @@ class CompactRows {
     }
 
   private:
+    // How many distinct addresses there may be.
+    int64_t most_places(const int64_t* found) const {
+        const int64_t count = values_ * request_.parts;
+        return found ? std::count_if(found, found + count, [](int64_t address) { return address >= 0; }) : count;
+    }
+
     void place(const Tile& tile) {
         const int64_t first = tile.first * request_.parts, count = tile.count * request_.parts;
         if (own_) gradient_.find_addresses_of(tile, own_.get() + first);
@@ -77,7 +85,7 @@ class CompactRows {
 
     const Gradient& gradient_;
     const pr_request& request_;
-    int64_t values_;
+    int64_t values_, most_;
     Slots slots_;
     float* grads_;
     float* squares_;

@@ -12,7 +12,7 @@ namespace pocketrec {
 namespace {
 
 constexpr uint32_t kSign = 0x80000000u;
-constexpr int kShift = 18;  // exponent and five bits of the rest tell scores apart: 64 KiB of counts
+constexpr int kShift = 17;  // sign, exponent and six bits of the rest tell scores apart: 256 KiB of counts
 constexpr int64_t kFar = 16;  // slots that are on their way
 
 void decay(const pr_sketch& sketch, float factor) {

@@ -115,7 +115,7 @@ def touched(group: Group, tape: Tape) -> Touched:
         own = tape.ids if columns == tape.ids.shape[1] else tape.ids[:, group.columns]
         ids, importance = own.reshape(-1), norms(grad).view(-1)
         if all(padding == -1 for padding in group.padding):  # nothing to leave out
-            return Touched(ids, torch.tensor(group.places).repeat(len(own)), importance)
+            return Touched(ids, group.tables_of_ids(len(own)), importance)
         column = torch.arange(columns).repeat(len(own))
     elif tape.pool == "max":
         raise OptionError("An adaptive method takes bags pooled by sum or mean, not max.")
