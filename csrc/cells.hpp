@@ -56,6 +56,7 @@ class Cells {
     Turn turn_;
     Grid grid_;
     Reader reader_;
+    bool side_by_side_;  // whether blocks of all fields are read together
     std::vector<int64_t> addresses_;
 };
 
