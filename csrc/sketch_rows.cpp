@@ -1,5 +1,5 @@
-// Who of the keys of a sketch owns a row: decay, threshold, demotion, promotion. src/pocketrec/native/sketch_rows.py and,
-// for pr_sketch_decay, sketch.py are the definition.
+// Who of the keys of a sketch owns a row: decay, threshold, demotion, promotion. Definition: sketch_rows.py of
+// src/pocketrec/native, and sketch.py for pr_sketch_decay.
 #include <algorithm>
 #include <cfloat>
 #include <vector>

@@ -1,5 +1,5 @@
-// Batch rows of fields that look into one sketch: all ids of a row are read side by side, and the buckets of the next rows
-// are on their way meanwhile.
+// Batch rows of fields that look into one sketch: all ids of a row are read side by side, and the buckets of the next
+// rows are on their way meanwhile.
 #include "sketched.hpp"
 
 #include <vector>
@@ -12,7 +12,8 @@ namespace {
 constexpr int64_t kAhead = 2;  // batch rows whose buckets are on their way
 
 template <class Map>
-int64_t find(const SketchRules& rules, const Map* maps, const int64_t* ids, int64_t columns, int64_t count, int64_t* out) {
+int64_t find(const SketchRules& rules, const Map* maps, const int64_t* ids, int64_t columns, int64_t count,
+             int64_t* out) {
     const int64_t fields = rules.count, words = 3 * rules.fields[0].a;
     const Map* sketch = maps + rules.fields[0].b;
     const uint64_t buckets = static_cast<uint64_t>(rules.fields[0].size);
@@ -48,7 +49,8 @@ int64_t find(const SketchRules& rules, const Map* maps, const int64_t* ids, int6
 
 }  // namespace
 
-int64_t find_in_sketch(const SketchRules& rules, const pr_request& request, const int64_t* ids, int64_t count, int64_t* out) {
+int64_t find_in_sketch(const SketchRules& rules, const pr_request& request, const int64_t* ids, int64_t count,
+                       int64_t* out) {
     if (request.map_bytes == 4)
         return find(rules, static_cast<const int32_t*>(request.maps), ids, request.columns, count, out);
     return find(rules, static_cast<const int64_t*>(request.maps), ids, request.columns, count, out);

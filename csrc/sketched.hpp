@@ -33,16 +33,16 @@ int64_t sketched_address(const Field& field, const Map* slots, int32_t tag) {
     return slot[1] < 0 && slot[2] < 0 ? shared_row(field, tag) : target_address(field, slot[2]);
 }
 
-// Fields side by side that look into the same buckets of one map, with numbers and words for all of them: the seed's part
-// in mix (mix.hpp).
+// Fields side by side that look into the same buckets of one map, and the part of each one's seed in mix (mix.hpp).
 struct SketchRules {
     const Field* fields;
     int64_t count;
     const uint64_t *added, *flipped;
 };
 
-// The addresses of `count` batch rows, ids[i * columns + f] of field f, to out[i * rules.count + f]. Returns how many batch
-// rows were done: less than count when the next one has a refused id.
-int64_t find_in_sketch(const SketchRules& rules, const pr_request& request, const int64_t* ids, int64_t count, int64_t* out);
+// The addresses of `count` batch rows, ids[i * columns + f] of field f, to out[i * rules.count + f]. Returns how many
+// batch rows were done: less than count when the next one has a refused id.
+int64_t find_in_sketch(const SketchRules& rules, const pr_request& request, const int64_t* ids, int64_t count,
+                       int64_t* out);
 
 }  // namespace pocketrec
