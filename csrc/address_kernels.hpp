@@ -45,6 +45,17 @@ POCKETREC_INLINE Longs bucket(Longs word, Longs buckets) {
     return (product_of_halves(word >> 33, buckets) + (product_of_halves(word >> 1, buckets) >> 32)) >> 31;
 }
 
+POCKETREC_INLINE void store_lower_halves(Longs words, int32_t* to) {
+#if defined(__AVX512F__)
+    const __m256i halves = _mm512_maskz_cvtepi64_epi32(0xFF, bits_of<__m512i>(words));
+    __builtin_memcpy(to, &halves, sizeof halves);
+#else
+    const __m256i even = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+    const __m128i halves = _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(bits_of<__m256i>(words), even));
+    __builtin_memcpy(to, &halves, sizeof halves);
+#endif
+}
+
 POCKETREC_INLINE bool any(SignedLongs mask) {
 #if defined(__AVX512F__)
     return _mm512_test_epi64_mask(bits_of<__m512i>(mask), bits_of<__m512i>(mask));
@@ -113,6 +124,7 @@ int64_t hash_ids_of(const pocketrec::HashRule& rule, const int64_t* ids, int64_t
                                             signs + (kSigns ? i * signs_stride : 0), signs_stride))
                 return;
     };
+    some(Constant<4>{});
     some(Constant<2>{});
     some(Constant<1>{});
     return i;
@@ -122,6 +134,47 @@ int64_t hash_ids(const pocketrec::HashRule& rule, const int64_t* ids, int64_t id
                  int64_t out_stride, uint64_t* signs, int64_t signs_stride) {
     const auto run = !signs ? hash_ids_of<kNoSigns> : rule.length < 64 ? hash_ids_of<kBitSigns> : hash_ids_of<kWordSigns>;
     return run(rule, ids, ids_stride, count, out, out_stride, signs, signs_stride);
+}
+
+// Bucket and tag of each key.
+POCKETREC_INLINE void put_tags(Longs key, uint64_t buckets, int64_t* own, int32_t* tags) {
+    const Longs home = bucket(key, Longs{} + buckets), low = fin(key ^ pocketrec::kTagSalt) & 0xFFFFFFFFu;
+    __builtin_memcpy(own, &home, sizeof home);
+    store_lower_halves(low | (reinterpret_cast<Longs>(low == 0) & 1), tags);
+}
+
+// Buckets and tags of kVectors * kWide ids, whatever they are.
+template <int kVectors>
+POCKETREC_INLINE void tag_some(uint64_t seed, uint64_t buckets, const int64_t* ids, int64_t ids_stride, int64_t* own,
+                               int32_t* tags) {
+    Longs key[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+        Longs id{};
+        for (int j = 0; j < kWide; ++j) id[j] = static_cast<uint64_t>(ids[(v * kWide + j) * ids_stride]);
+        key[v] = mix(id, seed);
+    }
+    for (int v = 0; v < kVectors; ++v) put_tags(key[v], buckets, own + v * kWide, tags + v * kWide);
+}
+
+int64_t tag_ids(uint64_t seed, uint64_t buckets, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* own,
+                int32_t* tags) {
+    int64_t i = 0;
+    for (; i + 2 * kWide <= count; i += 2 * kWide)
+        tag_some<2>(seed, buckets, ids + i * ids_stride, ids_stride, own + i, tags + i);
+    for (; i + kWide <= count; i += kWide)
+        tag_some<1>(seed, buckets, ids + i * ids_stride, ids_stride, own + i, tags + i);
+    return i;
+}
+
+void tag_row(const uint64_t* added, const uint64_t* flipped, uint64_t buckets, const int64_t* ids, int64_t fields,
+             int64_t* own, int32_t* tags) {
+    const int64_t whole = fields - kWide;
+    const auto some = [&](int64_t f) POCKETREC_LAMBDA {
+        const Longs inner = fin(load<Longs>(ids + f) + load<Longs>(added + f));
+        put_tags(fin(inner ^ load<Longs>(flipped + f)), buckets, own + f, tags + f);
+    };
+    for (int64_t f = 0; f < whole; f += kWide) some(f);
+    some(whole);  // the last ones, some of them once more
 }
 
 // Addresses of kWide fields from `f` on of one batch row; all bits of an element are set where the id is refused.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "gather.hpp"
+#include "sketched.hpp"
 #include "static_function.hpp"
 #include "values.hpp"
 #include "words.hpp"
@@ -180,34 +181,27 @@ int64_t hashed(const Field& field, int64_t parts, Run run, int64_t* out, int64_t
     return in_turns(run, wide, one_by_one);
 }
 
-// Bit i of it: whether tag i of those `step` numbers apart is this one. Which one it is nobody can foretell, so all are
-// compared: a branch that is guessed wrong takes longer.
-template <class Map>
-uint32_t matches(const Map* tags, int64_t count, int64_t step, int32_t tag) {
-    uint32_t found = 0;
-    for (int64_t i = 0; i < count; ++i) found |= static_cast<uint32_t>(tags[i * step] == tag) << i;
-    return found;
-}
-
-constexpr int64_t kUsualSlots = 4;  // of a bucket, for which there is a loop of known length
-
 // Addresses of ids that are found by their tags: `fetch(bucket)` and then `follow(bucket)` for some ids, then
 // `find(bucket, tag)` for each, so that they wait for memory together.
 template <class Fetch, class Follow, class Find>
 int64_t by_tags(const Field& field, int64_t parts, Run run, int64_t* out, int64_t out_stride, Fetch fetch, Follow follow,
                 Find find) {
     const uint64_t seed = static_cast<uint64_t>(field.seed);
+    const bool wide = gather().tag_ids && field.size < kFewBuckets;
     int64_t buckets[kTogether];
     int32_t tags[kTogether];
     for (int64_t first = 0; first < run.count; first += kTogether) {
         const int64_t count = std::min(kTogether, run.count - first);
         const int64_t* ids = run.ids + first * run.stride;
-        for (int64_t i = 0; i < count; ++i) {  // of padding and of refused ids in vain
+        // of padding and of refused ids in vain
+        int64_t done = 0;
+        if (wide) done = gather().tag_ids(seed, static_cast<uint64_t>(field.size), ids, run.stride, count, buckets, tags);
+        for (int64_t i = done; i < count; ++i) {
             const uint64_t key = mix(static_cast<uint64_t>(ids[i * run.stride]), seed);
             buckets[i] = bucket(key, field.size);
             tags[i] = tag(key);
-            fetch(buckets[i]);
         }
+        for (int64_t i = 0; i < count; ++i) fetch(buckets[i]);
         for (int64_t i = 0; i < count; ++i) follow(buckets[i]);
         for (int64_t i = 0; i < count; ++i, out += out_stride) {
             const int64_t id = ids[i * run.stride];
@@ -223,13 +217,6 @@ int64_t by_tags(const Field& field, int64_t parts, Run run, int64_t* out, int64_
     return run.count;
 }
 
-// The row that ids of one tag share, or the null address where the field has no such rows.
-int64_t shared_row(const Field& field, int32_t tag) {
-    if (field.u <= 0) return -1;
-    return field.q + static_cast<int64_t>(static_cast<uint64_t>(static_cast<uint32_t>(tag)) *
-                                          static_cast<uint64_t>(field.u) >> 32);
-}
-
 template <class Map>
 int64_t sketched(const Field& field, int64_t parts, Run run, const Map* maps, int64_t* out, int64_t out_stride) {
     const int64_t words = 3 * field.a;
@@ -239,11 +226,7 @@ int64_t sketched(const Field& field, int64_t parts, Run run, const Map* maps, in
         __builtin_prefetch(sketch + bucket * words + words - 1);
     };
     return by_tags(field, parts, run, out, out_stride, fetch, [](int64_t) {}, [&](int64_t bucket, int32_t tag) {
-        const Map* slots = sketch + bucket * words;
-        const uint32_t found = field.a == kUsualSlots ? matches(slots, kUsualSlots, 3, tag) : matches(slots, field.a, 3, tag);
-        if (!found) return int64_t{-1};
-        const Map* slot = slots + 3 * __builtin_ctz(found);
-        return slot[1] < 0 && slot[2] < 0 ? shared_row(field, tag) : target_address(field, slot[2]);
+        return sketched_address(field, sketch + bucket * words, tag);
     });
 }
 

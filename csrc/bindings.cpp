@@ -104,12 +104,12 @@ void lookup(const Numbers& data, const Numbers& rows, const Numbers& storages, c
 }
 
 int64_t compact(const Numbers& data, const Numbers& rows, const Numbers& storages, const Numbers& numbers, int64_t grad,
-                int64_t capacity, int64_t addresses, int64_t grads, int64_t squares) {
+                int64_t found, int64_t capacity, int64_t addresses, int64_t grads, int64_t squares) {
     const Request request(data, rows, storages, numbers);
     int64_t count = 0;
     run([&](pr_error* error) {
-        return pr_compact(request.view(), pointer<const float>(grad), capacity, pointer<int64_t>(addresses),
-                          pointer<float>(grads), pointer<float>(squares), &count, error);
+        return pr_compact(request.view(), pointer<const float>(grad), pointer<const int64_t>(found), capacity,
+                          pointer<int64_t>(addresses), pointer<float>(grads), pointer<float>(squares), &count, error);
     });
     return count;
 }
@@ -199,14 +199,16 @@ class Joined {
     Joined(const Joined&) = delete;  // as its parts
     Joined& operator=(const Joined&) = delete;
 
-    // asked: for each part where the ids go that it is asked, or 0.
-    void operator()(int64_t ids, int64_t batch, int64_t columns, int64_t threads, const Numbers& asked, int64_t out) const {
+    // asked, found: for each part where the ids go that it is asked, and its addresses, or 0.
+    void operator()(int64_t ids, int64_t batch, int64_t columns, int64_t threads, const Numbers& asked, const Numbers& found,
+                    int64_t out) const {
         std::vector<pr_request> requests;
         for (const Request& part : parts_) requests.push_back(part.of(ids, batch, columns));
         requests.at(0).threads = threads;
         std::vector<pr_part> parts;
         for (size_t i = 0; i < requests.size(); ++i)
-            parts.push_back({&requests[i], joins_.at(i), pointer<int64_t>(asked.at(i))});
+            parts.push_back({&requests[i], joins_.at(i),
+                             pointer<int64_t>(asked.at(i)), pointer<int64_t>(found.at(i))});
         run([&](pr_error* error) {
             return pr_lookup_joined(parts.data(), static_cast<int64_t>(parts.size()), pointer<float>(out), error);
         });
@@ -268,6 +270,34 @@ int64_t sketch_insert(int64_t words, int64_t buckets, int64_t slots_per_bucket, 
     return distinct;
 }
 
+void sketch_decay(int64_t words, int64_t buckets, int64_t slots_per_bucket, float factor) {
+    const pr_sketch sketch{pointer<int32_t>(words), buckets, slots_per_bucket};
+    run([&](pr_error* error) { return pr_sketch_decay(&sketch, factor, error); });
+}
+
+float sketch_score(int64_t words, int64_t buckets, int64_t slots_per_bucket, int64_t number, bool guaranteed) {
+    const pr_sketch sketch{pointer<int32_t>(words), buckets, slots_per_bucket};
+    float score = 0;
+    run([&](pr_error* error) { return pr_sketch_score(&sketch, number, guaranteed, &score, error); });
+    return score;
+}
+
+int64_t sketch_demote(int64_t words, int64_t buckets, int64_t slots_per_bucket, float least, int64_t rows) {
+    const pr_sketch sketch{pointer<int32_t>(words), buckets, slots_per_bucket};
+    int64_t count = 0;
+    run([&](pr_error* error) { return pr_sketch_demote(&sketch, least, pointer<int32_t>(rows), &count, error); });
+    return count;
+}
+
+int64_t sketch_due(int64_t words, int64_t buckets, int64_t slots_per_bucket, int64_t slots, int64_t hits, int64_t count,
+                   bool guaranteed, float least, int64_t most, int64_t values) {
+    const pr_sketch sketch{pointer<int32_t>(words), buckets, slots_per_bucket};
+    const pr_candidates of{pointer<const int64_t>(slots), pointer<const uint8_t>(hits), count, guaranteed, least, most};
+    int64_t chosen = 0;
+    run([&](pr_error* error) { return pr_sketch_due(&sketch, &of, pointer<int64_t>(values), &chosen, error); });
+    return chosen;
+}
+
 void hash63(int64_t offsets, int64_t count, int64_t data, int64_t out) {
     nb::gil_scoped_release released;
     pr_hash63(pointer<const int64_t>(offsets), count, pointer<const uint8_t>(data), pointer<int64_t>(out));
@@ -310,6 +340,10 @@ NB_MODULE(_native, module) {
     module.def("scored_keys", &scored_keys);
     module.def("sift", &sift);
     module.def("sketch_insert", &sketch_insert);
+    module.def("sketch_decay", &sketch_decay);
+    module.def("sketch_score", &sketch_score);
+    module.def("sketch_demote", &sketch_demote);
+    module.def("sketch_due", &sketch_due);
     module.def("hash63", &hash63);
     module.def("simd", &simd);
     module.def("simd_available", &simd_available);

@@ -1,24 +1,27 @@
 // Vectors out of blocks of shared arrays, for one SIMD level: the part of gather_kernels.hpp that reads them, which includes
 // it after what it uses: Blocks, prefetch_to, fill_null, read_row.
 
-// The signs of kLanes numbers from number d of a vector on, in the places of the signs of floats.
-POCKETREC_INLINE Words flips_at(const uint64_t* signs, int64_t d) {
+// kLanes numbers from number d of a vector on, d a multiple of kLanes, with the signs of those changed whose bits are set.
+POCKETREC_INLINE Floats with_signs(Floats numbers, const uint64_t* signs, int64_t d) {
 #if defined(__AVX512F__)
-    const Words above = {31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16};
-#elif defined(__AVX2__)
+    const __m512i words = bits_of<__m512i>(numbers);
+    const __mmask16 flipped = load<uint16_t>(reinterpret_cast<const uint8_t*>(signs) + d / 8);
+    return bits_of<Floats>(_mm512_mask_xor_epi32(words, flipped, words, bits_of<__m512i>(Words{} + 0x80000000u)));
+#else
+#if defined(__AVX2__)
     const Words above = {31, 30, 29, 28, 27, 26, 25, 24};
 #else
     const Words above = {31, 30, 29, 28};
 #endif
     const Words bits = Words{} + static_cast<uint32_t>(signs[d / 64] >> (d & 32));
-    return bits << (above - static_cast<uint32_t>(d % 32)) & 0x80000000u;
+    return bits_of<Floats>(bits_of<Words>(numbers) ^ (bits << (above - static_cast<uint32_t>(d % 32)) & 0x80000000u));
+#endif
 }
 
 // Negates out[d] where bit d is set.
 inline void apply_signs(const uint64_t* signs, int64_t dim, float* out) {
     const int64_t whole = dim / kLanes * kLanes;
-    for (int64_t d = 0; d < whole; d += kLanes)
-        store<false>(out + d, bits_of<Floats>(load<Words>(out + d) ^ flips_at(signs, d)));
+    for (int64_t d = 0; d < whole; d += kLanes) store<false>(out + d, with_signs(load<Floats>(out + d), signs, d));
     for (int64_t d = whole; d < dim; ++d)
         out[d] = bits_of<float>(bits_of<uint32_t>(out[d]) ^ static_cast<uint32_t>(signs[d / 64] >> (d % 64)) << 31);
 }
@@ -68,7 +71,7 @@ struct FloatArray {
         if (!signs) return read_row<Read, stream>(place(data, address), kCount, out);
         const Read read(place(data, address), kCount);
         for (int64_t d = 0; d < kCount; d += kLanes)
-            store<stream>(out + d, bits_of<Floats>(bits_of<Words>(read.at(d)) ^ flips_at(signs, d)));
+            store<stream>(out + d, with_signs(read.at(d), signs, d));
     }
 
     // A block of kLength numbers, which are those from number `from` on of a vector.
@@ -77,8 +80,8 @@ struct FloatArray {
                                              float* out) {
         const Read read(place(data, address), kLength);
         for (int64_t d = 0; d < kLength; d += kLanes) {
-            const Words flips = signs ? flips_at(signs, from + d) : Words{};
-            store<stream>(out + from + d, bits_of<Floats>(bits_of<Words>(read.at(d)) ^ flips));
+            const Floats numbers = read.at(d);
+            store<stream>(out + from + d, signs ? with_signs(numbers, signs, from + d) : numbers);
         }
     }
 
@@ -192,10 +195,8 @@ void join_blocks(const Blocks& blocks, const int64_t* starts, int64_t count, flo
             for (int64_t d = 0; d < dim; d += kLength, ++start)
                 Array::template copy_signed<kLength, stream>(blocks.data, *start, signs, d, out);
         else if (signs)
-            for (int64_t d = 0; d < dim; d += kLanes) {
-                const Words numbers = bits_of<Words>(Array::template at<kLength>(blocks.data, start, d));
-                store<stream>(out + d, bits_of<Floats>(numbers ^ flips_at(signs, d)));
-            }
+            for (int64_t d = 0; d < dim; d += kLanes)
+                store<stream>(out + d, with_signs(Array::template at<kLength>(blocks.data, start, d), signs, d));
         else
             for (int64_t d = 0; d < dim; d += kLanes)
                 store<stream>(out + d, Array::template at<kLength>(blocks.data, start, d));

@@ -11,6 +11,8 @@ namespace {
 constexpr int64_t kTile = 2048;           // addresses that are found before their vectors are read; 16 KiB
 constexpr int64_t kScaledNumbers = 1 << 14;  // of vectors that are multiplied after they were read: 64 KiB
 constexpr int64_t kLeastBlocks = 16;      // so that outputs of a tile of blocks stay in the cache
+constexpr int64_t kFewBlocks = 4;         // per vector, up to which those of all fields are read together
+constexpr int64_t kLeastRows = 32;        // of such a tile, and of what it is a multiple: many ids are hashed at once
 constexpr int64_t kManyBlocks = 16;       // per vector, from which on ids that come several times are worth finding
 constexpr int64_t kWorthFinding = 256;    // ids of a field from which on they are looked for
 constexpr int64_t kDistinctNumbers = 1 << 18;  // of vectors whose ids are told apart together: 1 MiB
@@ -24,6 +26,17 @@ constexpr int64_t kStreamNumbers = 16;
 void multiply(float* vectors, const float* factors, int64_t count, int64_t dim) {
     for (int64_t i = 0; i < count; ++i)
         for (int64_t d = 0; d < dim; ++d) vectors[i * dim + d] *= factors[i];
+}
+
+// Whether blocks of all fields are few, of one array and of one length. They are then read as one, in the order of the
+// output: lines are written one after the other, and what is asked for ahead does not end with each field.
+bool are_alike(const std::vector<Field>& fields, const pr_request& request) {
+    const Field& first = fields[0];
+    return request.combining == PR_CONCAT && request.parts <= kFewBlocks &&
+           std::all_of(fields.begin(), fields.end(), [&](const Field& field) {
+               return field.start == first.start && field.size == first.size && field.a == first.a &&
+                      has_signs(field) == has_signs(first);
+           });
 }
 
 }  // namespace
@@ -48,7 +61,7 @@ bool Call::is_streamed(const float* out) const {
 
 Cells::Cells(const Call& call, Turn turn)
     : call_(call), request_(call.request), turn_(turn), grid_(request_, call.fields, call.prepared),
-      reader_(request_, call.fields, call.regions) {}
+      reader_(request_, call.fields, call.regions), side_by_side_(are_alike(call.fields, request_)) {}
 
 Share Cells::share(int64_t field, int64_t b) const {
     Share share;
@@ -65,7 +78,8 @@ void Cells::read(int64_t begin, int64_t end, float* out, bool stream, const floa
     const bool concat = request_.combining == PR_CONCAT;  // whose fields are read one after the other
     const bool many = concat && !turn_.follows && !turn_.next && parts >= kManyBlocks && end - begin >= kWorthFinding;
     const bool later = factors && (concat || !reader_.multiplies());  // by which vectors are multiplied when they are there
-    int64_t rows = kTile / (concat ? std::max(parts, kLeastBlocks) : fields * parts);
+    int64_t rows = kTile / (concat && !side_by_side_ ? std::max(parts, kLeastBlocks) : fields * parts);
+    if (side_by_side_) rows = std::max(rows / kLeastRows, int64_t{1}) * kLeastRows;
     if (many) rows = std::max(kWorthFinding, kDistinctNumbers / dim);
     if (later && !many) rows = std::min(rows, kScaledNumbers / (fields * dim));
     rows = std::max(int64_t{1}, rows);
@@ -83,20 +97,24 @@ void Cells::read(int64_t begin, int64_t end, float* out, bool stream, const floa
 
 void Cells::rows(int64_t b, int64_t count, float* out, bool stream, const float* factors) {
     const int64_t fields = request_.fields, parts = request_.parts, width = fields * parts;
-    addresses_.resize(static_cast<size_t>(count * width));
-    grid_.find(b, count, addresses_.data());
+    if (!turn_.found) addresses_.resize(static_cast<size_t>(count * width));
+    int64_t* const addresses = turn_.found ? turn_.found + b * width : addresses_.data();
+    grid_.find(b, count, addresses);
     if (turn_.follows || turn_.next)
         for (int64_t f = 0; f < fields; ++f) {
             const Field& field = call_.fields[static_cast<size_t>(f)];
             const Run run{request_.ids + b * request_.columns + field.column, request_.columns, count};
-            share(f, b).take(field, run, addresses_.data() + f * parts, width);
+            share(f, b).take(field, run, addresses + f * parts, width);
         }
-    reader_.rows(addresses_.data(), count * fields, out, stream, factors);
+    reader_.rows(addresses, count * fields, out, stream, factors);
 }
 
 // Of many blocks per vector, so that an id that comes again is found.
 void Cells::blocks(int64_t b, int64_t count, float* out, bool stream, bool many) {
     const int64_t dim = request_.dim, fields = request_.fields;
+    if (side_by_side_)
+        return reader_.block_rows(call_.prepared, request_.ids + b * request_.columns, count, out, stream,
+                                  [&](int64_t f) { return share(f, b); });
     for (int64_t f = 0; f < fields; ++f) {
         const Addressing& field = call_.prepared[static_cast<size_t>(f)];
         const Run run{request_.ids + b * request_.columns + field.field.column, request_.columns, count};

@@ -32,7 +32,8 @@ struct Call {
 struct Turn {
     bool follows = false;
     const Call* next = nullptr;
-    int64_t* left = nullptr;  // with `next`: its ids, [batch, columns]
+    int64_t* left = nullptr;   // with `next`: its ids, [batch, columns]
+    int64_t* found = nullptr;  // or where the addresses go, [batch, fields, parts]; not of blocks
 };
 
 // Reads vectors; holds the scratch space of one thread of a call.
@@ -55,6 +56,7 @@ class Cells {
     Turn turn_;
     Grid grid_;
     Reader reader_;
+    bool side_by_side_;  // whether blocks of all fields are read together
     std::vector<int64_t> addresses_;
 };
 

@@ -91,6 +91,8 @@ struct PairRules {
 
 // All floats are written or added in ascending order of values, each operation rounded by itself: all levels give the
 // same bits.
+constexpr int64_t kLeastRow = 8;  // the longs of the widest registers
+
 struct Gather {
     // out[i] = the row at places[i], times factors[i] unless those are NULL. Returns how many were read: less than count
     // when the next place is refused.
@@ -114,6 +116,13 @@ struct Gather {
     // refused id among them, are the caller's.
     int64_t (*hash_ids)(const HashRule& rule, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out,
                         int64_t out_stride, uint64_t* signs, int64_t signs_stride);
+    // NULL, or: the bucket of each id, of fewer than 2^32, and its tag (mix.hpp). Returns how many ids were done: the next
+    // ones are fewer than a register holds.
+    int64_t (*tag_ids)(uint64_t seed, uint64_t buckets, const int64_t* ids, int64_t ids_stride, int64_t count,
+                       int64_t* own, int32_t* tags);
+    // NULL, or: the same of one batch row, ids[f] of field f; there are at least kLeastRow fields.
+    void (*tag_row)(const uint64_t* added, const uint64_t* flipped, uint64_t buckets, const int64_t* ids, int64_t fields,
+                    int64_t* own, int32_t* tags);
     // NULL, or: the addresses of `count` batch rows, ids[i * ids_stride + f] of field f, to out[i * fields + f]. Returns
     // how many batch rows were done: less than count when the next one has a refused id, or 0 for very few fields.
     int64_t (*grid)(const GridRules& rules, const int64_t* ids, int64_t ids_stride, int64_t count, int64_t* out);

@@ -2,4 +2,4 @@
 #include "gather_kernels.hpp"
 
 const pocketrec::Gather pocketrec::kGatherGeneric = {rows, sums, products, blocks, add_scaled, add_rows, nullptr,
-                                                   nullptr, nullptr, norms};
+                                                   nullptr, nullptr, nullptr, nullptr, norms};

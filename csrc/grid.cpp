@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "mix.hpp"
+#include "sketched.hpp"
 
 namespace pocketrec {
 namespace {
@@ -26,6 +27,10 @@ bool is_pair(const Field& field) {
     return field.kind == PR_QUOTIENT_REMAINDER && field.n <= kPairIds;
 }
 
+bool is_beside(const Field& field, const Field& first) {
+    return field.kind == PR_SKETCHED && field.size == first.size && field.a == first.a && field.b == first.b;
+}
+
 // 2^64 * numerator / divisor, rounded up, for numerator < divisor <= 2^31: a long division in two digits.
 uint64_t fraction(uint64_t numerator, uint64_t divisor) {
     const uint64_t high = (numerator << 32) / divisor, rest = (numerator << 32) % divisor;
@@ -43,6 +48,9 @@ Grid::Grid(const pr_request& request, const std::vector<Field>& fields, const st
     if (!gather().grid || !are_side_by_side()) return;
     if (request.parts == 1 && std::all_of(fields.begin(), fields.end(), is_single))
         for (size_t f = 0; f < fields.size(); ++f) add_single(f);
+    if (request.parts == 1 && request.fields >= kLeastRow && fields[0].size < kBuckets &&
+        std::all_of(fields.begin(), fields.end(), [&](const Field& field) { return is_beside(field, fields[0]); }))
+        for (size_t f = 0; f < fields.size(); ++f) add_sketched(f);
     if (request.parts == 2 && request.batch >= kWorthPairs && std::all_of(fields.begin(), fields.end(), is_pair))
         for (size_t f = 0; f < fields.size(); ++f) add_pair(f);
 }
@@ -72,6 +80,12 @@ void Grid::add_single(size_t f) {
     hashes_ = hashes_ || hashed;
 }
 
+void Grid::add_sketched(size_t f) {
+    const uint64_t seed = static_cast<uint64_t>(fields_[f].seed);
+    set(f, {}, {added(seed), flipped(seed)});
+    sketched_ = true;
+}
+
 void Grid::add_pair(size_t f) {
     const Field& field = fields_[f];
     const bool row = field.kind == PR_ROW;
@@ -87,6 +101,7 @@ int64_t Grid::find_together(const int64_t* ids, int64_t count, int64_t* out) con
     const size_t fields = fields_.size();
     const auto numbers = [&](size_t number) { return numbers_.data() + number * fields; };
     const auto words = [&](size_t word) { return words_.data() + word * fields; };
+    if (sketched_) return find_in_sketch({fields_.data(), request_.fields, words(0), words(1)}, request_, ids, count, out);
     if (request_.parts == 1) {
         const GridRules rules{request_.fields, hashes_, numbers(0), numbers(1), numbers(2), words(0), words(1), words(2),
                               numbers(3), numbers(4), numbers(5)};
@@ -100,7 +115,7 @@ int64_t Grid::find_together(const int64_t* ids, int64_t count, int64_t* out) con
 void Grid::find(int64_t first, int64_t count, int64_t* out) const {
     const int64_t columns = request_.columns, parts = request_.parts, width = request_.fields * parts;
     const int64_t* ids = request_.ids + first * columns;
-    if (!numbers_.empty() && find_together(ids + fields_[0].column, count, out) == count) return;
+    if (!words_.empty() && find_together(ids + fields_[0].column, count, out) == count) return;
     for (const Addressing& field : prepared_) {
         if (find_addresses(field, request_, {ids + field.field.column, columns, count}, out, width) < count)
             refuse_first_outside(request_, fields_);

@@ -22,15 +22,17 @@ class Grid {
     bool are_side_by_side() const;
     void add_single(size_t f);
     void add_pair(size_t f);
+    void add_sketched(size_t f);
     void set(size_t f, std::initializer_list<int64_t> numbers, std::initializer_list<uint64_t> words);
     int64_t find_together(const int64_t* ids, int64_t count, int64_t* out) const;
 
     const pr_request& request_;
     const std::vector<Field>& fields_;
     const std::vector<Addressing>& prepared_;
-    std::vector<int64_t> numbers_;  // what GridRules or PairRules point to, or none: fields are then done one by one
+    // what GridRules, PairRules or SketchRules point to, or none: fields are then done one by one
+    std::vector<int64_t> numbers_;
     std::vector<uint64_t> words_;
-    bool hashes_ = false;
+    bool hashes_ = false, sketched_ = false;
 };
 
 }  // namespace pocketrec

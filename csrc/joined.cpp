@@ -30,7 +30,7 @@ class Joined {
             if (parts[i].join == PR_FACTOR) continue;
             const bool is_followed = i + 1 < count && parts[i + 1].join == PR_REST;
             turns_.push_back({i > 0, is_followed ? calls_[static_cast<size_t>(i + 1)].get() : nullptr,
-                              is_followed ? parts[i + 1].asked : nullptr});
+                              is_followed ? parts[i + 1].asked : nullptr, parts[i].found});
         }
     }
 
@@ -54,6 +54,8 @@ class Joined {
         require(call.request.dim == (part.join == PR_FACTOR ? 1 : first.request.dim), "its vectors are of another width");
         require(part.join != PR_FACTOR || calls_.size() == 2, "factors join one look-up, and nothing else joins it");
         require(part.join != PR_REST || part.asked || !first.request.batch, "there is no room for the ids that it is asked");
+        require(!part.found || (part.join != PR_FACTOR && call.request.combining != PR_CONCAT),
+                "addresses are handed back of rows that are no factors");
         for (size_t f = 0; f < call.fields.size(); ++f) {
             require(call.fields[f].column == first.fields[f].column, "it reads other columns");
             require(part.join != PR_REST || call.fields[f].padding != -1, "a field has no padding");

@@ -88,17 +88,20 @@ typedef struct {
                     * in the place of rests: of dim 1, by which the vectors of the first are multiplied. */
     int64_t* asked; /* PR_REST: room for the ids it is asked, [batch, columns]; columns of no field are left alone. Its
                      * request has none. */
+    int64_t* found; /* NULL, or room for int64 [batch, fields, parts]: the addresses of what it wrote, negative numbers for
+                     * all else. Not for blocks. */
 } pr_part;
 
 /* out: float [batch, fields, dim]. */
 int pr_lookup_joined(const pr_part* parts, int64_t count, float* out, pr_error* error);
 
-/* grad: of the shape of pr_lookup's out. addresses: room for `capacity` numbers, grads: for capacity * unit, where unit
+/* grad: of the shape of pr_lookup's out. found: NULL, or what pr_lookup_joined found for these ids, which have no offsets
+ * then, and are not looked for again; not for blocks. addresses: room for `capacity` numbers, grads: for capacity * unit, where unit
  * is dim, or 1 for blocks. squares: room for `capacity`, the sum of squares of each gradient; blocks, whose gradients are
  * single numbers, leave it alone. *count: how many were written. Enough room is always values * parts, for blocks
  * values * dim; less is refused before anything is written. */
-int pr_compact(const pr_request* request, const float* grad, int64_t capacity, int64_t* addresses, float* grads,
-               float* squares, int64_t* count, pr_error* error);
+int pr_compact(const pr_request* request, const float* grad, const int64_t* found, int64_t capacity, int64_t* addresses,
+               float* grads, float* squares, int64_t* count, pr_error* error);
 
 typedef struct {
     int64_t algorithm;
@@ -246,6 +249,30 @@ typedef struct {
  * take the slot of one that owns a row. distinct: how many keys there are. Nothing is changed when a score is refused. */
 int pr_sketch_insert(const pr_sketch* sketch, const int64_t* keys, const float* scores, int64_t count, int64_t evict_hot,
                      const pr_inserted* out, int64_t* distinct, pr_error* error);
+
+/* In place: all scores and errors times a factor, 0 or more; they end at the largest float. */
+int pr_sketch_decay(const pr_sketch* sketch, float factor, pr_error* error);
+
+/* score: of all slots the one number `number` from above, from 1; 0 where there are fewer. guaranteed: scores less errors. */
+int pr_sketch_score(const pr_sketch* sketch, int64_t number, int64_t guaranteed, float* score, pr_error* error);
+
+/* Takes the rows of the keys whose score is below `least`; the keys stay. rows, with room for one per slot: the rows, in the
+ * order of their slots; count: how many. */
+int pr_sketch_demote(const pr_sketch* sketch, float least, int32_t* rows, int64_t* count, pr_error* error);
+
+/* Keys that may come to own a row: the slot of each, or below 0, and NULL or which of them count at all. */
+typedef struct {
+    const int64_t* slots;
+    const uint8_t* hits;
+    int64_t count;
+    int64_t guaranteed; /* scores are judged less their errors */
+    float least;        /* score of a key with a row */
+    int64_t most;
+} pr_candidates;
+
+/* values, with room for one per candidate: the first `most` that own no row and have the score, the first of each slot;
+ * count: how many. */
+int pr_sketch_due(const pr_sketch* sketch, const pr_candidates* of, int64_t* values, int64_t* count, pr_error* error);
 
 /* Token i is data[offsets[i]] to data[offsets[i + 1]], which the caller has checked. out: int64 [count], from 0. */
 void pr_hash63(const int64_t* offsets, int64_t count, const uint8_t* data, int64_t* out);

@@ -70,29 +70,44 @@ void Reader::mixed_parts(const int64_t* addresses, int64_t count, float* out) {
 }
 
 // Blocks that run over the end of their array go on at its start; no weight may lie beyond the region.
-void Reader::check_blocks_end(const Field& field, const int64_t* starts, int64_t count) const {
+void Reader::check_blocks_end(const Field& field, const int64_t* starts, int64_t count, int64_t stride) const {
     const int64_t array_end = field.start + field.size;
     if (array_end <= regions_.total()) return;
     const int64_t parts = request_.parts;
-    for (int64_t i = 0; i < count * parts; ++i) {
-        const int64_t used = std::min(field.a, request_.dim - i % parts * field.a);
-        if (starts[i] >= 0 && used > 0 && std::min(starts[i] + used, array_end) > regions_.total())
-            regions_.refuse(std::max(starts[i], regions_.total()));
-    }
+    for (int64_t i = 0; i < count; ++i, starts += stride)
+        for (int64_t part = 0; part < parts; ++part) {
+            const int64_t used = std::min(field.a, request_.dim - part * field.a);
+            if (starts[part] >= 0 && used > 0 && std::min(starts[part] + used, array_end) > regions_.total())
+                regions_.refuse(std::max(starts[part], regions_.total()));
+        }
+}
+
+void Reader::make_room_for_blocks(int64_t count, const Field& field) {
+    addresses_.resize(static_cast<size_t>(count * request_.parts));
+    signs_.resize(static_cast<size_t>(has_signs(field) ? count * ((request_.dim + 63) / 64) : 0));
+}
+
+void Reader::find_blocks_of(const Addressing& addressing, Run run, int64_t first, int64_t step, Share share) {
+    const Field& field = addressing.field;
+    const int64_t parts = request_.parts, words = (request_.dim + 63) / 64;
+    int64_t* const addresses = addresses_.data() + first * parts;
+    uint64_t* const signs = has_signs(field) ? signs_.data() + first * words : nullptr;
+    if (find_blocks(addressing, request_, run, {addresses, step * parts, signs, step * words, request_.dim}) < run.count)
+        refuse_first_outside(request_, fields_);
+    check_blocks_end(field, addresses, run.count, step * parts);
+    share.take(field, run, addresses, step * parts);
+}
+
+void Reader::read_blocks(const Field& field, int64_t count, float* out, int64_t out_stride, bool stream) const {
+    gather_.blocks({regions_.array(), regions_.storage(), field.start, field.size, field.a, request_.parts, request_.dim,
+                    has_signs(field) ? signs_.data() : nullptr},
+                   addresses_.data(), count, out, out_stride, stream);
 }
 
 void Reader::blocks(const Addressing& addressing, Run run, float* out, int64_t out_stride, bool stream, Share share) {
-    const Field& field = addressing.field;
-    const int64_t parts = request_.parts, words = (request_.dim + 63) / 64;
-    addresses_.resize(static_cast<size_t>(run.count * parts));
-    signs_.resize(static_cast<size_t>(has_signs(field) ? run.count * words : 0));
-    const Targets targets{addresses_.data(), parts, signs_.data(), words, request_.dim};
-    if (find_blocks(addressing, request_, run, targets) < run.count) refuse_first_outside(request_, fields_);
-    check_blocks_end(field, addresses_.data(), run.count);
-    share.take(field, run, addresses_.data(), parts);
-    gather_.blocks({regions_.array(), regions_.storage(), field.start, field.size, field.a, parts, request_.dim,
-                    has_signs(field) ? signs_.data() : nullptr},
-                   addresses_.data(), run.count, out, out_stride, stream);
+    make_room_for_blocks(run.count, addressing.field);
+    find_blocks_of(addressing, run, 0, 1, share);
+    read_blocks(addressing.field, run.count, out, out_stride, stream);
 }
 
 void Reader::distinct_blocks(const Addressing& addressing, Run run, float* out, int64_t out_stride, bool stream) {

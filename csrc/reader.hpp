@@ -37,7 +37,21 @@ class Reader {
     // out[i * out_stride ...] = the vector of id i of a run of one field. Blocks only.
     void blocks(const Addressing& field, Run run, float* out, int64_t out_stride, bool stream, Share share = {});
 
-    // The same, with ids that come several times read once and copied. Pays where a vector is many blocks.
+    // The same for a run of each field, all of as many ids, in fields whose blocks are of one array and length:
+    // out[(i * fields + f) * dim ...]. Shares: of each field.
+    template <class ShareOf>
+    void block_rows(const std::vector<Addressing>& fields, const int64_t* ids, int64_t count, float* out, bool stream,
+                    ShareOf share_of) {
+        const int64_t step = static_cast<int64_t>(fields.size());
+        make_room_for_blocks(count * step, fields[0].field);
+        for (int64_t f = 0; f < step; ++f) {
+            const Addressing& field = fields[static_cast<size_t>(f)];
+            find_blocks_of(field, {ids + field.field.column, request_.columns, count}, f, step, share_of(f));
+        }
+        read_blocks(fields[0].field, count * step, out, request_.dim, stream);
+    }
+
+    // The same as blocks, with ids that come several times read once and copied. Pays where a vector is many blocks.
     void distinct_blocks(const Addressing& field, Run run, float* out, int64_t out_stride, bool stream);
 
     // out[i * dim ...] = the vector of id i of a run of one field, whatever its kind.
@@ -47,7 +61,12 @@ class Reader {
     const int64_t* places(const int64_t* addresses, int64_t count);
     Memory memory() const { return regions_.is_one() ? regions_.memory() : Regions::anywhere(); }
     void mixed_parts(const int64_t* addresses, int64_t count, float* out);
-    void check_blocks_end(const Field& field, const int64_t* starts, int64_t count) const;
+    void check_blocks_end(const Field& field, const int64_t* starts, int64_t count, int64_t stride) const;
+
+    // Of values that are read together: room, the blocks of those numbered first, first + step, ..., their vectors.
+    void make_room_for_blocks(int64_t count, const Field& field);
+    void find_blocks_of(const Addressing& field, Run run, int64_t first, int64_t step, Share share);
+    void read_blocks(const Field& field, int64_t count, float* out, int64_t out_stride, bool stream) const;
 
     const pr_request& request_;
     const std::vector<Field>& fields_;

@@ -2,33 +2,15 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
-#include <cstring>
 
 #include "distinct_keys.hpp"
-#include "failure.hpp"
 #include "mix.hpp"
-#include "pocketrec.h"
+#include "sketch.hpp"
 
 namespace pocketrec {
 namespace {
 
-constexpr uint32_t kSign = 0x80000000u;
 constexpr int64_t kFar = 16;  // keys whose buckets are on their way
-
-struct Slot {
-    int32_t tag;  // 0: free
-    float score;    // negative: the key is medium; its size counts
-    int32_t place;  // from 0: a row; below: an error
-};
-
-static_assert(sizeof(Slot) == 12, "three words of a sketch");
-
-// The place of a key that owns no row.
-int32_t error_word(float error) {
-    uint32_t bits;
-    std::memcpy(&bits, &error, sizeof bits);
-    return static_cast<int32_t>(bits | kSign);
-}
 
 float grown(float score, float by) {
     return std::min(score + by, FLT_MAX);
@@ -47,12 +29,12 @@ Insertion insert(Slot* bucket, int64_t slots, int32_t tag, float score, bool evi
     for (int64_t i = 0; i < slots; ++i) {
         Slot& slot = bucket[i];
         if (slot.tag == tag) {
-            slot.score = std::copysign(grown(std::fabs(slot.score), score), slot.score);
+            slot.score = std::copysign(grown(slot.size(), score), slot.score);
             return {i, -1, true, false};
         }
         if (slot.tag == 0) {
             if (free < 0) free = i;
-        } else if ((evict_hot || slot.place < 0) && (least < 0 || std::fabs(slot.score) < std::fabs(bucket[least].score))) {
+        } else if ((evict_hot || slot.place < 0) && (least < 0 || slot.size() < bucket[least].size())) {
             least = i;
         }
     }
@@ -64,26 +46,19 @@ Insertion insert(Slot* bucket, int64_t slots, int32_t tag, float score, bool evi
     if (least < 0) return {-1, -1, false, false};
     Slot& victim = bucket[least];
     const int32_t released = std::max(victim.place, -1);
-    const float before = std::fabs(victim.score);
+    const float before = victim.size();
     victim = {tag, grown(before, score), error_word(before)};
     return {least, released, false, true};
 }
 
-void check(const pr_sketch& sketch, const float* scores, int64_t count) {
-    if (sketch.buckets < 1 || sketch.slots < 1 || sketch.slots > PR_MOST_SLOTS)
-        fail(PR_VALUE_ERROR, "sketch must be [1 or more, 1 to %d, 3], got [%lld, %lld, 3].", PR_MOST_SLOTS,
-             say(sketch.buckets), say(sketch.slots));
-    check_scores(scores, count);
-}
-
 int64_t sketch_insert(const pr_sketch& sketch, const int64_t* keys, const float* scores, int64_t count, bool evict_hot,
                       const pr_inserted& out) {
-    check(sketch, scores, count);
+    Slot* const all = Sketch(sketch).first;
+    check_scores(scores, count);
     const auto known = room<Scored>(count);
     int64_t* distinct = out.slots;  // its keys, until each has a slot
     const int64_t total = distinct_keys(keys, scores, count, distinct, known.get());
 
-    Slot* all = reinterpret_cast<Slot*>(sketch.words);
     const auto tags = room<int32_t>(total);
     // distinct[i] becomes the first slot of key i's bucket as soon as that is fetched.
     const auto fetch = [&](int64_t i) {

@@ -15,11 +15,8 @@ class Slots {
     Slots(int64_t capacity, int64_t* keys) : keys_(keys) {
         if (capacity >= INT32_MAX)
             fail(PR_VALUE_ERROR, "%lld gradients in one call are too many; the limit is 2**31 - 2.", say(capacity));
-        int bits = 4;
-        while ((int64_t{1} << bits) < 2 * capacity) ++bits;
-        shift_ = 64 - bits;
-        mask_ = (uint64_t{1} << bits) - 1;
-        entries_.assign(size_t{1} << bits, 0);
+        while ((int64_t{1} << most_bits_) < 2 * capacity) ++most_bits_;
+        resize(most_bits_ < kFewBits ? most_bits_ : most_bits_ - kFewer);
     }
 
     int32_t count() const { return count_; }
@@ -32,9 +29,13 @@ class Slots {
         for (uint64_t probe = spread(key) >> shift_;; probe = (probe + 1) & mask_) {
             uint64_t& entry = entries_[probe];
             if (entry == 0) {
+                if (count_ == limit_) {
+                    resize(most_bits_);
+                    return place(key);
+                }
                 keys_[count_] = key;
-                entry = tag | static_cast<uint32_t>(++count_);
-                return count_ - 1;
+                entry = entry_of(key, count_);
+                return count_++;
             }
             const int32_t found = static_cast<int32_t>(static_cast<uint32_t>(entry)) - 1;
             if ((entry >> 32) << 32 == tag && keys_[found] == key) return found;
@@ -51,12 +52,33 @@ class Slots {
     }
 
   private:
+    // Most keys of a large call come several times: its table begins with fewer entries than all keys might need, which
+    // are cleared sooner and lie in nearer caches, and grows once.
+    static constexpr int kFewBits = 12, kFewer = 2;
+
+    void resize(int bits) {
+        shift_ = 64 - bits;
+        mask_ = (uint64_t{1} << bits) - 1;
+        limit_ = bits < most_bits_ ? int32_t{1} << (bits - 1) : INT32_MAX;
+        entries_.assign(size_t{1} << bits, 0);
+        for (int32_t place = 0; place < count_; ++place) {
+            uint64_t probe = spread(keys_[place]) >> shift_;
+            while (entries_[probe]) probe = (probe + 1) & mask_;
+            entries_[probe] = entry_of(keys_[place], place);
+        }
+    }
+
+    static uint64_t entry_of(int64_t key, int32_t place) {
+        return static_cast<uint64_t>(key) << 32 | (static_cast<uint32_t>(place) + 1);
+    }
+
     // Fibonacci hashing: the top bits of the product spread neighbours well.
     static uint64_t spread(int64_t key) { return static_cast<uint64_t>(key) * 0x9E3779B97F4A7C15u; }
 
     int64_t* keys_;
-    int shift_;
-    uint64_t mask_;
+    int most_bits_ = 4, shift_ = 0;
+    uint64_t mask_ = 0;
+    int32_t limit_ = 0;  // keys, from which on the table grows
     std::vector<uint64_t> entries_;  // 0: free, else one more than the place, and the tag
     int32_t count_ = 0;
 };

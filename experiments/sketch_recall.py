@@ -23,16 +23,14 @@ from pocketrec.compress.parts.hot_rows import (
     TOP_K,
     Admission,
     all_free,
-    demote,
     give_back,
     promote,
     promotions,
     take,
-    threshold_for,
-    too_cold,
 )
 from pocketrec.native.mix import mix
 from pocketrec.native.sketch import empty_sketch, is_hot, sketch_find, sketch_insert
+from pocketrec.native.sketch_rows import demote_below, score_number
 
 IDS, INSERTS = 1_000_000, 20_000_000
 RULES: dict[str, tuple[Admission, bool]] = {  # and whether the threshold follows the sketch
@@ -82,8 +80,8 @@ def simulate(
         if admission.evict_hot:
             give_back(free, found.released[found.released >= 0])
         if follows and step % every == every - 1:
-            threshold = threshold_for(sketch, rows - 1, guaranteed=True)
-            give_back(free, demote(sketch, too_cold(sketch, threshold)))
+            threshold = score_number(sketch, rows - 1, guaranteed=True)
+            give_back(free, demote_below(sketch, threshold))
         chosen = promotions(
             sketch, found, admission, threshold=threshold, most=int(free[0]), hysteresis=hysteresis if follows else 0.0
         )

@@ -54,7 +54,7 @@ void update(const pr_request& request, std::vector<float>& rows, int64_t values)
     float* sums = state.data();
     pr_error error;
     int64_t count = 0;
-    require(pr_compact(&request, grad.data(), values, addresses.data(), grads.data(), squares.data(), &count, &error), error);
+    require(pr_compact(&request, grad.data(), nullptr, values, addresses.data(), grads.data(), squares.data(), &count, &error), error);
     require(pr_update(&region, 1, &sums, dim, addresses.data(), grads.data(), count, &rule, 1, &error), error);
 }
 

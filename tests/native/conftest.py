@@ -237,8 +237,8 @@ class Call:
     def lookup(self, **changes: Any) -> Tensor:
         return native.lookup(self.regions, self.ids, self.access, **(self._bags() | changes))
 
-    def compact(self, grad: Tensor) -> tuple[Tensor, Tensor]:
-        return native.compact(grad, self.regions, self.ids, self.access, **self._bags())
+    def compact(self, grad: Tensor, **changes: Any) -> tuple[Tensor, Tensor, Tensor]:
+        return native.compact(grad, self.regions, self.ids, self.access, **(self._bags() | changes))
 
     def addresses(self) -> Tensor:
         program, maps, parts = self.access.program, self.access.maps, self.access.parts

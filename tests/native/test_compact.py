@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pocketrec import native
 from pocketrec.native import Access, Combining, Kind, Pooling, compact, program_row
+from pocketrec.spec.errors import IdError
 
 GROUPS = ("rows", "sum", "product", "hashes", "blocks", "signatures", "sets", "keyed_codes")
 
@@ -148,6 +149,36 @@ def test_results_need_no_gradient_and_nothing_is_kept(backend: str, make_call: C
     for region in call.regions:
         region.requires_grad_()
     assert not any(found.requires_grad for found in call.compact(torch.ones(5, 3, 7)))
+
+
+@pytest.mark.parametrize("group", ["rows", "sum", "product", "hashes"])
+def test_addresses_that_were_found_are_not_looked_for(backend: str, make_call: Callable[..., Any], group: str) -> None:
+    """Some of them no longer what the program says, and negative ones of any kind null addresses."""
+    call = make_call(group, dim=7, batch=9, seed=1)
+    grad, access = output_gradient(call), call.access
+    found = native.addresses(call.ids, access.program, maps=access.maps, parts=access.parts)
+    for one, other in zip(call.compact(grad), call.compact(grad, found=found), strict=True):
+        assert torch.equal(one, other)
+    if group != "product":
+        none = torch.full_like(found, -2)
+        none[3, 0] = 1
+        pairs = call.compact(grad, found=none)
+        assert pairs[0].tolist() == [1]
+        assert torch.equal(pairs[1], grad.view(-1, 7)[3:4])
+
+
+def test_addresses_that_cannot_have_been_found_are_refused(backend: str, make_call: Callable[..., Any]) -> None:
+    call = make_call("rows", dim=7, batch=9)
+    grad, values = output_gradient(call), 9 * len(call.access.program)
+    with pytest.raises(ValueError, match="found must be"):
+        call.compact(grad, found=torch.zeros(values - 1, 1, dtype=torch.int64))
+    with pytest.raises(TypeError, match="found must be int64"):
+        call.compact(grad, found=torch.zeros(values, 1))
+    with pytest.raises(IdError, match="lies beyond the"):
+        call.compact(grad, found=torch.full((values, 1), 10**9))
+    for other in (make_call("blocks", dim=8, batch=9), make_call("rows", dim=8, batch=9, pooling=Pooling.SUM)):
+        with pytest.raises(ValueError, match="taken for rows, and without offsets"):
+            other.compact(output_gradient(other), found=torch.zeros(9, 1, dtype=torch.int64))
 
 
 def test_a_gradient_of_another_shape_is_refused(backend: str, make_call: Callable[..., Any]) -> None:

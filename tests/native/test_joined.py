@@ -84,9 +84,16 @@ def test_the_rest_is_asked_for_what_was_not_found(rest: str, dim: int, batch: in
     second = Part(rest, dim, padding=REST_PADDING, regions=2 if rest == "hash" else 1, seed=5)
     ids, pads = some_ids(batch), torch.tensor(PADDING)
     left = torch.where(first.found(ids) | (ids == pads), torch.tensor(REST_PADDING), ids)
-    vectors, asked = joined([first, second], [Join.ALONE, Join.REST])(ids)
-    assert asked[0] is ids
-    assert torch.equal(asked[1], left)
+    vectors, asked = joined([first, second], [Join.ALONE, Join.REST])(ids, keeps=True)
+    assert asked[0].ids is ids
+    assert torch.equal(asked[1].ids, left)
+    for part, own in zip((first, second), asked, strict=True):
+        expected = addresses(own.ids, part.access.program, parts=part.access.parts)
+        if part.access.combining == Combining.CONCAT:
+            assert own.addresses is None
+        else:
+            assert own.addresses is not None
+            assert torch.equal(own.addresses.clamp(min=-1), expected)
     assert torch.equal(vectors, first.vectors(ids) + second.vectors(left))
     if batch > 1:
         assert 0 < int(first.found(ids).sum()) < ids.numel()
@@ -100,11 +107,11 @@ def test_three_in_turn_and_columns_of_others() -> None:
     for field, row in enumerate(parts[1].access.program):
         row[3] = 20 + field  # ids below 20 and some more
     ids = some_ids(40, FIELDS + 2)
-    vectors, asked = joined(parts, [Join.ALONE, Join.REST, Join.REST])(ids)
-    expected = sum(part.vectors(own) for part, own in zip(parts, asked, strict=True))
+    vectors, asked = joined(parts, [Join.ALONE, Join.REST, Join.REST])(ids, keeps=True)
+    expected = sum(part.vectors(own.ids) for part, own in zip(parts, asked, strict=True))
     assert torch.equal(vectors, expected)
-    assert all(torch.equal(own[:, FIELDS:], ids[:, FIELDS:]) for own in asked)
-    once = sum(part.found(own).int() for part, own in zip(parts, asked, strict=True))
+    assert all(torch.equal(own.ids[:, FIELDS:], ids[:, FIELDS:]) for own in asked)
+    once = sum(part.found(own.ids).int() for part, own in zip(parts, asked, strict=True))
     assert torch.equal(once, (ids[:, :FIELDS] != torch.tensor(PADDING)).int()), "each id is found by one of them"
 
 
@@ -113,9 +120,10 @@ def test_three_in_turn_and_columns_of_others() -> None:
 def test_factors_multiply(kind: str, dim: int) -> None:
     first, factor = Part(kind, dim, padding=PADDING), Part("hash", 1, padding=PADDING, seed=9)
     ids = some_ids(300)
-    vectors, asked = joined([first, factor], [Join.ALONE, Join.FACTOR])(ids)
+    vectors, asked = joined([first, factor], [Join.ALONE, Join.FACTOR])(ids, keeps=True)
     assert torch.equal(vectors, first.vectors(ids) * factor.vectors(ids))
-    assert asked[0] is asked[1] is ids
+    assert asked[0].ids is asked[1].ids is ids
+    assert asked[1].addresses is None
 
 
 @pytest.mark.parametrize("kind", ["hash", "blocks"])
@@ -124,16 +132,17 @@ def test_large_outputs_and_threads(kind: str) -> None:
     first, second = Part("few rows", 64, padding=PADDING), Part(kind, 64, padding=REST_PADDING, seed=5)
     ids = some_ids(6000)
     call = joined([first, second], [Join.ALONE, Join.REST])
-    vectors, asked = call(ids)
-    assert torch.equal(vectors, first.vectors(ids) + second.vectors(asked[1]))
+    vectors, asked = call(ids, keeps=False)
+    assert all(own.addresses is None for own in asked)
+    assert torch.equal(vectors, first.vectors(ids) + second.vectors(asked[1].ids))
     factor = joined([second, Part("hash", 1, padding=REST_PADDING)], [Join.ALONE, Join.FACTOR])
     before = torch.get_num_threads()
-    multiplied = factor(ids)[0]
+    multiplied = factor(ids, keeps=True)[0]
     try:
         torch.set_num_threads(3)
         assert threads() > 1
-        assert torch.equal(call(ids)[0], vectors)
-        assert torch.equal(factor(ids)[0], multiplied)
+        assert torch.equal(call(ids, keeps=False)[0], vectors)
+        assert torch.equal(factor(ids, keeps=True)[0], multiplied)
     finally:
         torch.set_num_threads(before)
 
@@ -149,16 +158,16 @@ def test_what_does_not_fit_is_refused() -> None:
         ([first, Part("hash", 8, padding=[0, 0])], [Join.ALONE, Join.REST], "another number of fields"),
     ):
         with pytest.raises(ValueError, match=message):
-            joined(parts, joins)(ids)
+            joined(parts, joins)(ids, keeps=True)
     moved = Part("hash", 8, padding=REST_PADDING)
     moved.access.program[0, 0] = 1
     with pytest.raises(ValueError, match="other columns"):
-        joined([first, moved], [Join.ALONE, Join.REST])(ids)
+        joined([first, moved], [Join.ALONE, Join.REST])(ids, keeps=True)
     call = joined([first, rest], [Join.ALONE, Join.REST])
     with pytest.raises(IdError, match="negative"):
-        call(torch.full((3, FIELDS), NOTHING))
+        call(torch.full((3, FIELDS), NOTHING), keeps=False)
     with pytest.raises(TypeError, match="int64"):
-        call(ids.int())
+        call(ids.int(), keeps=False)
 
 
 def test_a_copy_is_none() -> None:

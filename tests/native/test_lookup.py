@@ -383,3 +383,25 @@ class TestRefusals:
             lookup(region, self.bag, access, offsets=self.offsets, weights=torch.ones(3), pooling=Pooling.SUM)
         with pytest.raises(TypeError, match=r"weights must be float32 \[values\], got torch\.float64"):
             lookup(region, self.bag, access, offsets=self.offsets, weights=torch.ones(2).double(), pooling=Pooling.SUM)
+
+
+@pytest.mark.parametrize("sign", [0, BlockFlag.SIGN])
+@pytest.mark.parametrize(
+    ("dim", "length", "batch"), [(16, 16, 100), (16, 4, 40), (24, 8, 1), (64, 64, 2000), (7, 4, 250)]
+)
+def test_blocks_of_fields_that_share_an_array(compiled: None, sign: int, dim: int, length: int, batch: int) -> None:
+    """They are read side by side; some wrap over the end, some ids are padding."""
+    columns = {"kind": Kind.BLOCK, "size": 500, "a": length, "b": sign}
+    rows = [program_row(column=f, seed=f, padding=3 if f % 4 == 1 else -1, **columns) for f in range(9)]
+    parts = -(-dim // length)
+    access = Access(torch.tensor(rows), (0,), dim, parts, Combining.CONCAT)
+    draw = torch.Generator().manual_seed(dim)
+    region, ids = torch.randn(500, generator=draw), torch.randint(0, 9000, (batch, 11), generator=draw)
+    ids[::3, 1] = 3
+    found = lookup([region], ids, access)
+    with native.use_backend("reference"):
+        assert torch.equal(found, lookup([region], ids, access))
+    assert not found[0, 1].any()
+    ids[-1, 5] = -1
+    with pytest.raises(IdError, match="negative"):
+        lookup([region], ids, access)

@@ -85,6 +85,7 @@ class Group(nn.Module):
         """Read the seeds that live in tensors: where ids are found depends on them. Call it when they were written."""
         self._prepared: Prepared | None = None
         self._unchanged: Unchanged | None = None
+        self._tables = torch.empty(0, dtype=torch.int64)
         self.access = self.method.access(self.sizing, self.tensors())
         self.kept = self._kept()
         self.storages = [self.kept[name].code for name in self.access.regions]
@@ -185,6 +186,16 @@ class Group(nn.Module):
         """From numbers of this group's columns (0, 1, ...) to numbers of its tables, int64 of the same shape."""
         return torch.tensor(self.places)[columns]
 
+    def tables_of_ids(self, batch: int) -> Tensor:
+        """Which table each of the ids [batch, columns of this group] is of: int64 [batch x columns]. Not to be changed.
+
+        Kept for the largest batch: each step asks for it, and writing it anew takes as long as some kernels.
+        """
+        count = batch * len(self.places)
+        if len(self._tables) < count:
+            self._tables = torch.tensor(self.places).repeat(batch)
+        return self._tables[:count]
+
     def maps(self) -> Tensor | None:
         """The map that mapped addressing reads, as the ops take it."""
         return None if self.access.maps is None else self.tensor(self.access.maps)
@@ -242,12 +253,18 @@ class Group(nn.Module):
             return nn.functional.pad(vectors, (0, self.dim - self.access.width))
         return vectors
 
-    def compact(self, grad: Tensor, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool) -> Pairs:
-        """Distinct addresses and summed gradients of one lookup, given the gradient of its result."""
+    def compact(
+        self, grad: Tensor, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool,
+        found: Tensor | None = None,
+    ) -> Pairs:  # fmt: skip
+        """Distinct addresses and summed gradients of one lookup, given the gradient of its result.
+
+        `found`: the addresses of its values, where it handed them back.
+        """
         addresses, grads, squares = torch.ops.pocketrec.compact(
             grad, [r.detach() for r in self.regions()], ids, offsets, weights, self.program, self.maps(),
             self.storages, self.access.width, self.access.parts,
-            int(self.access.combine), POOLING["none" if offsets is None else pool],
+            int(self.access.combine), POOLING["none" if offsets is None else pool], found,
         )  # fmt: skip
         return Pairs.with_squares(addresses, grads, squares)
 

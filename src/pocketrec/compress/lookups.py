@@ -62,9 +62,10 @@ class Lookups:
         joined = None if kernels is None else unit.joined(kernels)
         if joined is None:
             return None
-        vectors, asked = joined(ids)
-        if self._learns and grad:
-            tapes = [Tape(unit.first + i, own, None, None, "sum") for i, own in enumerate(asked)]
+        learns = self._learns and grad
+        vectors, asked = joined(ids, keeps=learns)
+        if learns:
+            tapes = [Tape(unit.first + i, own.ids, None, None, "sum", own.addresses) for i, own in enumerate(asked)]
             self._tapes += tapes
             vectors = listened(vectors, *tapes)
         return vectors, None

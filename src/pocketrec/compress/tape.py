@@ -21,13 +21,17 @@ _PADDING_COLUMN = 8  # of a program row, see pocketrec.native.program
 
 @dataclass(slots=True)
 class Tape:
-    """One lookup of one group: what it was called with, and the gradient of its result once backward has brought it."""
+    """One lookup of one group: what it was called with, and the gradient of its result once backward has brought it.
+
+    Where it handed its addresses back they are kept, so that nobody looks for them again.
+    """
 
     group: int
     ids: Tensor
     offsets: Tensor | None
     weights: Tensor | None
     pool: Pool
+    addresses: Tensor | None = None
     _grad: Tensor | None = None
     _version: int = 0
 
@@ -90,6 +94,8 @@ class Touched:
     @staticmethod
     def joined(parts: list[Touched]) -> Touched:
         """All of them, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
         return Touched(
             torch.cat([p.ids for p in parts]),
             torch.cat([p.tables for p in parts]),
@@ -109,7 +115,7 @@ def touched(group: Group, tape: Tape) -> Touched:
         own = tape.ids if columns == tape.ids.shape[1] else tape.ids[:, group.columns]
         ids, importance = own.reshape(-1), norms(grad).view(-1)
         if all(padding == -1 for padding in group.padding):  # nothing to leave out
-            return Touched(ids, torch.tensor(group.places).repeat(len(own)), importance)
+            return Touched(ids, group.tables_of_ids(len(own)), importance)
         column = torch.arange(columns).repeat(len(own))
     elif tape.pool == "max":
         raise OptionError("An adaptive method takes bags pooled by sum or mean, not max.")

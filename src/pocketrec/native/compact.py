@@ -16,11 +16,11 @@ from pocketrec.native.addresses import compute_addresses
 from pocketrec.native.binding import kernels_for
 from pocketrec.native.lane_sums import lane_sums
 from pocketrec.native.library import define
-from pocketrec.native.packing import contiguous, pack
+from pocketrec.native.packing import contiguous, pack, require_cpu
 from pocketrec.native.pooling import value_gradients
 from pocketrec.native.program import WEIGHTS_PER_SCALE, Access, Combining, Pooling
 from pocketrec.native.program_check import check_blocks, check_program
-from pocketrec.native.regions import block_weights, part_vectors, value_vectors
+from pocketrec.native.regions import block_weights, part_vectors, refuse_beyond, value_vectors
 from pocketrec.native.request import SCHEMA, Request, bag_shape, check_request, check_value
 from pocketrec.native.values import values_of
 
@@ -28,11 +28,13 @@ __all__ = ["check_gradient", "compact", "compact_pairs"]
 
 
 @torch.no_grad()
-def _reference(grad: Tensor, request: Request) -> tuple[Tensor, Tensor, Tensor]:
+def _reference(grad: Tensor, request: Request, found: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     check_program(request.program, request.maps, request.parts)
     check_blocks(request.program, request.dim, request.parts, request.combining)
     values = values_of(request.ids, request.offsets, request.program)
-    addresses = compute_addresses(values, request.program, request.maps, request.parts)
+    addresses = compute_addresses(values, request.program, request.maps, request.parts) if found is None else found
+    if found is not None:
+        refuse_beyond(found, sum(len(region) for region in request.regions))
     vectors = value_vectors(request, values, addresses) if request.pooling == Pooling.MAX else None
     per_value = value_gradients(request, values, grad, vectors)
     if request.combining == Combining.CONCAT:
@@ -106,30 +108,52 @@ def _room(request: Request) -> int:
     return values * (request.dim if request.combining == Combining.CONCAT else request.parts)
 
 
-def _compiled(kernels: Any, grad: Tensor, request: Request) -> tuple[Tensor, Tensor, Tensor]:
-    request, grad = contiguous(request), grad.contiguous()
+def _compiled(kernels: Any, grad: Tensor, request: Request, found: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    request, grad, found = contiguous(request), grad.contiguous(), None if found is None else found.contiguous()
+    require_cpu((found,))
     room, blocks = _room(request), request.combining == Combining.CONCAT
     addresses, grads = request.ids.new_empty(room), grad.new_empty((room, 1 if blocks else request.dim))
     squares = grad.new_empty(0 if blocks else room)
     count = kernels.compact(
-        *pack(request), grad.data_ptr(), room, addresses.data_ptr(), grads.data_ptr(), squares.data_ptr()
-    )
+        *pack(request), grad.data_ptr(), 0 if found is None else found.data_ptr(), room, addresses.data_ptr(),
+        grads.data_ptr(), squares.data_ptr(),
+    )  # fmt: skip
     # Of what was reserved, only pages that were written take memory.
     return addresses[:count], grads[:count], squares[:count]
 
 
-def _compact(grad: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
-    request = Request(*arguments)
+def _check_found(found: Tensor | None, request: Request) -> None:
+    """Refuse addresses that are not those of all values."""
+    if found is None:
+        return
+    if request.offsets is not None or request.combining == Combining.CONCAT:
+        raise ValueError("addresses that were found are taken for rows, and without offsets.")
+    shape, wanted = found.shape, (request.ids.shape[0] * request.program.shape[0], request.parts)
+    if found.dtype is not torch.int64 or found.dim() != 2:
+        raise TypeError(f"found must be int64 {list(wanted)}, got {found.dtype} {list(shape)}.")
+    check_value(
+        shape[0] == wanted[0] and shape[1] == wanted[1],
+        lambda: f"found must be {list(wanted)}, an address per value and part, got {list(shape)}.",
+    )
+
+
+def _checked(grad: Tensor, arguments: Sequence[Any]) -> tuple[Request, Tensor | None]:
+    *all_but_last, found = arguments
+    request = Request(*all_but_last)
     check_request(request)
     check_gradient(grad, request)
+    _check_found(found, request)
+    return request, found
+
+
+def _compact(grad: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+    request, found = _checked(grad, arguments)
     kernels = kernels_for(request.ids)
-    return _reference(grad, request) if kernels is None else _compiled(kernels, grad, request)
+    return _reference(grad, request, found) if kernels is None else _compiled(kernels, grad, request, found)
 
 
 def _fake(grad: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
-    request = Request(*arguments)
-    check_request(request)
-    check_gradient(grad, request)
+    request, _ = _checked(grad, arguments)
     distinct = torch.library.get_ctx().new_dynamic_size()
     blocks = request.combining == Combining.CONCAT
     return (
@@ -139,13 +163,16 @@ def _fake(grad: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 _OP: Final = define(
-    "compact", f"(Tensor grad, {SCHEMA}) -> (Tensor addresses, Tensor grads, Tensor squares)", _compact, _fake
+    "compact",
+    f"(Tensor grad, {SCHEMA}, Tensor? found) -> (Tensor addresses, Tensor grads, Tensor squares)",
+    _compact,
+    _fake,
 )
 
 
 def compact_pairs(grad: Tensor, request: Request) -> tuple[Tensor, Tensor]:
     """Addresses and gradients of `compact` for a request."""
-    addresses, grads, _ = _OP(grad, *request)
+    addresses, grads, _ = _OP(grad, *request, None)
     return addresses, grads
 
 
@@ -158,12 +185,15 @@ def compact(
     offsets: Tensor | None = None,
     weights: Tensor | None = None,
     pooling: int = Pooling.NONE,
+    found: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Distinct addresses that a lookup touched, with the sum of the gradients of each.
 
     Args:
         grad: float32, gradient of the lookup's output, in its shape.
         regions, ids, access, offsets, weights, pooling: the lookup's arguments.
+        found: int64 [values, parts], what the lookup found (`pocketrec.native.joined`), negative for null addresses;
+            None: they are found again. Of rows and without offsets only.
 
     Returns:
         addresses int64 [u], distinct, in order of first occurrence (values in order, then parts); gradients float32
@@ -177,6 +207,7 @@ def compact(
     """
     program, storages, dim, parts, combining, maps = access
     result: tuple[Tensor, Tensor, Tensor] = _OP(
-        grad, regions, ids, offsets, weights, program, maps, storages, dim, parts, combining, pooling
-    )
+        grad, regions, ids, offsets, weights, program, maps, storages, dim, parts, combining, pooling,
+        found,
+    )  # fmt: skip
     return result

@@ -8,9 +8,10 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
+from pocketrec.native.program import MOST_SLOTS
 from pocketrec.native.request import check_value
 
-__all__ = ["MOST_SCORE", "DistinctKeys", "check_keys", "distinct_keys", "turns"]
+__all__ = ["MOST_SCORE", "DistinctKeys", "check_keys", "check_words", "distinct_keys", "turns"]
 
 MOST_SCORE: Final = torch.finfo(torch.float32).max
 """Where sums of scores end."""
@@ -28,6 +29,21 @@ class DistinctKeys(NamedTuple):
     keys: Tensor
     scores: Tensor
     values: Tensor
+
+
+def check_words(tensor: Tensor, name: str, axes: tuple[str, str], words: int) -> None:
+    """Refuse what is no sketch or sifter: int32 of these two axes and so many words in each place.
+
+    Raises:
+        TypeError, ValueError: another dtype, or another shape.
+    """
+    if tensor.dtype is not torch.int32 or tensor.dim() != 3:
+        wanted = f"[{axes[0]}, {axes[1]}, {words}]"
+        raise TypeError(f"{name} must be int32 {wanted}, got {tensor.dtype} {list(tensor.shape)}.")
+    check_value(
+        tensor.shape[0] >= 1 and 1 <= tensor.shape[1] <= MOST_SLOTS and tensor.shape[2] == words,
+        lambda: f"{name} must be [1 or more, 1 to {MOST_SLOTS}, {words}], got {list(tensor.shape)}.",
+    )
 
 
 def check_keys(keys: Tensor, scores: Tensor) -> None:

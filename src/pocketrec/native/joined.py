@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import IntEnum
 from operator import is_
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch import Tensor
 from pocketrec.native.prepared import Prepared
 from pocketrec.native.threads import threads
 
-__all__ = ["Join", "Joined"]
+__all__ = ["Asked", "Join", "Joined"]
 
 
 class Join(IntEnum):
@@ -26,6 +26,19 @@ class Join(IntEnum):
     ALONE = 0
     REST = 1
     FACTOR = 2
+
+
+class Asked(NamedTuple):
+    """What one of several look-ups was asked, and what it found.
+
+    Attributes:
+        ids: int64 [batch, columns]; for a rest, the ids that were left over to it and padding.
+        addresses: int64 [batch x fields, parts], negative where it found none; None of blocks and
+            of factors, and where they are not kept.
+    """
+
+    ids: Tensor
+    addresses: Tensor | None
 
 
 @final
@@ -45,6 +58,7 @@ class Joined:
 
     def __init__(self, kernels: Any, parts: Sequence[Prepared], joins: Sequence[Join], columns: int) -> None:
         self._parts, self._rests, self._columns = tuple(parts), [join == Join.REST for join in joins], columns
+        self._found = [0 if join == Join.FACTOR else part.row_parts for part, join in zip(parts, joins, strict=True)]
         self._run = kernels.Joined([part.packed() for part in parts], list(map(int, joins)))
 
     def __reduce__(self) -> tuple[Any, tuple[()]]:
@@ -54,15 +68,15 @@ class Joined:
         """Whether these are the look-ups."""
         return len(parts) == len(self._parts) and all(map(is_, parts, self._parts))
 
-    def __call__(self, ids: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Vectors, and what each look-up was asked.
+    def __call__(self, ids: Tensor, *, keeps: bool) -> tuple[Tensor, list[Asked]]:
+        """Vectors, and what each look-up was asked and found.
 
         Args:
             ids: int64 [batch, columns].
+            keeps: whether addresses are handed back, for who learns from them.
 
         Returns:
-            float32 [batch, fields, dim]; and int64 [batch, columns] per look-up: for a rest, the ids that were left
-            over to it and padding; for others, the ids.
+            float32 [batch, fields, dim].
 
         Raises:
             IdError: an id that its field does not take.
@@ -71,13 +85,19 @@ class Joined:
         first = self._parts[0]
         ids = first.fitting(ids)
         out = torch.empty((ids.shape[0], *first.shape), dtype=torch.float32)
-        return out, self.into(ids, out)
+        values = len(ids) * first.shape[0]
+        found = [torch.empty(values, parts, dtype=torch.int64) if keeps and parts else None for parts in self._found]
+        return out, list(map(Asked, self.into(ids, out, found), found))
 
-    def into(self, ids: Tensor, out: Tensor) -> list[Tensor]:
-        """The same into memory that is there: contiguous ids, and float32 [batch, fields, dim]; what each was asked."""
+    def into(self, ids: Tensor, out: Tensor, found: Sequence[Tensor | None] | None = None) -> list[Tensor]:
+        """The same into memory that is there: contiguous ids, and float32 [batch, fields, dim]; what each was asked.
+
+        found: where the addresses of each go, or None.
+        """
         batch, columns = ids.shape
         room = torch.empty_like if columns == self._columns else torch.clone  # columns of others stay what they are
         asked = [room(ids) if rest else ids for rest in self._rests]
         places = [own.data_ptr() if rest else 0 for own, rest in zip(asked, self._rests, strict=True)]
-        self._run(ids.data_ptr(), batch, columns, threads(), places, out.data_ptr())
+        addresses = [0 if own is None else own.data_ptr() for own in found or [None] * len(asked)]
+        self._run(ids.data_ptr(), batch, columns, threads(), places, addresses, out.data_ptr())
         return asked

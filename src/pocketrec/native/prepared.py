@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.packing import contiguous, pack
+from pocketrec.native.program import Combining
 from pocketrec.native.request import Request, check_ids, check_request
 from pocketrec.native.threads import threads
 
@@ -30,12 +31,13 @@ class Prepared:
 
     Attributes:
         shape: fields, and numbers per vector.
+        row_parts: addresses of rows per id; 0 where vectors are blocks.
 
     Raises:
         TypeError, ValueError: what does not fit, as the op.
     """
 
-    __slots__ = ("_about", "_held", "_program", "_regions", "shape")
+    __slots__ = ("_about", "_held", "_program", "_regions", "row_parts", "shape")
 
     def __init__(
         self, regions: Sequence[Tensor], program: Tensor, maps: Tensor | None, storages: Sequence[int], dim: int,
@@ -51,6 +53,7 @@ class Prepared:
         self._about = numbers[3:-1]  # all that follows ids, batch and columns, but the number of threads
         self._held = (*regions, maps)  # their memory
         self._program, self.shape = program, (program.shape[0], dim)
+        self.row_parts = 0 if combining == Combining.CONCAT else parts
 
     def packed(self) -> tuple[list[int], list[int], list[int], list[int]]:
         """Data, rows and storages of the regions, and all other numbers, as csrc/bindings.cpp reads them: one thread,

@@ -20,13 +20,19 @@ __all__ = [
     "block_weights",
     "in_regions",
     "part_vectors",
+    "refuse_beyond",
     "stored_rows",
     "stored_weights",
     "value_vectors",
 ]
 
 
-def _refuse_beyond(addresses: Tensor, total: int) -> None:
+def refuse_beyond(addresses: Tensor, total: int) -> None:
+    """Refuse addresses that lie beyond the regions.
+
+    Raises:
+        IdError: names the first.
+    """
     beyond = addresses >= total
     if bool(beyond.any()):
         raise IdError(f"address {int(addresses[beyond][0])} lies beyond the {total} rows (or weights) of the regions.")
@@ -46,7 +52,7 @@ def in_regions(addresses: Tensor, sizes: Sequence[int]) -> Iterator[tuple[int, T
     Raises:
         IdError: an address beyond the last region.
     """
-    _refuse_beyond(addresses, sum(sizes))
+    refuse_beyond(addresses, sum(sizes))
     if len(sizes) == 1 and not bool((addresses < 0).any()):
         yield 0, None, addresses
         return
@@ -166,7 +172,7 @@ def value_vectors(request: Request, values: Values, addresses: Tensor) -> Tensor
     if request.combining == Combining.CONCAT:
         region, storage = request.regions[0], request.storages[0]
         weights, signs = block_weights(values, addresses, request.program, request.maps, request.dim)
-        _refuse_beyond(weights, units(region, storage, request.combining))
+        refuse_beyond(weights, units(region, storage, request.combining))
         found = stored_weights(region, storage, weights.clamp(min=0)) * signs
         return torch.where(weights >= 0, found, 0.0)
     out = part_vectors(request, addresses[:, 0])

@@ -22,12 +22,10 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.binding import kernels_for
-from pocketrec.native.distinct_keys import MOST_SCORE, check_keys, distinct_keys, turns
+from pocketrec.native.distinct_keys import MOST_SCORE, check_keys, check_words, distinct_keys, turns
 from pocketrec.native.library import define
 from pocketrec.native.mix import bucket, tag
 from pocketrec.native.packing import require_cpu
-from pocketrec.native.program import MOST_SLOTS
-from pocketrec.native.request import check_value
 
 __all__ = ["Sifted", "empty_sifter", "sift"]
 
@@ -52,12 +50,7 @@ def empty_sifter(sets: int, ways: int) -> Tensor:
 
 
 def _check_sifter(sifter: Tensor) -> None:
-    if sifter.dtype is not torch.int32 or sifter.dim() != 3:
-        raise TypeError(f"sifter must be int32 [sets, ways, 2], got {sifter.dtype} {list(sifter.shape)}.")
-    check_value(
-        sifter.shape[0] >= 1 and 1 <= sifter.shape[1] <= MOST_SLOTS and sifter.shape[2] == 2,
-        lambda: f"sifter must be [1 or more, 1 to {MOST_SLOTS}, 2], got {list(sifter.shape)}.",
-    )
+    check_words(sifter, "sifter", ("sets", "ways"), 2)
 
 
 def _reference(sifter: Tensor, keys: Tensor, scores: Tensor, least: float) -> Sifted:

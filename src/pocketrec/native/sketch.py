@@ -32,12 +32,10 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.binding import kernels_for
-from pocketrec.native.distinct_keys import MOST_SCORE, check_keys, distinct_keys, turns
+from pocketrec.native.distinct_keys import MOST_SCORE, check_keys, check_words, distinct_keys, turns
 from pocketrec.native.library import define
 from pocketrec.native.mix import bucket, tag
 from pocketrec.native.packing import require_cpu
-from pocketrec.native.program import MOST_SLOTS
-from pocketrec.native.request import check_value
 
 __all__ = [
     "NO_ERROR",
@@ -52,6 +50,7 @@ __all__ = [
     "sketch_errors",
     "sketch_find",
     "sketch_insert",
+    "sketch_place",
     "sketch_scores",
 ]
 
@@ -91,12 +90,18 @@ def check_sketch(sketch: Tensor) -> None:
     Raises:
         TypeError, ValueError: another dtype, or another shape.
     """
-    if sketch.dtype is not torch.int32 or sketch.dim() != 3:
-        raise TypeError(f"sketch must be int32 [buckets, slots, 3], got {sketch.dtype} {list(sketch.shape)}.")
-    check_value(
-        sketch.shape[0] >= 1 and 1 <= sketch.shape[1] <= MOST_SLOTS and sketch.shape[2] == 3,
-        lambda: f"sketch must be [1 or more, 1 to {MOST_SLOTS}, 3], got {list(sketch.shape)}.",
-    )
+    check_words(sketch, "sketch", ("buckets", "slots"), 3)
+
+
+def sketch_place(sketch: Tensor) -> tuple[int, int, int]:
+    """Where a checked sketch lies, its buckets and the slots of each, as the kernels take them.
+
+    Raises:
+        ValueError: it is not contiguous.
+    """
+    if not sketch.is_contiguous():
+        raise ValueError(f"sketch must be contiguous, got strides {list(sketch.stride())}.")
+    return sketch.data_ptr(), sketch.shape[0], sketch.shape[1]
 
 
 def sketch_scores(sketch: Tensor) -> Tensor:
@@ -144,6 +149,11 @@ def sketch_decay(sketch: Tensor, factor: float) -> None:
     """Multiply all scores and errors by a factor, 0 <= factor, in place. Reads and writes the whole sketch."""
     if not 0 <= factor < float("inf"):
         raise ValueError(f"factor must be finite and not negative, got {factor}.")
+    check_sketch(sketch)
+    kernels = kernels_for(sketch)
+    if kernels is not None:
+        kernels.sketch_decay(*sketch_place(sketch), factor)
+        return
     place = sketch[..., 2]
     errors = (sketch_errors(sketch) * factor).clamp(max=MOST_SCORE)
     place.copy_(torch.where(place < 0, errors.view(torch.int32) | NO_ERROR, place))

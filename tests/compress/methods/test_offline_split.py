@@ -127,13 +127,13 @@ def test_what_it_takes_depends_on_the_cold_method() -> None:
 
 def test_the_cold_method_keeps_its_numbers_as_this_one_does_unless_told() -> None:
     method = METHOD(storage="int8", init=0.2, cold="robe", cold_options={"block": 2})
-    assert (method.cold_method.storage, method.cold_method.init) == ("int8", 0.2)
+    assert (method.cold_part.method.storage, method.cold_part.method.init) == ("int8", 0.2)
     other = METHOD(storage="int8", cold="robe", cold_options={"storage": "int4", "init": 0.5})
-    assert (other.cold_method.storage, other.cold_method.init) == ("int4", 0.5)
+    assert (other.cold_part.method.storage, other.cold_part.method.init) == ("int4", 0.5)
     sizing = other.size(TABLES, 2000, stats=STATS)
     assert [g.options["storage"] for g in sizing.groups] == ["int8", "int4"]
     assert of("offline_split", json.loads(json.dumps(other.options()))) == other
-    assert replace(other, hot=0.1).cold_method == other.cold_method
+    assert replace(other, hot=0.1).cold_part.method == other.cold_part.method
 
 
 @pytest.mark.parametrize(

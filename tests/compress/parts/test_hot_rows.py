@@ -16,14 +16,11 @@ from pocketrec.compress.parts.hot_rows import (
     Admission,
     ImplicitDecay,
     all_free,
-    demote,
     give_back,
     medium_slots,
     promote,
     promotions,
     take,
-    threshold_for,
-    too_cold,
 )
 from pocketrec.native.mix import mix
 from pocketrec.native.sketch import (
@@ -36,6 +33,7 @@ from pocketrec.native.sketch import (
     sketch_insert,
     sketch_scores,
 )
+from pocketrec.native.sketch_rows import demote_below, score_number
 from pocketrec.spec.errors import OptionError
 
 EXPERIMENTS = Path(__file__).resolve().parents[3] / "experiments"
@@ -91,34 +89,8 @@ def test_guaranteed_scores_are_less_their_errors() -> None:
     assert (float(sketch_scores(sketch)), int(sketch[0, 0, 2])) == (2.25, 3)
     promote(other, found.slots, torch.tensor([3], dtype=torch.int32), PAPER)
     assert float(sketch_scores(other)) == 7.25
-    assert demote(sketch, found.slots).tolist() == [3]
+    assert demote_below(sketch, 2.5).tolist() == [3]
     assert (float(sketch_scores(sketch)), float(sketch_errors(sketch)), is_hot(sketch).any()) == (2.25, 0.0, False)
-
-
-def test_the_threshold_is_the_score_of_the_last_row() -> None:
-    sketch = empty_sketch(4, 4)
-    scores = torch.rand(300, generator=torch.Generator().manual_seed(0))
-    sketch_insert(sketch, keys_of(range(300)), scores, evict_hot=False)
-    for guaranteed in (False, True):
-        stored = sketch_scores(sketch) - sketch_errors(sketch) * guaranteed
-        order = stored.reshape(-1).sort(descending=True).values.tolist()
-        for rows in (1, 5, 16):
-            assert threshold_for(sketch, rows, guaranteed=guaranteed) == order[rows - 1]
-    assert threshold_for(sketch, 17, guaranteed=True) == 0.0
-    assert threshold_for(empty_sketch(4, 4), 3, guaranteed=True) == 0.0
-
-
-def test_who_has_less_than_the_threshold_is_too_cold() -> None:
-    sketch = empty_sketch(1, 4)
-    found = insert(sketch, [1, 2, 3], [1.0, 2.0, 3.0])
-    promote(sketch, found.slots[1:], torch.tensor([4, 0], dtype=torch.int32), PAPER)
-    assert too_cold(sketch, 1.5).tolist() == []
-    assert too_cold(sketch, 2.0).tolist() == []
-    assert too_cold(sketch, 2.5).tolist() == [1]
-    sketch_decay(sketch, 0.5)
-    slots = too_cold(sketch, 2.0)
-    assert demote(sketch, slots).tolist() == [4, 0]
-    assert not is_hot(sketch).any()
 
 
 def test_medium_are_those_after_the_hot_ones() -> None:
@@ -157,10 +129,10 @@ def test_rows_are_owned_or_free(rule: str) -> None:
         ids = (torch.rand(60, generator=draw) ** 3 * 300).long() + 50 * (step // 30)
         found = sketch_insert(sketch, keys_of(ids), torch.rand(60, generator=draw), evict_hot=admission.evict_hot)
         give_back(free, found.released[found.released >= 0])
-        threshold = threshold_for(sketch, 30, guaranteed=True) if rule == "top_k" else 3.0
+        threshold = score_number(sketch, 30, guaranteed=True) if rule == "top_k" else 3.0
         if step % 5 == 4:
             sketch_decay(sketch, 0.9)
-            give_back(free, demote(sketch, too_cold(sketch, threshold)))
+            give_back(free, demote_below(sketch, threshold))
         chosen = promotions(sketch, found, admission, threshold=threshold, most=int(free[0]))
         promote(sketch, found.slots[chosen], take(free, len(chosen)), admission)
         moved += len(chosen)
@@ -255,8 +227,8 @@ def test_the_hot_follow_what_becomes_popular(recall: Any) -> None:
         found = insert_units(sketch, ids)
         if step % 5 == 4:
             sketch_decay(sketch, 0.9)
-            threshold = threshold_for(sketch, rows, guaranteed=True)
-            give_back(free, demote(sketch, too_cold(sketch, threshold)))
+            threshold = score_number(sketch, rows, guaranteed=True)
+            give_back(free, demote_below(sketch, threshold))
             chosen = promotions(sketch, found, TOP_K, threshold=threshold, most=int(free[0]), hysteresis=0.1)
             promote(sketch, found.slots[chosen], take(free, len(chosen)), TOP_K)
         if step in (199, 399):

@@ -25,11 +25,8 @@ from pocketrec.compress.parts.hot_rows import (
     PINNED,
     TOP_K,
     Admission,
-    demote,
     give_back,
     promotions,
-    threshold_for,
-    too_cold,
 )
 from pocketrec.compress.parts.sketch_split import SketchSplit, sketch_of
 from pocketrec.spec.errors import OptionError
@@ -114,14 +111,15 @@ class Cafe(SketchSplit):
     def _look(self, group: Group, step: int) -> None:
         """Go through the whole sketch: decay, threshold, demotion, who is medium."""
         from pocketrec.native.sketch import sketch_decay
+        from pocketrec.native.sketch_rows import demote_below, score_number
 
         sketch, free, threshold = sketch_of(group), group.tensor("free"), group.tensor("threshold")
         if self.decay < 1 and step % self.every == 0:
             sketch_decay(sketch, self.decay)
         if self.policy == "top_k":
             # a newcomer, which needs the hysteresis more, is then one of those that there is a row for
-            threshold.fill_(threshold_for(sketch, len(free) - 1, guaranteed=True) / (1 + self.hysteresis))
-        give_back(free, demote(sketch, too_cold(sketch, float(threshold))))
+            threshold.fill_(score_number(sketch, len(free) - 1, guaranteed=True) / (1 + self.hysteresis))
+        give_back(free, demote_below(sketch, float(threshold)))
         self.look_for_medium(group)
 
 

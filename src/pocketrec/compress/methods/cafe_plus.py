@@ -20,11 +20,8 @@ from pocketrec.compress.parts.hot_rows import (
     PAPER,
     Admission,
     ImplicitDecay,
-    demote,
     give_back,
     promotions,
-    threshold_for,
-    too_cold,
 )
 from pocketrec.compress.parts.sketch_split import SketchSplit, sketch_of
 from pocketrec.spec.errors import OptionError
@@ -109,12 +106,13 @@ class CafePlus(SketchSplit):
     def _look(self, group: Group) -> None:
         """Count who reaches the threshold; where that are too many, set it anew. Then see who is medium."""
         from pocketrec.native.sketch import sketch_scores
+        from pocketrec.native.sketch_rows import demote_below, score_number
 
         sketch, free, threshold = sketch_of(group), group.tensor("free"), group.tensor("threshold")
         rows, scores = len(free) - 1, sketch_scores(sketch)
         if int(((scores > 0) & (scores >= threshold)).sum()) > self.crowd * rows:
-            threshold.fill_(threshold_for(sketch, rows, guaranteed=PAPER.guaranteed))
-            give_back(free, demote(sketch, too_cold(sketch, float(threshold))))
+            threshold.fill_(score_number(sketch, rows, guaranteed=PAPER.guaranteed))
+            give_back(free, demote_below(sketch, float(threshold)))
         self.look_for_medium(group)
 
 

@@ -23,15 +23,7 @@ from pocketrec.compress.access import Access
 from pocketrec.compress.addressing.row import Row
 from pocketrec.compress.holdings import Rows
 from pocketrec.compress.method import Decision, Method, Traits
-from pocketrec.compress.parts.cold_part import (
-    SPACES,
-    by_hashes,
-    check_cold,
-    cold_groups,
-    cold_method,
-    joined_traits,
-    joining,
-)
+from pocketrec.compress.parts.cold_part import SPACES, ColdPart
 from pocketrec.compress.parts.row_tables import per_table, starts, total_rows, uniform_rows
 from pocketrec.compress.share import most_frequent
 from pocketrec.compress.storage import STORAGES
@@ -71,30 +63,30 @@ class OfflineSplit(Method):
         super().__post_init__()
         if not 0 <= self.hot <= 1:
             raise OptionError(f"offline_split: hot must lie in 0..1, got {self.hot}.")
-        object.__setattr__(self, "cold_options", check_cold(self, self.cold, self.cold_options))
+        cold = self.cold_part
+        object.__setattr__(self, "cold_options", cold.options)
         # what it takes and can do depends on what it contains; who is hot needs counts in any case
-        cold = self.cold_method
-        traits = replace(joined_traits(type(self).traits, cold), from_dense=cold.traits.from_dense)
+        traits = replace(cold.traits(type(self).traits), from_dense=cold.method.traits.from_dense)
         object.__setattr__(self, "traits", traits)
 
     @property
-    def cold_method(self) -> Method:
+    def cold_part(self) -> ColdPart:
         """The method that holds all ids that are not hot."""
-        return cold_method(self, self.cold, self.cold_options)
+        return ColdPart.of(self, self.cold, self.cold_options)
 
     # -- sizes -------------------------------------------------------------------------------------------------------
 
     def least_bytes(self, tables: Sequence[TableSpec]) -> int:
-        return self.cold_method.least_bytes([self._cold_spec(t, 0) for t in tables])
+        return self.cold_part.method.least_bytes([self._cold_spec(t, 0) for t in tables])
 
     def counted(self, tables: Sequence[TableSpec]) -> list[TableSpec]:
-        cold = self.cold_method
+        cold = self.cold_part.method
         others = cold.counted([t for t in tables if t.ids != "rank"]) if cold.traits.needs_counts else []
         return [*(t for t in tables if t.ids == "rank"), *others]
 
     def value_sets(self) -> Mapping[str, Any]:
         """Those of the cold method."""
-        return self.cold_method.value_sets()
+        return self.cold_part.method.value_sets()
 
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
         row_bytes = STORAGES.get(self.storage).row_bytes(tables[0].dim)
@@ -116,14 +108,14 @@ class OfflineSplit(Method):
         hot_rows = [t.told_apart for t in decision.tables]
         hot_bytes = STORAGES.get(self.storage).row_bytes(tables[0].dim) * sum(hot_rows)
         specs = [self._cold_spec(t, n) for t, n in zip(tables, hot_rows, strict=True)]
-        cold, said = cold_groups(self, self.cold_method, specs, budget_bytes - hot_bytes, stats, optimizer)
+        cold, said = self.cold_part.groups(specs, budget_bytes - hot_bytes, stats, optimizer)
         hot = [_sized(t, c) for t, c in zip(decision.tables, cold[0].tables, strict=True)]
         own = self.group_sizing(hot, decision.settings, optimizer)
-        return (own, *joining(cold, hot)), (*decision.notes, *_notes(tables), *said)
+        return (own, *ColdPart.joining(cold, hot)), (*decision.notes, *_notes(tables), *said)
 
     def _cold_spec(self, table: TableSpec, hot: int) -> TableSpec:
         """The table as the cold method is told of it: without its hot ids where hashes can leave them out."""
-        told = by_hashes(self.cold_method, table)
+        told = self.cold_part.by_hashes(table)
         return table if told == table else replace(told, rows=table.closed_rows - hot)
 
     def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Rows]:

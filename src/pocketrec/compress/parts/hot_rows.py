@@ -1,9 +1,9 @@
-"""Who of the keys of a sketch owns a row: thresholds, promotion, demotion, free rows, decay.
+"""Who of the keys of a sketch owns a row: promotion, free rows, decay.
 
 A method with hot rows does at each step: insert into the sketch, give back the rows that were `released`, choose whom
-to promote (`promotions`), take rows for them, copy the vectors, `promote`. From time to time: `threshold_for`,
-`too_cold`, `demote`, give the rows back. Thresholds and scores are in the unit of the stored scores, see
-`ImplicitDecay`.
+to promote (`promotions`), take rows for them, copy the vectors, `promote`. From time to time it finds the threshold
+anew, demotes who has less (`pocketrec.native.sketch_rows`) and gives the rows back. Thresholds and scores are in the
+unit of the stored scores, see `ImplicitDecay`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,11 @@ __all__ = [
     "Admission",
     "ImplicitDecay",
     "all_free",
-    "demote",
     "give_back",
     "medium_slots",
     "promote",
     "promotions",
     "take",
-    "threshold_for",
-    "too_cold",
 ]
 
 
@@ -60,23 +57,7 @@ PINNED: Final = Admission(evict_hot=False, on_hit=True, guaranteed=False)
 """About what CAFE's published program does: rows are kept until a decay, and a hit promotes."""
 
 TOP_K: Final = Admission(evict_hot=False, on_hit=False, guaranteed=True)
-"""Ours: who surely had more than the weakest that there is a row for; the threshold follows, see `threshold_for`."""
-
-
-def threshold_for(sketch: Tensor, rows: int, *, guaranteed: bool) -> float:
-    """The score of the sketch's key number `rows` from above: so many own a row if all above it do.
-
-    Reads the whole sketch. 0.0 where there are fewer keys.
-    """
-    import numpy as np  # here: sizing answers without numpy and torch
-
-    from pocketrec.native.sketch import guaranteed_scores, sketch_scores
-
-    scores = (guaranteed_scores(sketch) if guaranteed else sketch_scores(sketch)).reshape(-1).numpy()
-    if rows > len(scores):
-        return 0.0
-    place = len(scores) - rows
-    return float(np.partition(scores, place)[place])  # a tenth of the time of torch's kthvalue
+"""Ours: who surely had more than the weakest that there is a row for; the threshold follows."""
 
 
 def promotions(
@@ -97,28 +78,14 @@ def promotions(
         int64 [promoted], places among the distinct keys of the insertion, rising, one for each slot: ``found.slots`` of
         them are what `promote` takes.
     """
-    import torch
+    from pocketrec.native.sketch_rows import due
 
     if not most:
         return found.slots[:0]
-    stands = (found.slots >= 0) & found.hits if admission.on_hit else found.slots >= 0
-    words, first_word = sketch.view(-1), found.slots.clamp(min=0) * 3
-    # by columns: whole slots take four times as long
-    columns = [words.index_select(0, first_word + column) for column in (1, 2)]
-    scores = _scores(torch.stack((columns[0], *columns), dim=1), admission.guaranteed)
-    good = stands & (columns[1] < 0) & (scores > 0) & (scores >= threshold * (1 + hysteresis))
-    keys = good.nonzero().squeeze(1)
-    # keys of one tag share a slot: the first has it
-    distinct, place = torch.unique(found.slots[keys], return_inverse=True)
-    first = keys.new_full((distinct.shape[0],), found.slots.shape[0]).scatter_reduce_(0, place, keys, "amin")
-    return first.sort().values[:most]
-
-
-def too_cold(sketch: Tensor, threshold: float) -> Tensor:
-    """Slots int64 of keys that own a row and have less than the threshold. Reads the whole sketch."""
-    from pocketrec.native.sketch import is_hot, sketch_scores
-
-    return (is_hot(sketch) & (sketch_scores(sketch) < threshold)).view(-1).nonzero().squeeze(1)
+    return due(
+        sketch, found.slots, found.hits if admission.on_hit else None, least=threshold * (1 + hysteresis), most=most,
+        guaranteed=admission.guaranteed,
+    )  # fmt: skip
 
 
 def medium_slots(sketch: Tensor, rows: int, most: int, *, guaranteed: bool) -> Tensor:
@@ -127,10 +94,11 @@ def medium_slots(sketch: Tensor, rows: int, most: int, *, guaranteed: bool) -> T
     That is those without a row whose score reaches that of the sketch's key number rows + most from above, or of any
     where there are fewer keys (CAFE+'s threshold M). Reads the whole sketch.
     """
-    from pocketrec.native.sketch import guaranteed_scores, is_hot, sketch_scores
+    from pocketrec.native.sketch import is_hot
+    from pocketrec.native.sketch_rows import score_number
 
-    scores = (guaranteed_scores(sketch) if guaranteed else sketch_scores(sketch)).reshape(-1)
-    least = threshold_for(sketch, rows + most, guaranteed=guaranteed)
+    scores = _scores(sketch, guaranteed).reshape(-1)
+    least = score_number(sketch, rows + most, guaranteed=guaranteed)
     slots = (~is_hot(sketch).view(-1) & (scores > 0) & (scores >= least)).nonzero().squeeze(1)
     # more where hot ids wait for their rows
     return slots if len(slots) <= most else slots[scores[slots].topk(most).indices]
@@ -146,18 +114,8 @@ def promote(sketch: Tensor, slots: Tensor, rows: Tensor, admission: Admission) -
     words[slots, 2] = rows
 
 
-def demote(sketch: Tensor, slots: Tensor) -> Tensor:
-    """Take the rows of the keys of some slots, in place: int32 rows. The keys stay, and their scores count as exact."""
-    from pocketrec.native.sketch import NO_ERROR
-
-    words = sketch.view(-1, 3)
-    rows = words[slots, 2]
-    words[slots, 2] = NO_ERROR
-    return rows
-
-
 def _scores(words: Tensor, guaranteed: bool) -> Tensor:
-    """float32 [n] of words int32 [n, 3]."""
+    """float32 [...] of words int32 [..., 3]."""
     from pocketrec.native.sketch import guaranteed_scores, sketch_scores
 
     return guaranteed_scores(words) if guaranteed else sketch_scores(words)

@@ -19,15 +19,7 @@ from pocketrec.compress.addressing.row import Row
 from pocketrec.compress.addressing.sketched import Sketched, Tagged
 from pocketrec.compress.holdings import Holding, Rows, Scratch, Served, serve_tensors, trained_storage
 from pocketrec.compress.method import Decision, Method, Traits
-from pocketrec.compress.parts.cold_part import (
-    SPACES,
-    by_hashes,
-    check_cold,
-    cold_groups,
-    cold_method,
-    joined_traits,
-    joining,
-)
+from pocketrec.compress.parts.cold_part import SPACES, ColdPart
 from pocketrec.compress.parts.hot_rows import Admission, all_free, medium_slots, promote, take
 from pocketrec.compress.parts.init import stream
 from pocketrec.compress.parts.promoted import read_rest, write_rows
@@ -96,16 +88,17 @@ class SketchSplit(Method):
             )
         if self.levels not in (1, 2):
             raise OptionError(f"{self.name}: there are 1 or 2 levels, not {self.levels}.")
-        object.__setattr__(self, "cold_options", check_cold(self, self.cold, self.cold_options))
-        if isinstance(self.cold_method, SketchSplit):
+        cold = self.cold_part
+        object.__setattr__(self, "cold_options", cold.options)
+        if isinstance(cold.method, SketchSplit):
             raise OptionError(f"{self.name}: the cold method is one without a sketch; who is hot is decided once.")
         # what it takes depends on what it contains
-        object.__setattr__(self, "traits", joined_traits(type(self).traits, self.cold_method))
+        object.__setattr__(self, "traits", cold.traits(type(self).traits))
 
     @property
-    def cold_method(self) -> Method:
+    def cold_part(self) -> ColdPart:
         """The method that holds all ids that are not hot."""
-        return cold_method(self, self.cold, self.cold_options)
+        return ColdPart.of(self, self.cold, self.cold_options)
 
     @property
     @abstractmethod
@@ -126,14 +119,14 @@ class SketchSplit(Method):
         return sum(spec.nbytes for spec in serve_tensors(self.held(rows, dim), self.storage))
 
     def _cold_bytes(self, tables: Sequence[TableSpec]) -> int:
-        return self.cold_method.least_bytes([self._cold_spec(t) for t in tables])
+        return self.cold_part.method.least_bytes([self._cold_spec(t) for t in tables])
 
     def counted(self, tables: Sequence[TableSpec]) -> list[TableSpec]:
-        return self.cold_method.counted([self._cold_spec(t) for t in tables])
+        return self.cold_part.method.counted([self._cold_spec(t) for t in tables])
 
     def value_sets(self) -> Mapping[str, Any]:
         """Those of the cold method."""
-        return self.cold_method.value_sets()
+        return self.cold_part.method.value_sets()
 
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
         dim = tables[0].dim
@@ -152,21 +145,21 @@ class SketchSplit(Method):
 
     def _cold_spec(self, table: TableSpec) -> TableSpec:
         """The table as the cold method is told of it."""
-        exempt = self._is_exempt(table) and "rank" in self.cold_method.traits.ids
-        return table if exempt else by_hashes(self.cold_method, table)
+        exempt = self._is_exempt(table) and "rank" in self.cold_part.method.traits.ids
+        return table if exempt else self.cold_part.by_hashes(table)
 
     def groups(
         self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats], optimizer: OptimizerSpec
     ) -> tuple[tuple[GroupSizing, ...], tuple[str, ...]]:
-        decision, cold = self.decide(tables, budget_bytes, stats), self.cold_method
+        decision, cold = self.decide(tables, budget_bytes, stats), self.cold_part
         left = budget_bytes - self._hot_bytes(decision.settings["hot_rows"], tables[0].dim)
-        groups, said = cold_groups(self, cold, [self._cold_spec(t) for t in tables], left, stats, optimizer)
+        groups, said = cold.groups([self._cold_spec(t) for t in tables], left, stats, optimizer)
         hot = [
             TableSizing(table=t.table, ids=c.ids, told_apart=c.told_apart, settings=t.settings)
             for t, c in zip(decision.tables, groups[0].tables, strict=True)
         ]
         own = self.group_sizing(hot, decision.settings, optimizer)
-        return (own, *joining(groups, hot)), (*decision.notes, *said)
+        return (own, *cold.joining(groups, hot)), (*decision.notes, *said)
 
     def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Holding, ...]:
         return self.held(int(settings["hot_rows"]), tables[0].table.dim)
