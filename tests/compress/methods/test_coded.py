@@ -18,7 +18,10 @@ from pocketrec.spec.table import TableSpec
 from pocketrec.testing.method_contract import MethodContract
 
 # Ids per count: t0 has many rare ones, t1 few.
-COUNTS = {"t0": [4000, 900, *[300] * 30, *[40] * 200, *[5] * 2000, *[1] * 3000], "t1": [3000, *[50] * 12, *[4] * 8, 1]}
+COUNTS = {
+    "t0": [4000, 2000, *[1000] * 30, *[40] * 200, *[5] * 2000, *[1] * 3000],
+    "t1": [3000, *[50] * 12, *[4] * 8, 1],
+}
 TABLES = [TableSpec(name=n, rows=len(c) + 1, dim=8, ids="rank") for n, c in COUNTS.items()]
 # In float32: 2 vectors of ids without an entry, 33 own ones, 16 + 14 codewords; functions of 2,253 ids that have an
 # entry, of 224 that have a code per block and of 33 with weights of their own.
@@ -33,7 +36,7 @@ class TestCoded(MethodContract):
     method = METHOD
     # 16 bits of an id's hash are checked, so that no id of these tests reads another one's weights
     variants = (
-        {"key_bits": 16}, {"key_bits": 16, "blocks": 3, "bits": 4, "step": 3.0},
+        {"key_bits": 16}, {"key_bits": 16, "blocks": 3, "bits": 4, "fade": 1.0},
         {"key_bits": 16, "coarse_bits": 2, "min_count": 1}, {"key_bits": 16, "blocks": 1},
     )  # fmt: skip
 
@@ -50,7 +53,12 @@ class TestCoded(MethodContract):
 
 
 def bank_of(budget: int, **options: Any) -> Bank:
-    sizing = size(TABLES, budget, METHOD(**{"storage": "float32", "bits": 4, "key_bits": 6, **options}), stats=STATS)
+    sizing = size(
+        TABLES,
+        budget,
+        METHOD(**{"storage": "float32", "bits": 4, "key_bits": 6, "codewords": 0.25, **options}),
+        stats=STATS,
+    )
     return build(sizing, seed=3, data={"stats": STATS, "tokens": tokens_of})
 
 
@@ -72,7 +80,7 @@ def vectors(bank: Bank, table: int, first: int, last: int) -> Tensor:
 
 
 def test_tiers_follow_the_counts() -> None:
-    bank = bank_of(BUDGET, step=6.0)
+    bank = bank_of(BUDGET, fade=4.0)
     # 32, 200 and 2000, 1, 12 and 8; but the last slots of a function let twelve more be coded finely
     assert tiers(bank, "t0") == [32, 204, 1996]
     assert tiers(bank, "t1") == [1, 20, 0]
@@ -83,7 +91,7 @@ def test_tiers_follow_the_counts() -> None:
 def test_what_is_left_goes_to_the_ids_just_below() -> None:
     kept, held = [], []
     for budget in range(BUDGET - 1500, BUDGET + 1, 100):
-        bank = bank_of(budget, step=6.0)
+        bank = bank_of(budget, fade=4.0)
         kept.append(sum(tiers(bank, "t0")) + sum(tiers(bank, "t1")))
         held.append(budget - bank.sizing.serve_bytes)
         assert held[-1] >= 0
@@ -92,7 +100,7 @@ def test_what_is_left_goes_to_the_ids_just_below() -> None:
 
 
 def test_no_vocabulary_is_needed_to_serve() -> None:
-    bank = bank_of(BUDGET, step=6.0)
+    bank = bank_of(BUDGET, fade=4.0)
     assert bank.sizing.vocabulary_bytes == 0
     assert bank.id_spaces() == ("rank", "rank")
     frozen = freeze(bank)
@@ -101,7 +109,7 @@ def test_no_vocabulary_is_needed_to_serve() -> None:
 
 
 def test_own_weights_are_exact_and_folded_ids_read_id_0() -> None:
-    bank = bank_of(BUDGET, step=6.0)
+    bank = bank_of(BUDGET, fade=4.0)
     frozen = freeze(bank)
     assert torch.equal(vectors(frozen, 0, 1, 33), vectors(bank, 0, 1, 33))
     assert torch.equal(vectors(frozen, 1, 1, 2), vectors(bank, 1, 1, 2))
@@ -111,7 +119,7 @@ def test_own_weights_are_exact_and_folded_ids_read_id_0() -> None:
 
 
 def test_a_token_of_two_tables_is_two_keys() -> None:
-    sizing = size(TABLES, BUDGET, METHOD(storage="float32", bits=4, key_bits=6), stats=STATS)
+    sizing = size(TABLES, BUDGET, METHOD(storage="float32", bits=4, key_bits=6, codewords=0.25), stats=STATS)
     same = {"stats": STATS, "tokens": lambda table: tokens_of("t0")[: len(COUNTS[table]) + 1]}
     bank = build(sizing, seed=3, data=same)
     frozen, ids = freeze(bank), torch.from_numpy(tokens_of("t0"))[1:2].expand(1, 2)
@@ -119,7 +127,7 @@ def test_a_token_of_two_tables_is_two_keys() -> None:
 
 
 def test_fine_codes_choose_codewords_per_block_and_coarse_ones_whole_vectors() -> None:
-    bank = bank_of(BUDGET, step=6.0)
+    bank = bank_of(BUDGET, fade=4.0)
     frozen = freeze(bank)
     fine, coarse = (torch.cat([vectors(frozen, 0, *t0), vectors(frozen, 1, *t1)]) for t0, t1 in TIERS)
     for block in (fine[:, :4], fine[:, 4:]):
@@ -129,9 +137,9 @@ def test_fine_codes_choose_codewords_per_block_and_coarse_ones_whole_vectors() -
 
 
 def test_frequent_ids_are_approximated_better() -> None:
-    bank = bank_of(BUDGET, step=6.0)
+    bank = bank_of(BUDGET, fade=4.0)
     counts = bank.group_of("t0").tensor("counts")
-    assert counts[:4].tolist() == [3000.0, 4000.0, 900.0, 300.0], "id 0 stands for what is folded"
+    assert counts[:4].tolist() == [3000.0, 4000.0, 2000.0, 1000.0], "id 0 stands for what is folded"
     rows = bank.group_of("t0").tensor("rows").data
     torch.manual_seed(0)
     rows.normal_()
@@ -149,19 +157,19 @@ def test_without_statistics_first_ids_weigh_most() -> None:
 
 
 def test_so_many_bits_are_checked_that_few_look_ups_read_what_is_not_theirs() -> None:
-    # 3,001 ids that occur once, and as many occurrences of nobody: 1 in 400 with 6 bits
+    # 3,001 ids that occur once, and as many occurrences of nobody: 1 in 50 with 3 bits
     total = sum(sum(counts) for counts in COUNTS.values())
-    assert 2 * 3001 / total / 64 < 1 / 400 < 2 * 3001 / total / 32
-    assert bank_of(BUDGET, key_bits=None).sizing.groups[0].settings["key_bits"] == 6
-    assert bank_of(40_000, key_bits=None, min_count=1).sizing.groups[0].settings["key_bits"] == 5, "once is enough"
-    assert bank_of(1500, key_bits=None).sizing.groups[0].settings["key_bits"] > 6, "fewer have an entry"
+    assert 2 * 3001 / total / 8 < 1 / 50 < 2 * 3001 / total / 4
+    assert bank_of(BUDGET, key_bits=None).sizing.groups[0].settings["key_bits"] == 3
+    assert bank_of(40_000, key_bits=None, min_count=1).sizing.groups[0].settings["key_bits"] == 2, "once is enough"
+    assert bank_of(1500, key_bits=None).sizing.groups[0].settings["key_bits"] > 3, "fewer have an entry"
     known = {n: TableStats.of_counts(n, [c + 9 for c in counts]) for n, counts in COUNTS.items()}
     sizing = size(TABLES, 60_000, METHOD(storage="float32"), stats=known)
     assert sizing.groups[0].settings["key_bits"] == 0, "everybody was seen ten times"
 
 
 def test_bytes_by_hand() -> None:
-    sizing = size(TABLES, BUDGET, METHOD(storage="float32", bits=4, key_bits=6, step=6.0), stats=STATS)
+    sizing = size(TABLES, BUDGET, METHOD(storage="float32", bits=4, key_bits=6, codewords=0.25, fade=4.0), stats=STATS)
     held = {t.name: t.nbytes for t in sizing.groups[0].serve}
     assert held == {"weights": 4 * 8 * (2 + 33 + 30), "functions": 4 * FUNCTIONS}
     trained = {t.name: t.nbytes for t in sizing.groups[0].train}
@@ -169,8 +177,9 @@ def test_bytes_by_hand() -> None:
 
 
 def test_a_small_budget_has_fewer_codewords() -> None:
-    assert size(TABLES, 20_000, "coded", stats=STATS).groups[0].settings["bits"] == 8
-    assert size(TABLES, 600, "coded", stats=STATS).groups[0].settings["bits"] == 5
+    for share, budget, bits in ((1 / 32, 40_000, 8), (1 / 32, 20_000, 7), (0.25, 20_000, 8), (0.25, 600, 5)):
+        sizing = size(TABLES, budget, METHOD(codewords=share), stats=STATS)
+        assert sizing.groups[0].settings["bits"] == bits
     least = size(TABLES, 64, "coded", stats=STATS)
     assert [t.settings["rows"] for t in least.groups[0].tables] == [1, 1]
     bank = build(least, seed=0)
@@ -187,8 +196,9 @@ def test_a_small_budget_has_fewer_codewords() -> None:
         ({"blocks": 3, "bits": 11}, "blocks times bits must be at most 32"),
         ({"blocks": 0}, "blocks and min_count must be 1 or more"),
         ({"min_count": 0}, "blocks and min_count must be 1 or more"),
-        ({"step": 1.0}, "step above 1"),
-        ({"step": math.nan}, "step above 1"),
+        ({"codewords": 0.0}, "codewords must be above 0 and at most 1"),
+        ({"fade": 0.0}, "fade above 0"),
+        ({"fade": math.nan}, "fade above 0"),
     ],
 )
 def test_bad_options(options: dict[str, Any], said: str) -> None:

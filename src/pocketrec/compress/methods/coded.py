@@ -42,8 +42,7 @@ __all__ = ["METHOD", "Coded"]
 
 _TIERS: Final = ("own", "fine", "coarse")
 _SYMBOLS: Final = 2  # of the values of a coarse code, that say that an id has something better
-_CODEWORDS: Final = 0.25  # of the budget, at most, for codewords of blocks
-_WRONG: Final = 1 / 400  # of all look-ups, at most, may read the weights of another id
+_WRONG: Final = 1 / 50  # of all look-ups, at most, may read the weights of another id
 
 
 @final
@@ -51,22 +50,24 @@ _WRONG: Final = 1 / 400  # of all look-ups, at most, may read the weights of ano
 class Coded(Method):
     """Rows while it trains; when it is frozen they become own weights, fine codes and coarse codes.
 
-    An id that occurs `step` times as often as another deserves one tier more. So there is one threshold t: ids that
-    occur t x `step`^2 times or more have weights of their own, from t x `step` on a code per block, from t on one code
-    for the whole vector, and all others share the weights of id 0. The budget decides t. Codewords are shared by all
-    tables and found by k-means, in which an id weighs what it occurs. What an id has is said by functions of its
+    An id is worth the bits of a tier from so many occurrences on as it costs more bits than the tier before, and `fade`
+    times as many for each tier, because the first bits say most. So there is one threshold t: ids that occur t times or
+    more have one code for the whole vector, some multiples of t a code per block and weights of their own, and all
+    others share the weights of id 0. The budget decides t. Codewords are shared by all tables and found by k-means, in
+    which an id weighs what it occurs. What an id has is said by functions of its
     token's hash (`pocketrec.native.keyed_codes`), so that serving needs no vocabulary: a bank is trained on ranks and
     served on hashes. Where nobody gave tokens, an id stands for itself.
 
     Attributes:
         blocks: that a finely coded vector is cut into, 1 or more; each has a code.
-        bits: of those codes, at most, 1 to 16. Fewer where their codewords would take over a quarter of the budget.
+        bits: of those codes, at most, 1 to 16; fewer where `codewords` says so.
         coarse_bits: of the code of a rare id's whole vector, 2 to 16. Two of its values say that an id has something
             better.
-        step: how many times as often an id must occur to be kept one tier finer, above 1.
+        fade: by how much a bit of a tier says less than one of the tier before, above 0.
+        codewords: share of the budget that codewords of blocks may take, above 0 and at most 1.
         min_count: occurrences that an id needs to be told apart at all, 1 or more.
         key_bits: of an id's hash that are checked, 0 to 16: one of 2^key_bits ids without an entry reads the weights
-            of another one. None: so many that, by what was counted, no more than one look-up in 400 does.
+            of another one. None: so many that, by what was counted, no more than one look-up in 50 does.
     """
 
     name = "coded"
@@ -76,7 +77,8 @@ class Coded(Method):
     blocks: int = 2
     bits: int = 8
     coarse_bits: int = 4
-    step: float = 8.0
+    fade: float = 2.0
+    codewords: float = 1 / 32
     min_count: int = 2
     key_bits: int | None = None
 
@@ -86,8 +88,10 @@ class Coded(Method):
             raise OptionError(f"coded: bits must be 1 to 16, coarse_bits 2 to 16, key_bits 0 to 16, got {self}.")
         if self.blocks * self.bits > 32:
             raise OptionError(f"coded: blocks times bits must be at most 32, got {self}.")
-        if self.blocks < 1 or self.min_count < 1 or not 1 < self.step < float("inf"):
-            raise OptionError(f"coded: blocks and min_count must be 1 or more, step above 1, got {self}.")
+        if not 0 < self.codewords <= 1:
+            raise OptionError(f"coded: codewords must be above 0 and at most 1, got {self.codewords}.")
+        if self.blocks < 1 or self.min_count < 1 or not 0 < self.fade < float("inf"):
+            raise OptionError(f"coded: blocks and min_count must be 1 or more, fade above 0, got {self}.")
 
     # -- sizes -------------------------------------------------------------------------------------------------------
 
@@ -104,14 +108,14 @@ class Coded(Method):
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
         width, tally = self._width(tables[0].dim), Tally.of(stats[t.name] for t in tables)
         room = [
-            b for b in range(1, self.bits + 1) if array_bytes(self.storage, width << b) <= _CODEWORDS * budget_bytes
+            b for b in range(1, self.bits + 1) if array_bytes(self.storage, width << b) <= self.codewords * budget_bytes
         ]
         dim, bits = tables[0].dim, max(room, default=1)
         for key_bits in range(17) if self.key_bits is None else (self.key_bits,):
             layout = partial(_Layout, self, len(tables), dim, bits, key_bits)
             tiers, threshold = tiers_within(
                 tally,
-                (self.step**2, self.step, 1.0),
+                self._factors(width, bits, key_bits),
                 self.min_count,
                 lambda n: layout(*n).nbytes <= budget_bytes,  # noqa: B023
             )
@@ -136,6 +140,13 @@ class Coded(Method):
         )
         settings = {"bits": bits, "key_bits": key_bits, "threshold": round(threshold, 3)}
         return Decision(tables=tuple(sized), settings=settings, notes=(note,))
+
+    def _factors(self, width: int, bits: int, key_bits: int) -> tuple[float, float, float]:
+        """How many times as often as ids of the last tier those of each must occur."""
+        first, fine = self.coarse_bits + key_bits, self.blocks * bits
+        own = array_bytes(self.storage, 64 * width) / 8 - fine
+        of_fine = max(1.0, self.fade * fine / first)
+        return max(of_fine, self.fade**2 * own / first), of_fine, 1.0
 
     def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Holding, ...]:
         rows, layout = total_rows(tables), self._layout(tables, settings)
@@ -210,7 +221,7 @@ class Coded(Method):
             for place, block in enumerate(torch.split(rows[fine], self._block(group.dim), dim=1))
         ]
         whole, codes = _coded(rows[coarse], counts[coarse], (1 << self.coarse_bits) - _SYMBOLS, seed=1)
-        codewords = [*(words for words, _ in blocks), whole] if bool((fine | coarse).any()) else []
+        shared = [*(words for words, _ in blocks), whole] if bool((fine | coarse).any()) else []
         keys = mix(
             group.tensor("keys"), torch.repeat_interleave(torch.tensor([int(t.settings["rows"]) for t in tables]))
         )
@@ -218,7 +229,7 @@ class Coded(Method):
             own=keys[own], fine=keys[fine], fine_codes=torch.stack([of for _, of in blocks], dim=1), whole=keys[coarse],
             whole_codes=codes, bits=layout.bits, whole_bits=self.coarse_bits, key_bits=layout.key_bits,
         )  # fmt: skip
-        weights = torch.cat([each.flatten() for each in (rows[tier < 0], rows[own], *codewords)])
+        weights = torch.cat([each.flatten() for each in (rows[tier < 0], rows[own], *shared)])
         served = replace(group.sizing, tables=tuple(replace(t, ids="hash63") for t in tables))
         return served, encoded(group, {"weights": weights, "functions": functions})
 
