@@ -164,6 +164,8 @@ def test_hot_rows_take_their_share_of_the_budget_and_no_more() -> None:
         own, _ = sized(budget=budget, hot=0.6).groups
         assert own.serve_bytes <= 0.6 * budget < own.serve_bytes + 4 * DIM + 8
         rows = own.settings["hot_rows"]
+        usual = sized(budget=budget).groups[0].serve_bytes
+        assert usual <= 0.9 * budget < usual + 4 * DIM + 8
         assert own.serve_bytes == rows * (4 * DIM + 4) + 4 * (-(-rows // 2) + 1) + 8, "6 bytes per row and 12"
 
 

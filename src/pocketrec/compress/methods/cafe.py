@@ -70,6 +70,7 @@ class Cafe(SketchSplit):
 
     name = "cafe"
 
+    hot: float = 0.9  # not the papers' .7, of which their sketch takes three sevenths; see the head
     policy: str = "top_k"
     threshold: float = 500.0
     hysteresis: float = 0.1
