@@ -4,7 +4,7 @@
 
 A study is TOML: a table ``base`` (a run's configuration without data), a list of ``cells`` (values that replace the
 base's, by dotted key) and ``seeds``. Every cell runs with every seed. ``name`` says what the data is, and ``files``
-which files of the folder it is.
+which files of the folder it is, of the whole study or of a cell.
 """
 
 from __future__ import annotations
@@ -59,10 +59,12 @@ def main() -> None:
 
 def _cells(study: dict[str, Any], data: str) -> Iterator[tuple[RunConfig, dict[str, Any]]]:
     """Every cell with every seed, seeds outermost, so that all methods grow together."""
-    files = [str(Path(data) / name) for name in study["files"]] if "files" in study else [data]
     for seed in study["seeds"]:
         for cell in study["cells"]:
-            values = overridden({**study["base"], "data": files}, {**cell, "seed": seed})
+            names = cell.get("files", study.get("files"))
+            files = [data] if names is None else [str(Path(data) / name) for name in names]
+            own = {key: value for key, value in cell.items() if key != "files"}
+            values = overridden({**study["base"], "data": files}, {**own, "seed": seed})
             yield RunConfig.from_json(values), {k: v for k, v in cell.items() if k not in ("method", "budget")}
 
 

@@ -8,9 +8,10 @@
 The first form prints mean test AUC, its spread over seeds, log-loss, epochs and bytes per method, storage and budget
 (and model, where there are several). The second prints, for every method that ran in both storages, the paired
 difference over seeds with its 95 % interval. So does the third for cells of the study that differ in that value alone.
-The fourth prints, for every budget, the paired differences of one method from all other cells, by setting (such as a
-split of rows) and, in the last line of each, over all settings: their mean, its standard error, and in how many of the
-pairs it was ahead.
+The fourth prints, for every budget, the paired differences of one method from all other cells (its own with other
+options too, if it ran without any), by setting (such as a split of rows) and, in the last line of each, over all
+settings: their mean, its standard error, and in how many of the pairs it was ahead. What LMA's signatures take counts
+apart: a cell of it stands against those whose budget is that of its array.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import re
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pocketrec.metrics import paired_interval
@@ -106,16 +107,18 @@ def _own(run: Result) -> str:
 def _against(runs: Sequence[Result], method: str) -> list[str]:
     """Paired differences of one method (of each of its cells) from every other cell."""
     aucs: dict[tuple[str, str, str, str], dict[tuple[str, int], float]] = defaultdict(dict)
+    budgets = {run.budget for run in runs}
     for run in runs:
         if not run.skipped:
-            aucs[run.budget, run.method, _own(run), run.storage][_setting(run), run.seed] = _auc(run)
+            aucs[_array(run, budgets), run.method, _own(run), run.storage][_setting(run), run.seed] = _auc(run)
     lines = [
         "| budget | of | less | setting | pairs | mean difference | standard error | ahead |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for (budget, mine, own, storage), ours in aucs.items():
         for (other_budget, other, *how), theirs in aucs.items():
-            if mine != method or other == method or (budget != other_budget and other != "full"):
+            same = other == method and (own or not how[0])
+            if mine != method or same or (budget != other_budget and other != "full"):
                 continue
             shared = sorted(set(ours) & set(theirs))
             names = f"{budget} | {_named(mine, own, storage)} | {_named(other, *how)}"
@@ -132,6 +135,16 @@ def _against(runs: Sequence[Result], method: str) -> list[str]:
                     f"| {ahead} of {len(found)} |"
                 )
     return lines
+
+
+def _array(run: Result, budgets: Collection[str]) -> str:
+    """The budget; of LMA that of another cell which is what its signatures leave, within a thousandth, if one is."""
+    share = dict(word.split("=", 1) for word in _own(run).split() if "=" in word).get("share")
+    if run.method != "lma" or share is None:
+        return run.budget
+    left = float(run.budget) * (1 - float(share))
+    near = [budget for budget in budgets if budget.isdigit() and abs(int(budget) - left) < left / 1000]
+    return near[0] if near else run.budget
 
 
 def _named(method: str, own: str, storage: str) -> str:

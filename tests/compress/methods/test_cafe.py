@@ -164,11 +164,13 @@ def test_hot_rows_take_their_share_of_the_budget_and_no_more() -> None:
         own, _ = sized(budget=budget, hot=0.6).groups
         assert own.serve_bytes <= 0.6 * budget < own.serve_bytes + 4 * DIM + 8
         rows = own.settings["hot_rows"]
+        usual = sized(budget=budget).groups[0].serve_bytes
+        assert usual <= 0.9 * budget < usual + 4 * DIM + 8
         assert own.serve_bytes == rows * (4 * DIM + 4) + 4 * (-(-rows // 2) + 1) + 8, "6 bytes per row and 12"
 
 
 def test_a_sketch_of_four_slots_takes_48_bytes_per_hot_row() -> None:
-    own = sized().groups[0]
+    own = sized(hot=0.7).groups[0]
     sketch = next(t for t in own.train if t.name == "sketch")
     assert own.settings["hot_rows"] % 2 == 0
     assert sketch.nbytes == 48 * own.settings["hot_rows"]
@@ -197,7 +199,7 @@ def test_exempt_tables_are_left_to_the_cold_method() -> None:
         TableSpec(name="small", rows=50, dim=DIM, ids="rank"),
         TableSpec(name="big", rows=9000, dim=DIM, ids="rank"),
     )
-    sizing = size(tables, 20_000, "cafe", exempt_rows=50, every=2)
+    sizing = size(tables, 20_000, "cafe", hot=0.7, exempt_rows=50, every=2)
     assert (sizing.of("small").ids, sizing.of("small").told_apart, sizing.of("big").ids) == ("rank", 49, "hash63")
     bank = build(sizing, seed=0)
     ids = torch.randint(50, (64, 2), generator=_draw(0))

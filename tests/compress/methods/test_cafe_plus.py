@@ -124,7 +124,7 @@ def test_promised_bytes_are_held(storage: str, levels: int) -> None:
 
 
 def test_the_sifter_is_training_memory_and_counted() -> None:
-    own, plain = sized(100_000).groups[0], size(TABLES, 100_000, "cafe").groups[0]
+    own, plain = sized(100_000).groups[0], size(TABLES, 100_000, "cafe", hot=0.7).groups[0]
     sifter = next(t for t in own.train if t.name == "sifter")
     rows = own.settings["hot_rows"]
     assert rows == plain.settings["hot_rows"]
