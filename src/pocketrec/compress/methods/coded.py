@@ -78,7 +78,7 @@ class Coded(Method):
     bits: int = 8
     coarse_bits: int = 4
     fade: float = 2.0
-    codewords: float = 1 / 32
+    codewords: float = 0.25
     min_count: int = 2
     key_bits: int | None = None
 
