@@ -5,14 +5,14 @@ Paper: none claims it. The codes are those of product quantisation (Jegou, Douze
     proportion to the logarithm of its weight is rate-distortion theory (Cover and Thomas, Elements of Information
     Theory, 2nd ed., section 10.3.3: reverse water-filling).
 Bytes: everything that serves, and no vocabulary: own weights and codewords in the storage (int4: 9 bytes per 16
-    weights), 10 bits per id that has an entry, 16 more if it is coded finely, about log2(own ids) more if it has its own
-    weights, and 6 to 12 % on top. Training holds a float32 row, a count and a hash for each of them.
+    weights), 4 to 10 bits per id that has an entry, 16 more if it is coded finely, about log2(own ids) more if it has
+    its own weights, and 6 to 12 % on top. Training holds a float32 row, a count and a hash for each of them.
 FIGURES
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, final
@@ -107,18 +107,12 @@ class Coded(Method):
 
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
         width, tally = self._width(tables[0].dim), Tally.of(stats[t.name] for t in tables)
-        room = [
-            b for b in range(1, self.bits + 1) if array_bytes(self.storage, width << b) <= self.codewords * budget_bytes
-        ]
-        dim, bits = tables[0].dim, max(room, default=1)
+        fitting = range(1, self.bits + 1)
+        room = [b for b in fitting if array_bytes(self.storage, width << b) <= self.codewords * budget_bytes]
+        bits = max(room, default=1)
         for key_bits in range(17) if self.key_bits is None else (self.key_bits,):
-            layout = partial(_Layout, self, len(tables), dim, bits, key_bits)
-            tiers, threshold = tiers_within(
-                tally,
-                self._factors(width, bits, key_bits),
-                self.min_count,
-                lambda n: layout(*n).nbytes <= budget_bytes,  # noqa: B023
-            )
+            fits = _Fits(partial(_Layout, self, len(tables), tables[0].dim, bits, key_bits), budget_bytes)
+            tiers, threshold = tiers_within(tally, self._factors(width, bits, key_bits), self.min_count, fits)
             if tally.strangers(sum(tiers)) <= _WRONG * 2**key_bits:
                 break
         found = []
@@ -267,6 +261,18 @@ class _Layout:
     @property
     def nbytes(self) -> int:
         return array_bytes(self.method.storage, self.weights) + 4 * self.words
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Fits:
+    """Whether what serves so many ids of each tier fits the budget."""
+
+    layout: Callable[..., _Layout]
+    budget_bytes: int
+
+    def __call__(self, tiers: Sequence[int]) -> bool:
+        return self.layout(*tiers).nbytes <= self.budget_bytes
 
 
 def _of_tiers(tables: Sequence[TableSizing]) -> Tensor:
