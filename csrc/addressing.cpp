@@ -278,13 +278,17 @@ struct Keyed {
           width(request.parts * field.a),
           words(field.q + field.n * width),
           coarse(words + (width << field.t)),
-          kind(static_cast<const int32_t*>(request.maps) + field.global, field.n + field.r + field.s, field.u + field.b),
+          kind(static_cast<const int32_t*>(request.maps) + field.global, field.n + field.r + field.s,
+               field.u + field.key_bits()),
           fine(kind.words + StaticFunction::words_of(field.n + field.r + field.s, kind.bits), field.r, parts * field.t),
           own(fine.words + StaticFunction::words_of(field.r, fine.bits), field.n, field.own_bits()) {}
 
+    // Whether an id may have an entry; where keys are checked, that says it.
+    bool may(int64_t id) const { return field.b >= 0 || (id >= 1 && id < -field.b); }
+
     void found(uint64_t key, const StaticFunction::Ribbon& ribbon, int64_t* out) const {
         const uint64_t value = kind.value(ribbon), symbol = value & ((uint64_t{1} << field.u) - 1);
-        const uint64_t mask = (uint64_t{1} << field.b) - 1;
+        const uint64_t mask = (uint64_t{1} << field.key_bits()) - 1;
         if ((static_cast<uint32_t>(tag(key)) & mask) != value >> field.u) return one(out, field.p);
         if (symbol >= 2) return one(out, coarse + (static_cast<int64_t>(symbol) - 2) * width);
         if (symbol == 1) {
@@ -328,8 +332,10 @@ int64_t keyed(const Field& field, const pr_request& request, Run run, int64_t* o
                 std::fill(out, out + parts, int64_t{-1});
             else if (!field.takes(id))
                 return begin + i;
-            else
+            else if (functions.may(id))
                 functions.found(keys[i], ribbons[i], out);
+            else
+                functions.one(out, field.p);
         }
     }
     return run.count;

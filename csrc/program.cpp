@@ -84,7 +84,8 @@ void check_keyed_codes(const Field& f, int64_t number, const pr_request& request
     require(f.a >= 1 && f.a <= f.size / parts, number, f, "keyed_codes needs a >= 1 and parts * a <= size");
     require(f.t >= 1 && f.t <= 16 && parts <= PR_MOST_FUNCTION_BITS / f.t, number, f,
             "keyed_codes needs 1 <= t <= 16 and parts * t <= 32");
-    require(f.u >= 2 && f.u <= 16 && f.b >= 0 && f.b <= 16, number, f, "keyed_codes needs 2 <= u <= 16 and 0 <= b <= 16");
+    require(f.u >= 2 && f.u <= 16 && f.b > INT64_MIN && f.b <= 16, number, f,
+            "keyed_codes needs 2 <= u <= 16 and -2**63 < b <= 16");
     require(f.n <= kMostFunctionKeys && f.r <= kMostFunctionKeys && f.s >= 0 && f.s <= kMostFunctionKeys, number, f,
             "keyed_codes needs n, r and s in 0..4294967296");
     const int64_t width = parts * f.a, end = f.start + f.size;
@@ -94,7 +95,7 @@ void check_keyed_codes(const Field& f, int64_t number, const pr_request& request
     require(f.q >= f.start && f.q <= end && f.n <= (end - f.q) / width - codewords, number, f,
             "keyed_codes needs start <= q and q + parts * a * (n + 2**t + 2**u - 2) <= start + size");
     require(request.map_bytes == 4, number, f, "keyed_codes needs maps of int32");
-    const int64_t words = StaticFunction::words_of(f.n + f.r + f.s, f.u + f.b) +
+    const int64_t words = StaticFunction::words_of(f.n + f.r + f.s, f.u + f.key_bits()) +
                           StaticFunction::words_of(f.r, parts * f.t) + StaticFunction::words_of(f.n, f.own_bits());
     require(f.global >= 0 && f.global <= request.map_entries && words <= request.map_entries - f.global, number, f,
             "keyed_codes needs its functions inside maps");

@@ -28,6 +28,8 @@ struct Field {
     }
     // Of fields of hashed blocks: whether the id has weights of its own.
     bool owns(int64_t id) const { return id >= 1 && id <= n; }
+    // Of keyed codes: bits of a key that are checked.
+    int64_t key_bits() const { return b < 0 ? 0 : b; }
     // Of keyed codes: bits that say which of the n own weights an id has.
     int64_t own_bits() const { return n > 2 ? 64 - __builtin_clzll(static_cast<uint64_t>(n - 1)) : 1; }
     // Of signatures: int64 words per id.

@@ -136,13 +136,13 @@ class Oracle:
         """Three functions of the key: what it is, its codes, its number."""
         length, b, n, p, q, (r, s, t, u) = row[5], row[6], row[7], row[9], row[10], row[13:]
         key, words, values = cls.mix(x, row[4]), maps[row[11] :], []
-        for keys, bits in ((n + r + s, u + b), (r, parts * t), (n, max(1, (n - 1).bit_length()))):
+        for keys, bits in ((n + r + s, u + max(b, 0)), (r, parts * t), (n, max(1, (n - 1).bit_length()))):
             value, taken = cls.function(words, key, keys, bits)
             values.append(value)
             words = words[taken:]
         symbol, width = values[0] % 2**u, parts * length
-        first = p
-        if n + r + s and values[0] >> u == cls.tag(key) % 2**b:
+        first, known = p, 0 < x < -b if b < 0 else values[0] >> u == cls.tag(key) % 2**b
+        if n + r + s and known:
             codewords = q + n * width
             if symbol == 0 and r:
                 codes = [values[1] >> t * c & 2**t - 1 for c in range(parts)]
@@ -399,7 +399,7 @@ def _keyed_codes(
     rows = [
         program_row(column=0, **size, **at, seed=5, p=7, q=width),
         program_row(column=1, **size, **at, seed=6, p=0, q=7 + width, padding=3),
-        program_row(column=2, **size, n=0, r=0, s=18, t=1, u=4, q=2, p=1, seed=6, **{"global": 1 + len(shared)}),
+        program_row(column=2, **size, n=0, r=0, s=18, t=1, u=4, b=-10, q=2, p=1, seed=6, **{"global": 1 + len(shared)}),
         program_row(column=3, **size, n=0, r=0, s=0, t=6, u=16, b=16, q=-1, p=width, padding=2**53 + 1),
         program_row(
             column=4, **size | {"start": 7, "size": weights - 7}, n=3, r=4, s=5, t=2, u=3, b=1, p=9, q=8,

@@ -4,7 +4,8 @@ With ``key = mix(id, seed)``, W = parts * Z, and three static functions (`pocket
 of all fields that share them, one behind the other from ``maps[global]`` on:
 
 1. of all n + r + s keys, u + b bits: a symbol in the lowest u, and b bits of ``tag(key)`` above them. A key whose tag
-   has other bits there is none of them, up to a chance of 2^-b: block c is at ``p + c Z``.
+   has other bits there is none of them, up to a chance of 2^-b: block c is at ``p + c Z``. Where b is below 0 no bits
+   are checked, and the ids that are none of them are known: 0, and those from -b on.
 2. of the r keys with the symbol 0, parts * t bits: code c in bits c t and on. Block c is at
    ``C + (c 2^t + code) Z``, where ``C = q + n W``.
 3. of the n keys with the symbol 1, as many bits as n - 1 has: number i. Block c is at ``q + i W + c Z``, or, where i is
@@ -75,7 +76,7 @@ def sizes_of(row: list[int], parts: int) -> tuple[FunctionSize, FunctionSize, Fu
     """The functions of one row of a program."""
     return keyed_functions(
         own=row[Column.N], fine=row[Column.R], whole=row[Column.S], parts=parts, bits=row[Column.T],
-        whole_bits=row[Column.U], key_bits=row[Column.B],
+        whole_bits=row[Column.U], key_bits=max(0, row[Column.B]),
     )  # fmt: skip
 
 
@@ -86,14 +87,15 @@ def keyed_codes(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Te
     if maps is None or maps.shape[0] == 0:  # check_program let only fields without keys pass
         return none[:, None] + blocks * length[:, None]
     own, fine, whole = (row[:, column] for column in (Column.N, Column.R, Column.S))
-    bits, symbols, checked = (row[:, column] for column in (Column.T, Column.U, Column.B))
+    bits, symbols, checked = row[:, Column.T], row[:, Column.U], row[:, Column.B].clamp(min=0)
+    may = (row[:, Column.B] >= 0) | ((ids >= 1) & (ids < -row[:, Column.B]))
     keys, place, found = mix(ids, row[:, Column.SEED]), row[:, Column.GLOBAL], []
     sizes = (own + fine + whole, symbols + checked), (fine, parts * bits), (own, bit_lengths(own - 1).clamp(min=1))
     for count, width in sizes:
         found.append(function_values(maps, keys, count, width, first=place))
         place = place + torch.where(count > 0, 1 + slots_of(count) // SLOTS_PER_BLOCK * width, 0)
     kind, codes, number = found
-    known = (own + fine + whole > 0) & (kind >> symbols == tag(keys) & ((1 << checked) - 1))
+    known = may & (own + fine + whole > 0) & (kind >> symbols == tag(keys) & ((1 << checked) - 1))
     symbol, width = torch.where(known, kind & ((1 << symbols) - 1), -1), parts * length
     codewords = first + own * width
     single = torch.where(symbol >= WHOLE, codewords + (width << bits) + (symbol - WHOLE) * width, none)

@@ -63,7 +63,7 @@ class Column(IntEnum):
       block length Z. sketched: slots of a bucket, 1 to 32.
     * ``B``: row: the first id that has a row. block, signature and sets: a `BlockFlag`. mapped: first index of the
       table in `maps`. sketched and tagged: the same of the sketch, or of the offsets. keyed_codes: bits of a key that
-      are checked, 0 to 16.
+      are checked, 0 to 16; or, below 0, no bits: only ids 1 to -b - 1 have an entry.
     * ``N``: hashes: how many, at most `parts`. quotient_remainder: ids of the table, modulus of the permutation; ids
       >= n fold to id 0. block, signature and sets: ids 1 to n have weights of their own. tagged: how many tags there
       are. keyed_codes: how many keys have weights of their own.

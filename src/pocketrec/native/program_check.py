@@ -150,7 +150,7 @@ def _keyed_codes_rules(program: Tensor, maps: Tensor | None, parts: int) -> Iter
     start, end = program[:, Column.START], program[:, Column.START] + size
     yield (length < 1) | (length > size // parts), "a >= 1 and parts * a <= size"
     yield (t < 1) | (t > 16) | (parts * t.clamp(1, 16) > MOST_BITS), "1 <= t <= 16 and parts * t <= 32"
-    yield (u < 2) | (u > 16) | (b < 0) | (b > 16), "2 <= u <= 16 and 0 <= b <= 16"
+    yield (u < 2) | (u > 16) | (b == torch.iinfo(torch.int64).min) | (b > 16), "2 <= u <= 16 and -2**63 < b <= 16"
     yield (
         (n > _MOST_FUNCTION_KEYS) | (r > _MOST_FUNCTION_KEYS) | (s < 0) | (s > _MOST_FUNCTION_KEYS),
         (f"n, r and s in 0..{_MOST_FUNCTION_KEYS}"),

@@ -38,6 +38,7 @@ class TestCoded(MethodContract):
     variants = (
         {"key_bits": 16}, {"key_bits": 16, "blocks": 3, "bits": 4, "fade": 1.0},
         {"key_bits": 16, "coarse_bits": 2, "min_count": 1}, {"key_bits": 16, "blocks": 1},
+        {"vocabulary": True},
     )  # fmt: skip
 
     def test_freezing_stays_within_a_step(self, variant: Mapping[str, Any], storage: str) -> None:
@@ -116,6 +117,22 @@ def test_own_weights_are_exact_and_folded_ids_read_id_0() -> None:
     folded = (vectors(frozen, 0, 2233, 5233) == vectors(bank, 0, 0, 1)).all(dim=1)
     wrong = 3000 - int(folded.sum())
     assert abs(wrong - 3000 / 64) < 5 * math.sqrt(3000 / 64), "one of 2^6 passes the check"
+
+
+def test_with_a_vocabulary_it_is_served_on_ranks() -> None:
+    bank = bank_of(BUDGET, key_bits=None, vocabulary=True)
+    kept = sum(tiers(bank, "t0")) + sum(tiers(bank, "t1"))
+    assert bank.sizing.vocabulary_bytes == 12 * kept == 12 * 2253
+    frozen = freeze(bank)
+    assert frozen.id_spaces() == ("rank", "rank")
+    own = tiers(bank, "t0")[0]
+    ids = torch.zeros(own + 3, 2, dtype=torch.int64)
+    ids[:own, 0] = torch.arange(1, own + 1)
+    ids[own:, 0] = torch.tensor([2234, 5000, 10**9])
+    ids[own:, 1] = ids[own:, 0]
+    expected = bank.eval()(ids.where(ids < 2234, 0))
+    assert torch.equal(frozen(ids)[:, 0], expected[:, 0]), "ids beyond those that are told apart read id 0"
+    assert torch.equal(frozen(ids)[:, 1], expected[:, 1])
 
 
 def test_a_token_of_two_tables_is_two_keys() -> None:

@@ -30,6 +30,7 @@ class KeyedCodes:
         bits: of a code of a block, 1 to 16.
         whole_bits: of a symbol, 2 to 16.
         key_bits: of a key that are checked, 0 to 16.
+        ranks: ids below it, but 0, may have an entry and no other ones do; None where keys are checked for that.
     """
 
     weights: int
@@ -43,10 +44,11 @@ class KeyedCodes:
     bits: int
     whole_bits: int
     key_bits: int
+    ranks: int | None = None
 
     def program(self, *, column: int, padding: int) -> list[int]:
+        checked = self.key_bits if self.ranks is None else -self.ranks
         return program_row(
-            11, column=column, padding=padding, start=0, size=self.weights, seed=self.seed, a=self.block,
-            b=self.key_bits, n=self.own, p=self.unknown, q=self.own_start, r=self.fine, s=self.coarse, t=self.bits,
-            u=self.whole_bits,
+            11, column=column, padding=padding, start=0, size=self.weights, seed=self.seed, a=self.block, b=checked,
+            n=self.own, p=self.unknown, q=self.own_start, r=self.fine, s=self.coarse, t=self.bits, u=self.whole_bits,
         )  # fmt: skip

@@ -29,7 +29,7 @@ from pocketrec.compress.parts.tiers import Tally, tiers_within
 from pocketrec.compress.share import most_frequent
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.function_sizes import keyed_functions
-from pocketrec.spec.sizing import GroupSizing, TableSizing
+from pocketrec.spec.sizing import GroupSizing, SizedIds, TableSizing
 from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import TableSpec
 
@@ -68,6 +68,8 @@ class Coded(Method):
         min_count: occurrences that an id needs to be told apart at all, 1 or more.
         key_bits: of an id's hash that are checked, 0 to 16: one of 2^key_bits ids without an entry reads the weights
             of another one. None: so many that, by what was counted, no more than one look-up in 50 does.
+        vocabulary: whether it is served on ranks, too, with a vocabulary of 12 bytes per id that has an entry, which
+            tells ids apart: no bits of their hashes are checked then.
     """
 
     name = "coded"
@@ -81,6 +83,7 @@ class Coded(Method):
     codewords: float = 0.25
     min_count: int = 2
     key_bits: int | None = None
+    vocabulary: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -110,7 +113,7 @@ class Coded(Method):
         fitting = range(1, self.bits + 1)
         room = [b for b in fitting if array_bytes(self.storage, width << b) <= self.codewords * budget_bytes]
         bits = max(room, default=1)
-        for key_bits in range(17) if self.key_bits is None else (self.key_bits,):
+        for key_bits in range(17) if self._checked is None else (self._checked,):
             fits = _Fits(partial(_Layout, self, len(tables), tables[0].dim, bits, key_bits), budget_bytes)
             tiers, threshold = tiers_within(tally, self._factors(width, bits, key_bits), self.min_count, fits)
             if tally.strangers(sum(tiers)) <= _WRONG * 2**key_bits:
@@ -125,15 +128,23 @@ class Coded(Method):
             found.append(ids)
         sized = [
             TableSizing(
-                table=t, ids="rank", told_apart=0, settings={"rows": 1 + sum(of), **dict(zip(_TIERS, of, strict=True))}
+                table=t,
+                ids="rank",
+                told_apart=sum(of) if self.vocabulary else 0,
+                settings={"rows": 1 + sum(of), **dict(zip(_TIERS, of, strict=True))},
             )
             for t, *of in zip(tables, *found, strict=True)
         ]
-        note = (
-            "Trained on ranks, served on hashes of the tokens: a function of them stands in the place of a vocabulary."
+        hashes = (
+            "Trained on ranks, served on hashes of the tokens: functions of them stand in the place of a vocabulary."
         )
         settings = {"bits": bits, "key_bits": key_bits, "threshold": round(threshold, 3)}
-        return Decision(tables=tuple(sized), settings=settings, notes=(note,))
+        return Decision(tables=tuple(sized), settings=settings, notes=() if self.vocabulary else (hashes,))
+
+    @property
+    def _checked(self) -> int | None:
+        """Bits of hashes that are checked, if that is known."""
+        return 0 if self.vocabulary else self.key_bits
 
     def _factors(self, width: int, bits: int, key_bits: int) -> tuple[float, float, float]:
         """How many times as often as ids of the last tier those of each must occur."""
@@ -172,7 +183,7 @@ class Coded(Method):
             if sized.table.name in given.get("stats", {}):
                 counts.copy_(_counts(given["stats"][sized.table.name], len(counts)))
             torch.arange(len(keys), out=keys)  # without tokens an id stands for itself
-            if "tokens" in given:
+            if "tokens" in given and not self.vocabulary:
                 keys.copy_(torch.tensor(given["tokens"](sized.table.name)[: len(keys)]))
 
     def from_dense(self, group: Group, weights: Mapping[str, Tensor]) -> None:
@@ -188,8 +199,9 @@ class Coded(Method):
                 weights=layout.weights, block=self._block(dim), seed=place, unknown=place * width,
                 own_start=len(tables) * width, own=layout.own, fine=layout.fine, coarse=layout.coarse, bits=layout.bits,
                 whole_bits=self.coarse_bits, key_bits=layout.key_bits,
+                ranks=int(sized.settings["rows"]) if self.vocabulary else None,
             )
-            for place in range(len(tables))
+            for place, sized in enumerate(tables)
         ]  # fmt: skip
         return Access(
             regions=("weights",), addressing=addressing, width=dim, parts=self.blocks, combine=Combine.concat,
@@ -224,7 +236,8 @@ class Coded(Method):
             whole_codes=codes, bits=layout.bits, whole_bits=self.coarse_bits, key_bits=layout.key_bits,
         )  # fmt: skip
         weights = torch.cat([each.flatten() for each in (rows[tier < 0], rows[own], *shared)])
-        served = replace(group.sizing, tables=tuple(replace(t, ids="hash63") for t in tables))
+        ids: SizedIds = "rank" if self.vocabulary else "hash63"
+        served = replace(group.sizing, tables=tuple(replace(t, ids=ids) for t in tables))
         return served, encoded(group, {"weights": weights, "functions": functions})
 
 
