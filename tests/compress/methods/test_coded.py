@@ -34,11 +34,10 @@ STATS = {n: TableStats.of_counts(n, c) for n, c in COUNTS.items()}
 
 class TestCoded(MethodContract):
     method = METHOD
-    # 16 bits of an id's hash are checked, so that no id of these tests reads another one's weights
+    # 16 bits of a hash are checked, so that no id of these tests reads another one's weights
     variants = (
-        {"key_bits": 16}, {"key_bits": 16, "blocks": 3, "bits": 4, "fade": 1.0},
-        {"key_bits": 16, "coarse_bits": 2, "min_count": 1}, {"key_bits": 16, "blocks": 1},
-        {"vocabulary": True},
+        {}, {"blocks": 3, "bits": 4, "fade": 1.0}, {"coarse_bits": 2, "min_count": 1},
+        {"vocabulary": False, "key_bits": 16, "blocks": 1},
     )  # fmt: skip
 
     def test_freezing_stays_within_a_step(self, variant: Mapping[str, Any], storage: str) -> None:
@@ -57,7 +56,7 @@ def bank_of(budget: int, **options: Any) -> Bank:
     sizing = size(
         TABLES,
         budget,
-        METHOD(**{"storage": "float32", "bits": 4, "key_bits": 6, "codewords": 0.25, **options}),
+        METHOD(**{"storage": "float32", "bits": 4, "vocabulary": False, "key_bits": 6, **options}),
         stats=STATS,
     )
     return build(sizing, seed=3, data={"stats": STATS, "tokens": tokens_of})
@@ -120,7 +119,7 @@ def test_own_weights_are_exact_and_folded_ids_read_id_0() -> None:
 
 
 def test_with_a_vocabulary_it_is_served_on_ranks() -> None:
-    bank = bank_of(BUDGET, key_bits=None, vocabulary=True)
+    bank = bank_of(BUDGET, vocabulary=True)
     kept = sum(tiers(bank, "t0")) + sum(tiers(bank, "t1"))
     assert bank.sizing.vocabulary_bytes == 12 * kept == 12 * 2253
     frozen = freeze(bank)
@@ -136,7 +135,7 @@ def test_with_a_vocabulary_it_is_served_on_ranks() -> None:
 
 
 def test_a_token_of_two_tables_is_two_keys() -> None:
-    sizing = size(TABLES, BUDGET, METHOD(storage="float32", bits=4, key_bits=6, codewords=0.25), stats=STATS)
+    sizing = size(TABLES, BUDGET, METHOD(storage="float32", bits=4, vocabulary=False, key_bits=6), stats=STATS)
     same = {"stats": STATS, "tokens": lambda table: tokens_of("t0")[: len(COUNTS[table]) + 1]}
     bank = build(sizing, seed=3, data=same)
     frozen, ids = freeze(bank), torch.from_numpy(tokens_of("t0"))[1:2].expand(1, 2)
@@ -173,20 +172,10 @@ def test_without_statistics_first_ids_weigh_most() -> None:
     assert counts[:4].tolist() == [1.0, 1.0, 0.5, pytest.approx(1 / 3)]
 
 
-def test_so_many_bits_are_checked_that_few_look_ups_read_what_is_not_theirs() -> None:
-    # 3,001 ids that occur once, and as many occurrences of nobody: 1 in 50 with 3 bits
-    total = sum(sum(counts) for counts in COUNTS.values())
-    assert 2 * 3001 / total / 8 < 1 / 50 < 2 * 3001 / total / 4
-    assert bank_of(BUDGET, key_bits=None).sizing.groups[0].settings["key_bits"] == 3
-    assert bank_of(40_000, key_bits=None, min_count=1).sizing.groups[0].settings["key_bits"] == 2, "once is enough"
-    assert bank_of(1500, key_bits=None).sizing.groups[0].settings["key_bits"] > 3, "fewer have an entry"
-    known = {n: TableStats.of_counts(n, [c + 9 for c in counts]) for n, counts in COUNTS.items()}
-    sizing = size(TABLES, 60_000, METHOD(storage="float32"), stats=known)
-    assert sizing.groups[0].settings["key_bits"] == 0, "everybody was seen ten times"
-
-
 def test_bytes_by_hand() -> None:
-    sizing = size(TABLES, BUDGET, METHOD(storage="float32", bits=4, key_bits=6, codewords=0.25, fade=4.0), stats=STATS)
+    sizing = size(
+        TABLES, BUDGET, METHOD(storage="float32", bits=4, vocabulary=False, key_bits=6, fade=4.0), stats=STATS
+    )
     held = {t.name: t.nbytes for t in sizing.groups[0].serve}
     assert held == {"weights": 4 * 8 * (2 + 33 + 30), "functions": 4 * FUNCTIONS}
     trained = {t.name: t.nbytes for t in sizing.groups[0].train}
@@ -195,9 +184,9 @@ def test_bytes_by_hand() -> None:
 
 def test_a_small_budget_has_fewer_codewords() -> None:
     for share, budget, bits in ((1 / 32, 20_000, 7), (0.25, 20_000, 8), (0.25, 600, 5)):
-        sizing = size(TABLES, budget, METHOD(codewords=share), stats=STATS)
+        sizing = size(TABLES, budget, METHOD(vocabulary=False, codewords=share), stats=STATS)
         assert sizing.groups[0].settings["bits"] == bits
-    least = size(TABLES, 64, "coded", stats=STATS)
+    least = size(TABLES, 64, METHOD(vocabulary=False), stats=STATS)
     assert [t.settings["rows"] for t in least.groups[0].tables] == [1, 1]
     bank = build(least, seed=0)
     served = freeze(bank)(torch.tensor([[5, 2**62]]))

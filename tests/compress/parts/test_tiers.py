@@ -51,13 +51,3 @@ def test_all_that_is_left_makes_tiers_finer() -> None:
 
 def test_of_nothing_nobody_is_told_apart() -> None:
     assert tiers_within(Tally.of([]), FACTORS, 1, lambda tiers: True)[0] == [0, 0, 0]
-
-
-def test_strangers_are_those_behind_and_those_never_seen() -> None:
-    total = 900 + 600 + 800 + 1000 + 300 + 500
-    assert TALLY.occurrences_behind(0) == total
-    assert [TALLY.occurrences_behind(n) for n in (1, 2, 13, 33, 233, 533, 600)] == [3200, 2900, 2100, 1300, 300, 0, 0]
-    # 300 ids occur once, and so often somebody comes who was never seen
-    assert TALLY.strangers(533) == 300 / total
-    assert TALLY.strangers(33) == (1300 + 300) / total
-    assert Tally.of([]).strangers(0) == 1.0

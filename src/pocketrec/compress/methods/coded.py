@@ -42,7 +42,6 @@ __all__ = ["METHOD", "Coded"]
 
 _TIERS: Final = ("own", "fine", "coarse")
 _SYMBOLS: Final = 2  # of the values of a coarse code, that say that an id has something better
-_WRONG: Final = 1 / 50  # of all look-ups, at most, may read the weights of another id
 
 
 @final
@@ -67,7 +66,7 @@ class Coded(Method):
         codewords: share of the budget that codewords of blocks may take, above 0 and at most 1.
         min_count: occurrences that an id needs to be told apart at all, 1 or more.
         key_bits: of an id's hash that are checked, 0 to 16: one of 2^key_bits ids without an entry reads the weights
-            of another one. None: so many that, by what was counted, no more than one look-up in 50 does.
+            of another one. With a vocabulary none are.
         vocabulary: whether it is served on ranks, too, with a vocabulary of 12 bytes per id that has an entry, which
             tells ids apart: no bits of their hashes are checked then.
     """
@@ -82,12 +81,12 @@ class Coded(Method):
     fade: float = 2.0
     codewords: float = 0.25
     min_count: int = 2
-    key_bits: int | None = None
-    vocabulary: bool = False
+    key_bits: int = 4
+    vocabulary: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (1 <= self.bits <= 16 and 2 <= self.coarse_bits <= 16 and 0 <= (self.key_bits or 0) <= 16):
+        if not (1 <= self.bits <= 16 and 2 <= self.coarse_bits <= 16 and 0 <= self.key_bits <= 16):
             raise OptionError(f"coded: bits must be 1 to 16, coarse_bits 2 to 16, key_bits 0 to 16, got {self}.")
         if self.blocks * self.bits > 32:
             raise OptionError(f"coded: blocks times bits must be at most 32, got {self}.")
@@ -113,11 +112,8 @@ class Coded(Method):
         fitting = range(1, self.bits + 1)
         room = [b for b in fitting if array_bytes(self.storage, width << b) <= self.codewords * budget_bytes]
         bits = max(room, default=1)
-        for key_bits in range(17) if self._checked is None else (self._checked,):
-            fits = _Fits(partial(_Layout, self, len(tables), tables[0].dim, bits, key_bits), budget_bytes)
-            tiers, threshold = tiers_within(tally, self._factors(width, bits, key_bits), self.min_count, fits)
-            if tally.strangers(sum(tiers)) <= _WRONG * 2**key_bits:
-                break
+        fits = _Fits(partial(_Layout, self, len(tables), tables[0].dim, bits), budget_bytes)
+        tiers, threshold = tiers_within(tally, self._factors(width, bits), self.min_count, fits)
         found = []
         left = [stats[t.name] for t in tables]
         most = [t.closed_rows - 1 for t in tables]
@@ -138,17 +134,17 @@ class Coded(Method):
         hashes = (
             "Trained on ranks, served on hashes of the tokens: functions of them stand in the place of a vocabulary."
         )
-        settings = {"bits": bits, "key_bits": key_bits, "threshold": round(threshold, 3)}
+        settings = {"bits": bits, "threshold": round(threshold, 3)}
         return Decision(tables=tuple(sized), settings=settings, notes=() if self.vocabulary else (hashes,))
 
     @property
-    def _checked(self) -> int | None:
-        """Bits of hashes that are checked, if that is known."""
+    def checked_bits(self) -> int:
+        """Bits of an id's hash that are checked."""
         return 0 if self.vocabulary else self.key_bits
 
-    def _factors(self, width: int, bits: int, key_bits: int) -> tuple[float, float, float]:
+    def _factors(self, width: int, bits: int) -> tuple[float, float, float]:
         """How many times as often as ids of the last tier those of each must occur."""
-        first, fine = self.coarse_bits + key_bits, self.blocks * bits
+        first, fine = self.coarse_bits + self.checked_bits, self.blocks * bits
         own = array_bytes(self.storage, 64 * width) / 8 - fine
         of_fine = max(1.0, self.fade * fine / first)
         return max(of_fine, self.fade**2 * own / first), of_fine, 1.0
@@ -164,7 +160,7 @@ class Coded(Method):
     def _layout(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> _Layout:
         tiers = (sum(int(t.settings[tier]) for t in tables) for tier in _TIERS)
         return _Layout(
-            self, len(tables), tables[0].table.dim, int(settings["bits"]), int(settings["key_bits"]), *tiers
+            self, len(tables), tables[0].table.dim, int(settings["bits"]), *tiers
         )  # fmt: skip
 
     # -- values ------------------------------------------------------------------------------------------------------
@@ -198,7 +194,7 @@ class Coded(Method):
             KeyedCodes(
                 weights=layout.weights, block=self._block(dim), seed=place, unknown=place * width,
                 own_start=len(tables) * width, own=layout.own, fine=layout.fine, coarse=layout.coarse, bits=layout.bits,
-                whole_bits=self.coarse_bits, key_bits=layout.key_bits,
+                whole_bits=self.coarse_bits, key_bits=self.checked_bits,
                 ranks=int(sized.settings["rows"]) if self.vocabulary else None,
             )
             for place, sized in enumerate(tables)
@@ -233,7 +229,7 @@ class Coded(Method):
         )
         functions = keyed_words(
             own=keys[own], fine=keys[fine], fine_codes=torch.stack([of for _, of in blocks], dim=1), whole=keys[coarse],
-            whole_codes=codes, bits=layout.bits, whole_bits=self.coarse_bits, key_bits=layout.key_bits,
+            whole_codes=codes, bits=layout.bits, whole_bits=self.coarse_bits, key_bits=self.checked_bits,
         )  # fmt: skip
         weights = torch.cat([each.flatten() for each in (rows[tier < 0], rows[own], *shared)])
         ids: SizedIds = "rank" if self.vocabulary else "hash63"
@@ -253,7 +249,6 @@ class _Layout:
     tables: int
     dim: int
     bits: int
-    key_bits: int
     own: int
     fine: int
     coarse: int
@@ -267,7 +262,7 @@ class _Layout:
     def words(self) -> int:
         functions = keyed_functions(
             own=self.own, fine=self.fine, whole=self.coarse, parts=self.method.blocks, bits=self.bits,
-            whole_bits=self.method.coarse_bits, key_bits=self.key_bits,
+            whole_bits=self.method.coarse_bits, key_bits=self.method.checked_bits,
         )  # fmt: skip
         return sum(function.words for function in functions)
 

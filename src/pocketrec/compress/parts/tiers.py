@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Final, final
 
 from pocketrec.spec.stats import TableStats
@@ -42,26 +42,6 @@ class Tally:
         """Ids that occur so often or more."""
         place = bisect_left(self.counts, count)
         return self.ids[place] if place < len(self.ids) else 0
-
-    def occurrences_behind(self, ids: int) -> int:
-        """Of all ids but the most frequent ones, how often they occur."""
-        # ids[i] ids occur counts[i] times or more: so many of them occur counts[i] times
-        exactly = [here - there for here, there in pairwise((*self.ids, 0))]
-        found = 0
-        for count, many in zip(reversed(self.counts), reversed(exactly), strict=True):
-            taken = min(ids, many)
-            found, ids = found + (many - taken) * count, ids - taken
-        return found
-
-    def strangers(self, ids: int) -> float:
-        """The share of all look-ups that asks for none of the most frequent ids, by what was counted.
-
-        Ids that were never seen are as likely as those that were seen once (Good, The Population Frequencies of Species
-        and the Estimation of Population Parameters, Biometrika 40, 1953).
-        """
-        total = self.occurrences_behind(0)
-        once = self.ids_at_least(1) - self.ids_at_least(2)
-        return min(1.0, (self.occurrences_behind(ids) + once) / total) if total else 1.0
 
     def tiers(self, least: Sequence[float]) -> list[int]:
         """Ids of each tier, whose least counts fall: those of a tier reach its least count and not that before."""
