@@ -4,10 +4,10 @@ Paper: none claims it. The codes are those of product quantisation (Jegou, Douze
     functions in which they stand are ribbons (Dillinger, Walzer, arXiv:2103.02515); that an id deserves bits in
     proportion to the logarithm of its weight is rate-distortion theory (Cover and Thomas, Elements of Information
     Theory, 2nd ed., section 10.3.3: reverse water-filling).
-Bytes: own weights and codewords in the storage (int4: 9 bytes per 16 weights), half a byte per id that has an entry, 2
-    more if it is coded finely, about log2(own ids) bits more if it has its own weights, and 6 to 12 % on top. With a
-    vocabulary 12 bytes for each of them stand beside it; without one (`vocabulary` = False) 4 bits more each, and nothing
-    else. Training holds a float32 row, a count and a hash for each.
+Bytes: own weights and codewords in the storage (int4: 9 bytes per 16 weights), half a byte per id that has an entry,
+    2 more if it is coded finely, about log2(own ids) bits more if it has its own weights, and 6 to 12 % on top. With a
+    vocabulary 12 bytes for each of them stand beside it; without one (`vocabulary` = False) 4 bits more each, and
+    nothing else. Training holds a float32 row, a count and a hash for each.
 Use when: the budget is far below a row per id that matters, and training may take more memory than serving. On the
     Criteo sample at 1000x it is .0034 of AUC ahead of robe and .0073 of min_count, all in int4 (15 pairs over three
     windows), on KuaiRand at 100x .0065 ahead of robe, on Frappe at 20x .0022 (docs/results.md, "Bits by frequency").
