@@ -49,9 +49,17 @@ def test_compact_and_gradients_are_proper_ops(backend: str, make_call: Callable[
     call = make_call(group, batch=3, pooling=Pooling.SUM, weighted=True)
     grad = torch.ones_like(call.lookup())
     wanted = [number != 1 for number in range(len(call.regions))]
-    torch.library.opcheck(OPS.compact.default, (grad, *request(call)))
+    torch.library.opcheck(OPS.compact.default, (grad, *request(call), None))
     torch.library.opcheck(OPS.region_gradients.default, (grad, *request(call), wanted))
     torch.library.opcheck(OPS.weight_gradients.default, (grad, *request(call)))
+
+
+@pytest.mark.parametrize("group", ["rows", "sum", "product", "hashes"])
+def test_compact_of_found_addresses_is_a_proper_op(backend: str, make_call: Callable[..., Any], group: str) -> None:
+    call = make_call(group, batch=3, pooling=None)
+    grad = torch.ones_like(call.lookup())
+    found = addresses(call.ids, call.access.program, maps=call.access.maps, parts=call.access.parts)
+    torch.library.opcheck(OPS.compact.default, (grad, *request(call), found))
 
 
 def test_addresses_is_a_proper_op(backend: str, make_call: Callable[..., Any]) -> None:
