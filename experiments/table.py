@@ -10,8 +10,8 @@ The first form prints mean test AUC, its spread over seeds, log-loss, epochs and
 difference over seeds with its 95 % interval. So does the third for cells of the study that differ in that value alone.
 The fourth prints, for every budget, the paired differences of one method from all other cells (its own with other
 options too, if it ran without any), by setting (such as a split of rows) and, in the last line of each, over all
-settings: their mean, its standard error, and in how many of the pairs it was ahead. What LMA's signatures take counts
-apart: a cell of it stands against those whose budget is that of its array.
+settings: their mean, its standard error, and in how many of the pairs it was ahead. A cell of LMA stands against those
+of its budget, and against those whose budget is what its signatures leave for the array.
 """
 
 from __future__ import annotations
@@ -110,18 +110,20 @@ def _against(runs: Sequence[Result], method: str) -> list[str]:
     budgets = {run.budget for run in runs}
     for run in runs:
         if not run.skipped:
-            aucs[_array(run, budgets), run.method, _own(run), run.storage][_setting(run), run.seed] = _auc(run)
+            aucs[run.budget, run.method, _own(run), run.storage][_setting(run), run.seed] = _auc(run)
     lines = [
         "| budget | of | less | setting | pairs | mean difference | standard error | ahead |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for (budget, mine, own, storage), ours in aucs.items():
+        array = _array(mine, budget, own, budgets)
         for (other_budget, other, *how), theirs in aucs.items():
             same = other == method and (own or not how[0])
-            if mine != method or same or (budget != other_budget and other != "full"):
+            if mine != method or same or (other_budget not in (budget, array) and other != "full"):
                 continue
             shared = sorted(set(ours) & set(theirs))
-            names = f"{budget} | {_named(mine, own, storage)} | {_named(other, *how)}"
+            said = f"{budget}, array {array}" if other_budget == array != budget else budget
+            names = f"{said} | {_named(mine, own, storage)} | {_named(other, *how)}"
             settings = list(dict.fromkeys(setting for setting, _ in shared))
             gaps = {s: [ours[k] - theirs[k] for k in shared if k[0] == s] for s in settings}
             rows = list(gaps.items())
@@ -137,14 +139,14 @@ def _against(runs: Sequence[Result], method: str) -> list[str]:
     return lines
 
 
-def _array(run: Result, budgets: Collection[str]) -> str:
+def _array(method: str, budget: str, own: str, budgets: Collection[str]) -> str:
     """The budget; of LMA that of another cell which is what its signatures leave, within a thousandth, if one is."""
-    share = dict(word.split("=", 1) for word in _own(run).split() if "=" in word).get("share")
-    if run.method != "lma" or share is None:
-        return run.budget
-    left = float(run.budget) * (1 - float(share))
-    near = [budget for budget in budgets if budget.isdigit() and abs(int(budget) - left) < left / 1000]
-    return near[0] if near else run.budget
+    share = dict(word.split("=", 1) for word in own.split() if "=" in word).get("share")
+    if method != "lma" or share is None:
+        return budget
+    left = float(budget) * (1 - float(share))
+    near = [other for other in budgets if other.isdigit() and abs(int(other) - left) < left / 1000]
+    return near[0] if near else budget
 
 
 def _named(method: str, own: str, storage: str) -> str:
