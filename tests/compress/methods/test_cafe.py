@@ -455,17 +455,20 @@ def test_rows_that_nobody_owns_are_served_as_zeros() -> None:
 
 
 def test_new_ids_never_need_more_memory() -> None:
-    """A stream of ids that never come again beside a few that do."""
+    """Ten million ids that never come again beside a few that do."""
     bank = build(sized(every=10), seed=0)
-    bytes_before, often = bank.held_bytes(), torch.arange(16)
-    for step in range(60):
-        ids = torch.randint(2**62, (1024, 3), generator=_draw(step))
+    bytes_before, often, seen = bank.held_bytes(), torch.arange(16), 0
+    for step in range(51):
+        ids = torch.randint(2**62, (1 << 17, 3), generator=_draw(step))
         ids[:, 2] %= 500
-        ids[:256] = often.repeat(16)[:, None]
-        learn(bank, ids, step)
+        ids[: 1 << 15] = often.repeat(1 << 11)[:, None]
+        bank(ids).sum().backward()
+        bank.step()
+        seen += ids[1 << 15 :, :2].numel()
+    assert seen > 10**7
     assert bank.held_bytes() == bytes_before == bank.sizing.train_bytes
     assert hot(bank, often[:, None].repeat(1, 3))[:, :2].all()
-    ids[:, :2] = torch.randint(2**63 - 1, (1024, 2), generator=_draw(99))
+    ids[:, :2] = torch.randint(2**63 - 1, (1 << 17, 2), generator=_draw(99))
     assert torch.isfinite(vectors(freeze(bank), ids)).all()
 
 
