@@ -19,7 +19,7 @@ from pocketrec.spec.errors import ArtifactError, OptionError
 from pocketrec.spec.sizing import GroupSizing, Sizing, TensorSpec
 from pocketrec.spec.stage import Stage
 
-__all__ = ["ALIGNMENT", "Placed", "attach", "build", "layout", "stages"]
+__all__ = ["ALIGNMENT", "Placed", "attach", "build", "layout", "restart", "stages"]
 
 # Cache lines and AVX-512 loads: every tensor starts at a multiple of this.
 ALIGNMENT = 64
@@ -102,8 +102,34 @@ def build(
     """
     made = {p.name: zeros(p.spec.shape, getattr(torch, p.spec.dtype), device) for p in layout(sizing, "train")}
     bank = attach(sizing, made, form="train", padding=padding, fields=fields)
-    if str(device) == "meta":
-        return bank
+    if str(device) != "meta":
+        _initialise(bank, seed, data, previous)
+    return bank
+
+
+@torch.no_grad()
+def restart(bank: Bank, *, seed: int, data: Mapping[str, Any] | None = None, previous: Bank | None = None) -> None:
+    """Let the rows of a bank in training begin anew in the memory that they have, as :func:`build` would.
+
+    They forget what they learned, and their optimizer's state. Matrices that train with the dense nets stay.
+
+    Args:
+        bank: in its training form.
+        seed: equal seeds give equal values.
+        data: what methods may need.
+        previous: as for :func:`build`.
+    """
+    stay = [(matrix, matrix.clone()) for matrix in bank.matrices()]
+    bank.discard()
+    for tensor in bank.tensors().values():
+        tensor.zero_()
+    _initialise(bank, seed, data, previous)
+    for matrix, values in stay:
+        matrix.copy_(values)
+
+
+def _initialise(bank: Bank, seed: int, data: Mapping[str, Any] | None, previous: Bank | None) -> None:
+    """Give starting values to tensors that are zero."""
     for index, group in enumerate(bank.groups):
         assert isinstance(group, Group)
         with torch.no_grad(), in_float32(group) as plain:
@@ -111,7 +137,6 @@ def build(
         group.refresh()
     if previous is not None:
         _warm(bank, previous)
-    return bank
 
 
 def stages(sizing: Sizing) -> tuple[tuple[Stage, Sizing], ...]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pocketrec.compress import Bank, build, freeze, stages
+from pocketrec.compress import Bank, build, freeze, restart, stages
 from pocketrec.compress.group import Group
 from pocketrec.compress.in_float32 import in_float32
 from pocketrec.compress.lookups import Gradient
@@ -217,6 +217,24 @@ class LearningChecks(Cases):
             assert tensor.data_ptr() != after.tensors()[name].data_ptr() or not tensor.numel()
         ids = random_batch(sizing, 3).ids
         assert torch.equal(before(ids), after(ids)), "hashes go on with the seed of the bank before"
+
+    def test_rows_that_begin_anew_are_as_built(self, variant: Mapping[str, Any], trained: str) -> None:
+        bank = self.bank(self.sized(variant, self.spaces(variant)[0], storage=trained), steps=2)
+        before = {name: (tensor.data_ptr(), tensor.clone()) for name, tensor in bank.tensors().items()}
+        restart(bank, seed=9, data=self.data)
+        other = build(bank.sizing, seed=9, data=self.data)
+        for name in _matrices(bank):
+            assert torch.equal(bank.tensors()[name], before[name][1]), "what trains with the nets stays"
+            with torch.no_grad():
+                other.tensors()[name].copy_(before[name][1])
+        for step in range(3):
+            for name, tensor in other.tensors().items():
+                assert torch.equal(bank.tensors()[name], tensor), f"{name} after {step} steps"
+            learn(bank, random_batch(bank.sizing, step))
+            learn(other, random_batch(bank.sizing, step))
+        assert {name: tensor.data_ptr() for name, tensor in bank.tensors().items()} == {
+            name: place for name, (place, _) in before.items()
+        }, "the memory is the same"
 
 
 def _numpy_state() -> str:

@@ -34,6 +34,9 @@ class TrainConfig:
         clip_norm: largest L2 norm of all gradients of a step together, nets and rows; None does not clip.
         patience: epochs of the last stage without a better validation figure after which training ends; None trains
             all epochs.
+        relearn: whether rows begin anew in every epoch, while nets and their optimizer go on (Fan et al., Multi-Epoch
+            learning with Data Augmentation, arXiv:2407.01607). Where rows of rare ids learn their few labels by heart,
+            so that a second epoch is worse than the first, nets can so learn for more than one.
         choose_by: what the best epoch is chosen by, on validation rows: ``auc``, ``gauc`` (AUC within users; AUC where
             no user has rows of both classes) or ``logloss`` (also where all rows are of one class).
         checkpoint_steps: steps between checkpoints; one is also made at the end of every epoch.
@@ -49,6 +52,7 @@ class TrainConfig:
     order: Order = "shuffle"
     clip_norm: float | None = None
     patience: int | None = 2
+    relearn: bool = False
     choose_by: ChooseBy = "auc"
     checkpoint_steps: int = 2000
     evaluation_batch_size: int = 4096

@@ -10,16 +10,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, final
 
+import numpy as np
 import torch
 
 from pocketrec.artifact.load import Artifact
-from pocketrec.compress import Bank, attach, build, stages
+from pocketrec.compress import Bank, attach, build, restart, stages
 from pocketrec.metrics import Metrics, auc_standard_error, evaluate
 from pocketrec.models import Model
 from pocketrec.models.parts.matmul import Matmul, bfloat16_cost, choose_matmul
 from pocketrec.native.huge_pages import copied
 from pocketrec.native.keep_freed import keep_freed
-from pocketrec.spec.errors import NotFinite, TrainingError
+from pocketrec.spec.errors import NotFinite, OptionError, TrainingError
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.stage import Stage
 from pocketrec.spec.table import WantedIds
@@ -89,6 +90,7 @@ class Trainer:
         Raises:
             NotFinite: see :func:`pocketrec.train.step.train_step`.
             TrainingError: a stage has no rows to train on.
+            OptionError: ``relearn``, and a method of several stages.
             ArtifactError: the folder holds another run, or a checkpoint could not be written.
             KeyboardInterrupt: after Ctrl-C or SIGTERM, at the end of a step, with a checkpoint written.
         """
@@ -122,6 +124,12 @@ class Trainer:
                 raise TrainingError(
                     f"Stage {stage.name!r} trains on {stage.split} rows, and there are none. Change the split."
                 )
+        if self.config.relearn and len(self.stages) > 1:
+            names = ", ".join(stage.name for stage, _ in self.stages)
+            raise OptionError(
+                f"relearn is for methods of one stage; this one has {names}: rows that begin anew would lose what the "
+                "stage before gave them. Set train.relearn to false."
+            )
         self.run_identity["rows"] = rows
         found = None if self.folder is None else restore(self.folder, self.run_identity)
         if found is not None:
@@ -213,6 +221,8 @@ class Trainer:
         count, began = source.batch_count(config.batch_size), time.perf_counter()
         if state.batch == count:  # stopped between the last batch and its validation
             return
+        if config.relearn and state.epoch and not state.batch:
+            self._forget()
         for batch in source.batches(
             batch_size=config.batch_size, order=config.order, seed=self.seed, epoch=state.epoch, start=state.batch
         ):
@@ -224,6 +234,12 @@ class Trainer:
             if state.step % config.checkpoint_steps == 0 and state.batch < count:
                 self._checkpoint()
             began = time.perf_counter()
+
+    def _forget(self) -> None:
+        """Rows begin anew, each epoch's from other values; nets and their optimizer go on."""
+        seed = int(np.random.SeedSequence([self.seed, self.state.epoch]).generate_state(1)[0])
+        before = None if self.start is None else self.start.bank_for(self.stages[0][1])
+        restart(self.model.bank, seed=seed, data=self.extra, previous=before)
 
     def _learn(self, stage: Stage, batch: Batch, count: int) -> None:
         state = self.state
