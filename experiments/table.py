@@ -4,6 +4,7 @@
     python experiments/table.py LINES --pairs storage=float16 storage=float32
     python experiments/table.py LINES --pairs options.weight_hashes=1 options.weight_hashes=0
     python experiments/table.py LINES --against coded
+    python experiments/table.py LINES --against coded --across train.relearn
 
 The first form prints mean test AUC, its spread over seeds, log-loss, epochs and bytes per method, storage and budget
 (and model, where there are several). The second prints, for every method that ran in both storages, the paired
@@ -11,7 +12,8 @@ difference over seeds with its 95 % interval. So does the third for cells of the
 The fourth prints, for every budget, the paired differences of one method from all other cells (its own with other
 options too, if it ran without any), by setting (such as a split of rows) and, in the last line of each, over all
 settings: their mean, its standard error, and in how many of the pairs it was ahead. A cell of LMA stands against those
-of its budget, and against those whose budget is what its signatures leave for the array.
+of its budget, and against those whose budget is what its signatures leave for the array. With ``--across`` a word of
+cells tells methods apart, not settings, so that cells with different values of it are compared.
 """
 
 from __future__ import annotations
@@ -36,11 +38,12 @@ def main() -> None:
     parser.add_argument("lines", type=Path, nargs="+")
     parser.add_argument("--pairs", nargs=2, metavar="NAME=VALUE")
     parser.add_argument("--against", metavar="METHOD")
+    parser.add_argument("--across", metavar="NAME")
     parser.add_argument("--on", choices=("test", "validation"), default="test")
     asked = parser.parse_args()
     runs = [run for path in asked.lines for run in read_results(path)]
     if asked.against:
-        lines = _against(runs, asked.against)
+        lines = _against(runs, asked.against, asked.across)
     else:
         lines = _pairs(runs, *asked.pairs) if asked.pairs else _table(runs, asked.on)
     sys.stdout.write("\n".join(lines) + "\n")
@@ -93,24 +96,28 @@ def _words(run: Result) -> list[str]:
     return re.split(r" (?=[\w.]+=)", _cell(run)) if _cell(run) else []
 
 
-def _setting(run: Result) -> str:
+def _setting(run: Result, across: str | None = None) -> str:
     """The data, and what the cell says but of the method."""
-    return " ".join([run.data, *(word for word in _words(run) if not word.startswith("options."))])
+    return " ".join([run.data, *(word for word in _words(run) if not _of_method(word, across))])
 
 
-def _own(run: Result) -> str:
+def _own(run: Result, across: str | None = None) -> str:
     """What the cell says of the method but for its storage, which has a column."""
-    words = [word.removeprefix("options.") for word in _words(run) if word.startswith("options.")]
+    words = [word.removeprefix("options.") for word in _words(run) if _of_method(word, across)]
     return " ".join(word for word in words if not word.startswith("storage="))
 
 
-def _against(runs: Sequence[Result], method: str) -> list[str]:
+def _of_method(word: str, across: str | None) -> bool:
+    return word.startswith("options.") or word.split("=")[0] == across
+
+
+def _against(runs: Sequence[Result], method: str, across: str | None) -> list[str]:
     """Paired differences of one method (of each of its cells) from every other cell."""
     aucs: dict[tuple[str, str, str, str], dict[tuple[str, int], float]] = defaultdict(dict)
     budgets = {run.budget for run in runs}
     for run in runs:
         if not run.skipped:
-            aucs[run.budget, run.method, _own(run), run.storage][_setting(run), run.seed] = _auc(run)
+            aucs[run.budget, run.method, _own(run, across), run.storage][_setting(run, across), run.seed] = _auc(run)
     lines = [
         "| budget | of | less | setting | pairs | mean difference | standard error | ahead |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
