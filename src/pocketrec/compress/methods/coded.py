@@ -11,7 +11,7 @@ Bytes: own weights and codewords in the storage (int4: 9 bytes per 16 weights), 
 Use when: the budget is far below a row per id that matters, and training may take more memory than serving. On the
     Criteo sample at 1000x it is .0034 of AUC ahead of robe and .0073 of min_count, all in int4 (15 pairs over three
     windows), on KuaiRand at 100x .0065 ahead of robe, on Frappe at 20x .0022 (docs/results.md, "Bits by frequency").
-    Without a vocabulary it is ahead of robe, which needs none either, by .0015 at 100x of the Criteo sample.
+    Without a vocabulary it is ahead of robe, which needs none either, by .0016 at 100x of the Criteo sample.
 Did not help when: bytes are plenty (10x of the Criteo sample: +.0003, hardly more than min_count in float32; 2x of
     Frappe: nothing over min_count in int8). At 100x of the Criteo sample it gains .0009 over min_count in int4, which
     is as good as full tables there. Without a vocabulary it is behind robe on KuaiRand at 100x, where nearly every
