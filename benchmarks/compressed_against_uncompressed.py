@@ -65,6 +65,8 @@ def methods(dim: int) -> dict[str, dict[str, Any]]:
         "pocketrec bloom without weights": {"method": "bloom", "weight_hashes": 0},
         f"pocketrec lma, block {dim}": {"method": "lma", "block": dim},
         f"pocketrec lma, block {dim}, no signs": {"method": "lma", "block": dim, "sign": False},
+        f"pocketrec lma, block {dim}, int8": {"method": "lma", "block": dim, "storage": "int8"},
+        f"pocketrec lma, block {dim}, int4": {"method": "lma", "block": dim, "storage": "int4"},
         QUARTERS: {"method": "lma", "block": dim // 4},
         ELEMENTS: {"method": "lma", "block": 1, "keys": 15, "bits": 4, "picks": 8},
     }
@@ -99,6 +101,7 @@ def _measure(run: Run) -> None:
         {FULL: full, TORCH: installed, "limit: write the output": lambda: write_output(out)}
         | {name: of(options) for name, options in named.items()}
         | {BLOOM: lambda: joined_into(compressed(case, "bloom"), ids, out)}
+        | {f"{BLOOM}, int8": lambda: joined_into(compressed(case, "bloom", storage="int8"), ids, out)}
         | {f"{name}: addresses": functools.partial(addresses_of, options) for name, options in named.items()}
     )
 
@@ -113,7 +116,8 @@ def _cases(rows: int) -> list[Case]:
 
 OURS = (
     "pocketrec robe", "pocketrec robe, block dim", "pocketrec hash_rows", "pocketrec quotient_remainder",
-    "pocketrec bloom without weights", BLOOM, "pocketrec lma, block dim, no signs",
+    "pocketrec bloom without weights", BLOOM, f"{BLOOM}, int8", "pocketrec lma, block dim, no signs",
+    "pocketrec lma, block dim, int8",
 )  # fmt: skip
 CLAIM = Claim(
     name="compressed_against_uncompressed",

@@ -45,10 +45,12 @@ POCKETREC_INLINE Floats joined(Place place) {
 #endif
 }
 
-// Consecutive weights of a shared array of floats. kCount: a length that is known when compiling, or 0.
+// Consecutive weights of a shared array of floats. kCount: a length that is known when compiling, or 0. `bytes` are those of
+// some weights, `reach` what lies between where the rows of those at an address begin and where they end.
 template <class Read, int kBytes>
 struct FloatArray {
     static constexpr int64_t bytes(int64_t count) { return count * kBytes; }
+    static int64_t reach(int64_t, int64_t count) { return bytes(count); }
     static const uint8_t* place(const uint8_t* data, int64_t address) { return data + address * kBytes; }
 
     // Whether `at` takes blocks of so many weights.
@@ -92,32 +94,51 @@ struct FloatArray {
     }
 };
 
-// The same of an array of codes: rows of 64, each with its scale and bias; `at` of kStep 2 takes even places only.
-template <class Read, int kBytes, int kStep>
+// The same of an array of codes: rows of 64, each with its scale and bias.
+template <class Read, int kBytes>
 struct CodeArray {
     static constexpr int64_t bytes(int64_t count) { return (count + 63) / 64 * kBytes; }
+    static int64_t reach(int64_t address, int64_t count) { return bytes(address % 64 + count); }
     static const uint8_t* place(const uint8_t* data, int64_t address) { return data + address / 64 * kBytes; }
 
     template <int kLength>
     static constexpr bool kTakes = false;
 
+    // put(d, kLanes numbers from number d on), as long as so many are left; returns how many were put. Numbers that begin
+    // in one row are of that one and of the next: codes of both are read as if each ran on, and each number is taken from
+    // its own. Where they change over depends on the address, so that a branch would be foretold wrongly.
+    template <class Put>
+    POCKETREC_INLINE static int64_t walk(const uint8_t* data, int64_t address, int64_t count, Put put) {
+        const uint8_t *row = place(data, address), *const end = place(data, address + count - 1);
+        int64_t d = 0;
+        for (int64_t first = address % 64; d + kLanes <= count; row += kBytes) {
+            const bool is_last = row == end;  // there is no next one, and none is needed
+            const Read here(row, 64), next(is_last ? row : row + kBytes, 64);
+            const int64_t after = is_last ? 0 : 64;
+            for (int v = 0; v < 64 / kLanes && d + kLanes <= count; ++v, d += kLanes) {
+                const int64_t from = first + v * kLanes;
+                put(d, kNumbered < static_cast<int32_t>(64 - from) ? here.any(from) : next.any(from - after));
+            }
+        }
+        return d;
+    }
+
     template <int kCount>
     static void copy(const uint8_t* data, int64_t address, int64_t length, float* out) {
-        for (int64_t count = kCount ? kCount : length; count > 0;) {
-            const int64_t first = address % 64, some = count < 64 - first ? count : 64 - first;
-            const Read read(place(data, address), 64);
-            int64_t d = 0;
-            for (; d < some && (first + d) % kStep; ++d) out[d] = read.one(first + d);
-            for (; d + kLanes <= some; d += kLanes) store<false>(out + d, read.at(first + d));
-            for (; d < some; ++d) out[d] = read.one(first + d);
-            address += some, count -= some, out += some;
+        const int64_t count = kCount ? kCount : length;
+        const auto put = [=](int64_t d, Floats numbers) POCKETREC_LAMBDA { store<false>(out + d, numbers); };
+        int64_t d = kCount && kCount < kLanes ? 0 : walk(data, address, count, put);
+        while (d < count) {
+            const Read read(place(data, address + d), 64);
+            for (int64_t first = (address + d) % 64; first < 64 && d < count; ++first, ++d) out[d] = read.one(first);
         }
     }
 
     template <int kCount, bool stream>
-    static void copy_vector(const uint8_t* data, int64_t address, const uint64_t* signs, float* out) {
-        copy<kCount>(data, address, kCount, out);
-        if (signs) apply_signs(signs, kCount, out);
+    POCKETREC_INLINE static void copy_vector(const uint8_t* data, int64_t address, const uint64_t* signs, float* out) {
+        walk(data, address, kCount, [=](int64_t d, Floats numbers) POCKETREC_LAMBDA {
+            store<stream>(out + d, signs ? with_signs(numbers, signs, d) : numbers);
+        });
     }
 };
 
@@ -142,7 +163,7 @@ inline void copy_parts(const Blocks& blocks, const int64_t* start, const uint64_
 template <class Array, int kLength, int kLevel = 3>
 POCKETREC_INLINE void prefetch_block(const Blocks& blocks, int64_t start) {
     const int64_t length = kLength ? kLength : blocks.length;
-    prefetch_to<kLevel>(Array::place(blocks.data, start), Array::bytes(length), false);
+    prefetch_to<kLevel>(Array::place(blocks.data, start), Array::reach(start, length), false);
 }
 
 // Blocks of many values are asked for ahead, so that so many lines are under way; the first ones of a call, too.
@@ -205,7 +226,7 @@ void join_blocks(const Blocks& blocks, const int64_t* starts, int64_t count, flo
     if (stream) finish_stream();
 }
 
-// The same where one block is a whole vector of kLength numbers. Only arrays of floats write past the caches.
+// The same where one block is a whole vector of kLength numbers.
 template <class Array, int kLength, bool stream>
 void copy_vectors(const Blocks& blocks, const int64_t* starts, int64_t count, float* out, int64_t out_stride) {
     constexpr int64_t kWords = (kLength + 63) / 64;
@@ -267,7 +288,7 @@ void blocks(const Blocks& blocks, const int64_t* starts, int64_t count, float* o
         case 0: return choose_blocks<FloatArray<ReadFloat32, 4>>(blocks, starts, count, out, out_stride, stream);
         case 1: return choose_blocks<FloatArray<ReadFloat16, 2>>(blocks, starts, count, out, out_stride, stream);
         case 2: return choose_blocks<FloatArray<ReadBfloat16, 2>>(blocks, starts, count, out, out_stride, stream);
-        case 4: return choose_blocks<CodeArray<ReadInt4, 36, 2>>(blocks, starts, count, out, out_stride, stream);
-        default: return choose_blocks<CodeArray<ReadInt8, 72, 1>>(blocks, starts, count, out, out_stride, stream);
+        case 4: return choose_blocks<CodeArray<ReadInt4, 36>>(blocks, starts, count, out, out_stride, stream);
+        default: return choose_blocks<CodeArray<ReadInt8, 72>>(blocks, starts, count, out, out_stride, stream);
     }
 }

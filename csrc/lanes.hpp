@@ -17,6 +17,15 @@ typedef uint32_t Words __attribute__((vector_size(4 * kLanes)));
 typedef uint16_t Halves __attribute__((vector_size(2 * kLanes)));
 typedef uint8_t Bytes __attribute__((vector_size(kLanes)));
 
+// 0, 1, 2, ... of each lane.
+#if defined(__AVX512F__)
+constexpr Ints kNumbered = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif defined(__AVX2__)
+constexpr Ints kNumbered = {0, 1, 2, 3, 4, 5, 6, 7};
+#else
+constexpr Ints kNumbered = {0, 1, 2, 3};
+#endif
+
 // A call per row, or a register reloaded per row, would cost as much as the row.
 #define POCKETREC_INLINE inline __attribute__((always_inline))
 #define POCKETREC_LAMBDA __attribute__((always_inline))

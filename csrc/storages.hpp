@@ -1,5 +1,5 @@
-// Reading one stored row: for each storage its scales, kLanes numbers at a place, one number at a place. Included like
-// lanes.hpp.
+// Reading one stored row: for each storage its scales, kLanes numbers at a place, one number at a place; of codes also
+// kLanes numbers at any place, of which some may stand before the row or behind it and mean nothing. Included like lanes.hpp.
 
 struct ReadFloat32 {
     const uint8_t* row;
@@ -29,11 +29,19 @@ struct ReadInt8 {
     POCKETREC_INLINE Floats at(int64_t d) const {
         return __builtin_convertvector(wide_bytes(row + d), Floats) * scale + bias;
     }
+    POCKETREC_INLINE Floats any(int64_t d) const { return at(d); }
     POCKETREC_INLINE float one(int64_t d) const { return static_cast<float>(row[d]) * scale + bias; }
 };
 
 // Two codes a byte, the even one in the low bits; `at` takes even places.
 struct ReadInt4 {
+#if defined(__AVX512F__)
+    typedef uint64_t Codes;
+#elif defined(__AVX2__)
+    typedef uint32_t Codes;
+#else
+    typedef uint16_t Codes;
+#endif
     const uint8_t* row;
     float scale, bias;
     POCKETREC_INLINE ReadInt4(const uint8_t* row, int64_t dim) : row(row) {
@@ -45,19 +53,29 @@ struct ReadInt4 {
         scale = float_of_half(load<uint16_t>(halves)), bias = float_of_half(load<uint16_t>(halves + 2));
 #endif
     }
-    POCKETREC_INLINE Floats at(int64_t d) const {
+    POCKETREC_INLINE Floats at(int64_t d) const { return of(load<Codes>(row + d / 2)); }
+    POCKETREC_INLINE Floats any(int64_t d) const {
+        const uint8_t* place = row + (d >> 1);
+        const uint64_t behind = place[kLanes / 2], half = static_cast<uint64_t>(d & 1) * 4;
+        return of(static_cast<Codes>(load<Codes>(place) >> half | behind << (4 * kLanes - 4) << (4 - half)));
+    }
+    POCKETREC_INLINE float one(int64_t d) const { return static_cast<float>(row[d / 2] >> (d % 2 * 4) & 15) * scale + bias; }
+
+  private:
+    POCKETREC_INLINE Floats of(Codes codes) const {
 #if defined(__AVX512F__)
-        const Words low = Words{} + load<uint32_t>(row + d / 2), high = Words{} + load<uint32_t>(row + d / 2 + 4);
-        const Words eight = __builtin_shuffle(low, high, (Words{0, 0, 0, 0, 0, 0, 0, 0, 16, 16, 16, 16, 16, 16, 16, 16}));
-        const Words shifts = {0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28};
-#elif defined(__AVX2__)
-        const Words eight = Words{} + load<uint32_t>(row + d / 2);
+        const __m128i pairs = _mm_cvtsi64_si128(static_cast<int64_t>(codes)), low = _mm_set1_epi8(15);
+        const __m128i sixteen = _mm_unpacklo_epi8(_mm_and_si128(pairs, low), _mm_and_si128(_mm_srli_epi16(pairs, 4), low));
+        return __builtin_convertvector(bits_of<Ints>(_mm512_maskz_cvtepu8_epi32(0xFFFF, sixteen)), Floats) * scale + bias;
+#else
+#if defined(__AVX2__)
+        const Words eight = Words{} + codes;
         const Words shifts = {0, 4, 8, 12, 16, 20, 24, 28};
 #else
-        const Words eight = Words{} + static_cast<uint32_t>(load<uint16_t>(row + d / 2));
+        const Words eight = Words{} + static_cast<uint32_t>(codes);
         const Words shifts = {0, 4, 8, 12};
 #endif
         return __builtin_convertvector(bits_of<Ints>((eight >> shifts) & 15), Floats) * scale + bias;
+#endif
     }
-    POCKETREC_INLINE float one(int64_t d) const { return static_cast<float>(row[d / 2] >> (d % 2 * 4) & 15) * scale + bias; }
 };

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
 import subprocess
 import sys
@@ -9,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from pocketrec import native
 from pocketrec.native import Access, BlockFlag, Combining, Kind, lookup, program_row
@@ -104,6 +108,38 @@ def test_large_outputs_are_written_past_the_caches(compiled: None, storage: int)
     found = lookup([region], ids, access)
     with native.use_backend("reference"):
         torch.testing.assert_close(found, lookup([region], ids, access), rtol=0, atol=0, equal_nan=True)
+
+
+def _between_guards(values: Tensor, end: bool) -> Tensor:
+    """A copy that begins behind memory that nobody may read, or ends before such memory."""
+    page = mmap.PAGESIZE
+    memory = np.frombuffer(mmap.mmap(-1, 3 * page), dtype=np.uint8)
+    start = -(-memory.ctypes.data // page) * page - memory.ctypes.data
+    for guard in (0, 2 * page):
+        assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(memory.ctypes.data + start + guard), page, 0) == 0
+    begin = start + page + (page - values.numel() if end else 0)
+    placed = torch.from_numpy(memory)[begin : begin + values.numel()].view(values.shape)
+    return placed.copy_(values)
+
+
+@pytest.mark.parametrize("length", [4, 16, 20, 64, 128])
+@pytest.mark.parametrize("end", [False, True])
+@pytest.mark.parametrize("storage", [8, 4])
+def test_blocks_of_codes_are_read_wherever_they_begin(compiled: None, storage: int, end: bool, length: int) -> None:
+    """Every place of an array of few weights, also those whose block goes on at its start, and nothing around it."""
+    draw = torch.Generator().manual_seed(0)
+    ids, dim = torch.arange(10_000)[:, None], 128
+    for size in (130, 320):
+        codes = torch.randint(0, 256, (-(-size // 64), 8 * storage), dtype=torch.uint8, generator=draw)
+        scales = torch.rand(len(codes), 2, generator=draw).to(torch.float32 if storage == 8 else torch.float16)
+        array = _between_guards(torch.cat((codes, scales.view(torch.uint8)), dim=1), end)
+        for sign in (0, int(BlockFlag.SIGN)):
+            row = program_row(kind=Kind.BLOCK, size=size, a=length, b=sign, seed=3)
+            access = Access(torch.tensor([row]), (storage,), dim, -(-dim // length), Combining.CONCAT)
+            for count in (10_000, 300) if length == dim else (300,):  # past the caches, and into them
+                found = lookup([array], ids[:count], access)
+                with native.use_backend("reference"):
+                    assert torch.equal(found, lookup([array], ids[:count], access))
 
 
 @pytest.mark.parametrize(("combining", "parts"), [(Combining.SUM, 2), (Combining.SUM, 3), (Combining.PRODUCT, 2)])
