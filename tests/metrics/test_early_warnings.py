@@ -93,8 +93,8 @@ def test_overfitting() -> None:
     text = only(run(epochs=2, curve=curve([0.5, 0.48, 0.46, 0.42], [0.47, 0.46, 0.47, 0.48])))
     assert text == (
         "Overfitting: after epoch 2 the validation log-loss rose from 0.4600 to 0.4800 (epoch 4), while the training "
-        "loss fell from 0.4800 to 0.4200. Epoch 2 was kept. Let rows relearn (--set train.relearn=true), lower their "
-        "learning rate, raise their l2, or take a smaller dim."
+        "loss fell from 0.4800 to 0.4200. Epoch 2 was kept. Let rows relearn if they do not "
+        "(--set train.relearn=true), lower their learning rate, raise their l2, or take a smaller dim."
     )
     assert "was kept" not in only(run(curve=curve([0.5, 0.4], [0.46, 0.48])))
 

@@ -88,8 +88,8 @@ def _overfitting(result: Result) -> Iterator[str]:
         yield (
             f"Overfitting: after epoch {best.number} the validation log-loss rose from {_logloss(best):.4f} to "
             f"{_logloss(last):.4f} (epoch {last.number}), while the training loss fell from {best.train_loss:.4f} to "
-            f"{last.train_loss:.4f}.{kept} Let rows relearn (--set train.relearn=true), lower their learning rate, "
-            "raise their l2, or take a smaller dim."
+            f"{last.train_loss:.4f}.{kept} Let rows relearn if they do not (--set train.relearn=true), lower their "
+            "learning rate, raise their l2, or take a smaller dim."
         )
 
 
