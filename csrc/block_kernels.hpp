@@ -135,7 +135,7 @@ struct CodeArray {
     }
 
     template <int kCount, bool stream>
-    POCKETREC_INLINE static void copy_vector(const uint8_t* data, int64_t address, const uint64_t* signs, float* out) {
+    static void copy_vector(const uint8_t* data, int64_t address, const uint64_t* signs, float* out) {
         walk(data, address, kCount, [=](int64_t d, Floats numbers) POCKETREC_LAMBDA {
             store<stream>(out + d, signs ? with_signs(numbers, signs, d) : numbers);
         });
