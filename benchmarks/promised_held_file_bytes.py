@@ -21,6 +21,7 @@ from pocketrec.spec.cardinalities import scaled_cardinalities
 from pocketrec.spec.errors import BudgetTooSmall
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.table import TableSpec
+from pocketrec.testing.sets import some_data
 
 
 def main() -> int:
@@ -51,7 +52,7 @@ def _case(tables: list[TableSpec], method: str, storage: str, budget: str) -> bo
         fits = size(tables, refusal.least_bytes, method, storage=storage).serve_bytes <= refusal.least_bytes
         sys.stdout.write(f"{method} {storage} {budget}: refused, floor {refusal.least_bytes:,} (fits at it: {fits})\n")
         return fits
-    served = freeze(build(sizing, seed=0))
+    served = freeze(build(sizing, seed=0, data=some_data(sizing)))
     held = served.held_bytes()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bank"

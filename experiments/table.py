@@ -189,8 +189,9 @@ def _pairs(runs: Sequence[Result], first: str, second: str) -> list[str]:
         gap = paired_interval([_auc(mine[s]) - _auc(theirs[s]) for s in shared])
         if gap is not None:
             said = next(iter(mine.values()))
+            method = said.method + f" ({key[3]})" * (len(key) > 3 and bool(key[3]))
             lines.append(
-                f"| {said.method} | {said.budget} | {gap.count} | {gap.mean:+.6f} | {gap.low:+.6f} .. {gap.high:+.6f} |"
+                f"| {method} | {said.budget} | {gap.count} | {gap.mean:+.6f} | {gap.low:+.6f} .. {gap.high:+.6f} |"
             )
     return lines
 

@@ -67,11 +67,11 @@ def test_a_person_sees_rows_totals_floors_and_tables(pocketrec: Say, file: Path)
     assert said.startswith("2 tables, 10,050 rows of dim 8: 321,600 bytes in dense float32\n")
     assert "needs at least 321,600 bytes" in said
     hashed = next(line for line in said.splitlines() if line.startswith("hash_rows"))
-    _, budget, promised, unused, vocabulary, total, training = hashed.split()
+    _, storage, budget, promised, unused, vocabulary, total, training = hashed.split()
     numbers = [int(n.replace(",", "")) for n in (promised, unused, vocabulary, total, training)]
     assert budget == "10x"
     assert numbers[0] + numbers[1] == 32_160
-    assert numbers[0] + numbers[2] == numbers[3]
+    assert (storage, numbers[0] + numbers[2]) == ("float32", numbers[3])
     assert "\nhash_rows at 10x\n" in said
     assert "\nfull at 10x\n" not in said
 

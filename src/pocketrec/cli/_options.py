@@ -27,7 +27,7 @@ BadRows = Annotated[
 Storage = Annotated[
     str | None,
     typer.Option(
-        "--storage", show_default="float32", autocompletion=_complete.storages,
+        "--storage", show_default="the method's own", autocompletion=_complete.storages,
         help="float32, float16, bfloat16, int8 or int4; float16, bfloat16 and int8 also with _trained at the end: "
         "kept so while training, too.",
     ),

@@ -83,7 +83,7 @@ def command(
             _say_tables(answer)
 
 
-_HEADINGS = ("method", "budget", "promised bytes", "unused", "vocabulary", "total", "training", "")
+_HEADINGS = ("method", "storage", "budget", "promised bytes", "unused", "vocabulary", "total", "training", "")
 
 
 def _answer(
@@ -91,15 +91,16 @@ def _answer(
 ) -> dict[str, Any]:
     from pocketrec.compress import of, size
 
-    if any(t.ids not in of(method, options).traits.ids for t in specs):
-        refused = f"{method} cannot hold open tables."
-        return {"method": method, "budget": budget, "refused": refused, "least_bytes": None}
+    chosen = of(method, options)
+    asked = {"method": method, "storage": chosen.storage, "budget": budget}
+    if any(t.ids not in chosen.traits.ids for t in specs):
+        return {**asked, "refused": f"{method} cannot hold open tables.", "least_bytes": None}
     try:
         sizing = size(specs, budget, method, optimizer=optimizer, **options)
     except BudgetTooSmall as refusal:
-        return {"method": method, "budget": budget, "refused": str(refusal), "least_bytes": refusal.least_bytes}
+        return {**asked, "refused": str(refusal), "least_bytes": refusal.least_bytes}
     return {
-        "method": method, "budget": budget, "budget_bytes": sizing.budget_bytes, "serve_bytes": sizing.serve_bytes,
+        **asked, "budget_bytes": sizing.budget_bytes, "serve_bytes": sizing.serve_bytes,
         "unused_bytes": sizing.unused_bytes, "vocabulary_bytes": sizing.vocabulary_bytes,
         "train_bytes": sizing.train_bytes, "notes": list(sizing.notes),
         "tables": {n: _table(sizing, n) for n in sizing.order},
@@ -117,13 +118,14 @@ def _table(sizing: Sizing, name: str) -> dict[str, Any]:
 
 
 def _row(answer: Mapping[str, Any]) -> list[str]:
+    first = [answer["method"], answer["storage"], answer["budget"]]
     if "refused" in answer:
         floor = answer["least_bytes"]
         refusal = answer["refused"] if floor is None else f"needs at least {floor:,} bytes"
-        return [answer["method"], answer["budget"], "refused", "", "", "", "", refusal]
+        return [*first, "refused", "", "", "", "", refusal]
     numbers = [answer[k] for k in ("serve_bytes", "unused_bytes", "vocabulary_bytes")]
     total = answer["serve_bytes"] + answer["vocabulary_bytes"]
-    return [answer["method"], answer["budget"], *(f"{n:,}" for n in (*numbers, total, answer["train_bytes"])), ""]
+    return [*first, *(f"{n:,}" for n in (*numbers, total, answer["train_bytes"])), ""]
 
 
 def _say_tables(answer: Mapping[str, Any]) -> None:

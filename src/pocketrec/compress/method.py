@@ -20,6 +20,7 @@ from pocketrec.compress.holdings import Holding, serve_tensors, state_tensors, t
 from pocketrec.compress.storage import STORAGES
 from pocketrec.spec.budget import Budget
 from pocketrec.spec.errors import BudgetTooSmall, OptionError
+from pocketrec.spec.kinds import check_kinds
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.registry import Folder
 from pocketrec.spec.sizing import GroupSizing, Sizing, TableSizing
@@ -47,6 +48,8 @@ class Traits:
         staged: whether it trains in more than one stage (:meth:`Method.stages`).
         from_dense: whether it can start from a dense table (:meth:`Method.from_dense`).
         grows: whether a table may get more rows later without moving those that it has.
+        rehashed: whether it trains on ranks and is served on the hashes of their tokens. A method that holds only some
+            ids of a table asks by one kind of id all the time, so such a one cannot be its part.
     """
 
     ids: tuple[IdSpace, ...] = ("rank", "plain")
@@ -56,6 +59,7 @@ class Traits:
     staged: bool = False
     from_dense: bool = False
     grows: bool = False
+    rehashed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +97,11 @@ class Method(ABC):
         STORAGES.get(self.storage)
         if self.init is not None and not self.init > 0:
             raise OptionError(f"{self.name}: init must be above 0, got {self.init}.")
+
+    def require(self, option: str, fits: bool, rule: str) -> None:
+        """OptionError that names the option, the rule ("must ...") and the value, unless it fits."""
+        if not fits:
+            raise OptionError(f"{self.name}: {option} must {rule}, got {getattr(self, option)!r}.")
 
     # -- what a method says ------------------------------------------------------------------------------------------
 
@@ -265,12 +274,21 @@ METHODS: Folder[type[Method]] = Folder("pocketrec.compress.methods", "method", "
 
 
 def of(name: str, options: Mapping[str, Any] | None = None) -> Method:
-    """The method of this name with these options. Unknown names and options say what there is."""
+    """The method of this name with these options.
+
+    Raises:
+        OptionError: no method or option has this name (it says which there are), a value is of the wrong kind, or the
+            method refuses it.
+    """
     kind, options = METHODS.get(name), options or {}
     known = {f.name for f in fields(kind)}
     unknown = sorted(set(options) - known)
     if unknown:
         raise OptionError(f"{name} has no option {', '.join(map(repr, unknown))}. Options: {', '.join(sorted(known))}.")
+    try:
+        check_kinds(kind, options)
+    except OptionError as wrong:
+        raise OptionError(f"{name}: {str(wrong).removeprefix(f'{name}: ')}") from wrong
     return kind(**options)
 
 
@@ -293,7 +311,12 @@ def _check_tables(method: Method, tables: Sequence[TableSpec]) -> None:
     for table in tables:
         if table.ids not in method.traits.ids:
             accepted = ", ".join(method.traits.ids)
-            raise OptionError(f"{method.name} takes ids of space {accepted}; table {table.name!r} has {table.ids} ids.")
+            others = ", ".join(name for name in METHODS.names() if table.ids in METHODS.get(name).traits.ids)
+            raise OptionError(
+                f"{method.name} takes ids of space {accepted}; table {table.name!r} has {table.ids} ids, which these "
+                f"methods take: {others}."
+                + (" Say ids='rank' if 0 is unknown and 1, 2, ... fall in frequency." if table.ids == "plain" else "")
+            )
 
 
 def _stats_or_zipf(

@@ -93,6 +93,9 @@ class ValueSets:
         Args:
             most: members, 1 or more.
             seed: of the hash. Equal seeds for all sets that are to be compared, of all tables.
+
+        Raises:
+            OptionError: `most` is below 1.
         """
         if most < 1:
             raise OptionError(f"most_members must be 1 or more, got {most}.")
@@ -115,7 +118,11 @@ class ValueSets:
 
 
 def sampled_rows(total: int, count: int, *, seed: int) -> np.ndarray:
-    """int64 [min(count, total)], rising: the rows of 0 .. total - 1 with the least hashes under the seed."""
+    """int64 [min(count, total)], rising: the rows of 0 .. total - 1 with the least hashes under the seed.
+
+    Raises:
+        OptionError: `total` is below 0 or `count` below 1.
+    """
     if total < 0 or count < 1:
         raise OptionError(f"A sample needs 1 row or more of 0 or more, got {count} of {total}.")
     kept = np.empty(0, dtype=np.int64)

@@ -81,7 +81,14 @@ def sizes_of(row: list[int], parts: int) -> tuple[FunctionSize, FunctionSize, Fu
 
 
 def keyed_codes(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
-    """Addresses int64 [n, parts] of n ids, the program row of each [n, 17]."""
+    """Addresses int64 [n, parts] of n ids.
+
+    Args:
+        ids: int64 [n].
+        row: int64 [n, 17], the program row of each.
+        maps: int32 or int64 [words], the functions of all tables one after the other; None where there are none.
+        parts: blocks per vector.
+    """
     blocks = torch.arange(parts, device=ids.device)
     length, none, first = (row[:, column] for column in (Column.A, Column.P, Column.Q))
     if maps is None or maps.shape[0] == 0:  # check_program let only fields without keys pass

@@ -146,7 +146,15 @@ def sketch_find(sketch: Tensor, keys: Tensor) -> Tensor:
 
 
 def sketch_decay(sketch: Tensor, factor: float) -> None:
-    """Multiply all scores and errors by a factor, 0 <= factor, in place. Reads and writes the whole sketch."""
+    """Multiply all scores and errors by a factor, in place. Reads and writes the whole sketch.
+
+    Args:
+        sketch: int32 [buckets, slots, 3].
+        factor: 0 or more, finite.
+
+    Raises:
+        ValueError: `factor` is something else, or the sketch is none.
+    """
     if not 0 <= factor < float("inf"):
         raise ValueError(f"factor must be finite and not negative, got {factor}.")
     check_sketch(sketch)
@@ -201,8 +209,7 @@ def _insert(
 
 def _sketch_insert(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool) -> Inserted:
     _check(sketch, keys, scores)
-    if not sketch.is_contiguous():
-        raise ValueError(f"sketch must be contiguous, got strides {list(sketch.stride())}.")
+    place = sketch_place(sketch)
     kernels = kernels_for(sketch)
     if kernels is None:
         return _reference(sketch, keys, scores, evict_hot)
@@ -210,8 +217,7 @@ def _sketch_insert(sketch: Tensor, keys: Tensor, scores: Tensor, evict_hot: bool
     require_cpu((keys, scores))
     out = _room(keys, keys.shape[0])
     distinct = kernels.sketch_insert(
-        sketch.data_ptr(), sketch.shape[0], sketch.shape[1], keys.data_ptr(), scores.data_ptr(), keys.shape[0],
-        evict_hot, *(t.data_ptr() for t in out),
+        *place, keys.data_ptr(), scores.data_ptr(), keys.shape[0], evict_hot, *(t.data_ptr() for t in out)
     )  # fmt: skip
     return Inserted(*(t[:distinct] for t in out))
 

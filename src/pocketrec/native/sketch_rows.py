@@ -29,6 +29,9 @@ def score_number(sketch: Tensor, number: int, *, guaranteed: bool) -> float:
         number: 1 or more.
         guaranteed: whether scores are judged less their errors.
 
+    Raises:
+        ValueError: `number` is below 1, or the sketch is none.
+
     >>> from pocketrec.native.sketch import empty_sketch, sketch_insert
     >>> sketch = empty_sketch(buckets=1, slots=4)
     >>> _ = sketch_insert(sketch, torch.tensor([7, 8, 9]), torch.tensor([1.0, 2, 3]), evict_hot=False)
@@ -48,7 +51,11 @@ def score_number(sketch: Tensor, number: int, *, guaranteed: bool) -> float:
 def demote_below(sketch: Tensor, least: float) -> Tensor:
     """Take the rows of the keys that have less than a score, in place. Reads the whole sketch.
 
-    The keys stay, and their scores count as exact.
+    The keys stay, and their scores count as exact: what was known of their errors was lost when they got their rows.
+
+    Args:
+        sketch: int32 [buckets, slots, 3], contiguous.
+        least: score, compared as float32; those with a row have their whole score here, without errors.
 
     Returns:
         int32 [demoted], their rows in the order of their slots.
@@ -79,8 +86,15 @@ def due(sketch: Tensor, slots: Tensor, hits: Tensor | None, *, least: float, mos
     Returns:
         int64 [chosen], places among the keys, rising, one for each slot: keys of one tag share one, which
         the first has.
+
+    Raises:
+        ValueError: `slots` or `hits` have another dtype or length, or a slot lies beyond the sketch.
     """
     check_sketch(sketch)
+    if slots.dtype is not torch.int64 or slots.dim() != 1:
+        raise ValueError(f"slots must be int64 [keys], got {slots.dtype} {list(slots.shape)}.")
+    if hits is not None and (hits.dtype is not torch.bool or hits.shape != slots.shape):
+        raise ValueError(f"hits must be bool [{len(slots)}], got {hits.dtype} {list(hits.shape)}.")
     kernels = kernels_for(sketch)
     if kernels is not None:
         slots, hits = slots.contiguous(), None if hits is None else hits.contiguous()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import functools
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -15,11 +13,12 @@ from pocketrec.data.split import Split
 from pocketrec.models import MODELS, ModelConfig
 from pocketrec.spec.budget import Budget
 from pocketrec.spec.errors import OptionError, PocketrecError
+from pocketrec.spec.kinds import adapter, sentences
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.train.config import TrainConfig
 
 if TYPE_CHECKING:
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
+    from pydantic import ConfigDict
 
 __all__ = ["RunConfig", "SplitConfig", "overridden"]
 
@@ -117,9 +116,9 @@ class RunConfig:
         from pydantic import ValidationError
 
         try:
-            config: RunConfig = _adapter(RunConfig).validate_python(_shares_as_text(data))
+            config: RunConfig = adapter(RunConfig).validate_python(_shares_as_text(data))
         except ValidationError as wrong:
-            raise OptionError(f"{source}: {_sentences(wrong)}") from wrong
+            raise OptionError(f"{source}: {sentences(wrong, _no_such_key)}") from wrong
         _check_values(config, source)
         return config
 
@@ -184,7 +183,7 @@ def _check_values(config: RunConfig, source: str) -> None:
     """Refuse before any data is read what can be refused without it."""
     checks: dict[str, Callable[[], object]] = {
         "method": lambda: METHODS.get(config.method),
-        "options": lambda: _check_options(config.method, config.options),
+        "options": lambda: of(config.method, config.options),
         "budget": lambda: Budget.parse(config.budget, train=config.train_budget),
         "model.name": lambda: MODELS.get(config.model.name),
         "split": config.split.split,
@@ -196,36 +195,6 @@ def _check_values(config: RunConfig, source: str) -> None:
             raise OptionError(f"{source}: {key}: {wrong}") from wrong
 
 
-def _check_options(method: str, options: Mapping[str, Any]) -> None:
-    """OptionError for options that the method does not have, or of the wrong kind: "8" is not 8, nor is 8.5."""
-    from pydantic import ValidationError
-
-    kind = METHODS.get(method)
-    unknown = sorted(set(options) - {f.name for f in fields(kind)})
-    if not unknown:
-        try:
-            _adapter(kind).validate_json(json.dumps(dict(options)), strict=True)
-        except ValidationError as wrong:
-            raise OptionError(_sentences(wrong)) from wrong
-        except TypeError as wrong:
-            raise OptionError(f"options are plain values: {wrong}.") from wrong
-    of(method, options)
-
-
-def _sentences(wrong: ValidationError) -> str:
-    """Every fault as `key: what is wrong`; those of the kinds that one key may have, together."""
-    said: dict[str, list[str]] = {}
-    for fault in wrong.errors(include_url=False):
-        path = tuple(part for part in fault["loc"] if part not in ("str", "int", "dict[str,any]"))
-        what = str(fault["msg"]).removeprefix("Value error, ").replace("Input should", "it should")
-        if fault["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            what = _no_such_key(path)
-        elif not fault["msg"].startswith("Value error"):
-            what = f"{what}, got {_short(fault['input'])}"
-        said.setdefault(".".join(map(str, path)), []).append(what)
-    return "; ".join((f"{key}: " if key else "") + " or ".join(dict.fromkeys(what)) for key, what in said.items())
-
-
 def _no_such_key(path: tuple[int | str, ...]) -> str:
     """With the nearest key that there is at that place."""
     place: Any = RunConfig(data=("",))
@@ -234,15 +203,3 @@ def _no_such_key(path: tuple[int | str, ...]) -> str:
     known = [f.name for f in fields(place)] if is_dataclass(place) else []
     near = difflib.get_close_matches(str(path[-1]), known, n=1)
     return "there is no such key" + (f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}")
-
-
-def _short(value: object) -> str:
-    said = repr(value)
-    return said if len(said) <= 40 else f"{said[:36]} ..."
-
-
-@functools.cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(kind)

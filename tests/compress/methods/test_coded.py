@@ -196,15 +196,15 @@ def test_a_small_budget_has_fewer_codewords() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"bits": 17}, "bits must be 1 to 16, coarse_bits 2 to 16, key_bits 0 to 16"),
-        ({"coarse_bits": 1}, "bits must be 1 to 16, coarse_bits 2 to 16, key_bits 0 to 16"),
-        ({"key_bits": -1}, "bits must be 1 to 16, coarse_bits 2 to 16, key_bits 0 to 16"),
-        ({"blocks": 3, "bits": 11}, "blocks times bits must be at most 32"),
-        ({"blocks": 0}, "blocks and min_count must be 1 or more"),
-        ({"min_count": 0}, "blocks and min_count must be 1 or more"),
+        ({"bits": 17}, "bits must be 1 to 16, got 17"),
+        ({"coarse_bits": 1}, "coarse_bits must be 2 to 16, got 1"),
+        ({"key_bits": -1}, "key_bits must be 0 to 16, got -1"),
+        ({"blocks": 3, "bits": 11}, "bits must be at most 32 in all 3 blocks together, got 11"),
+        ({"blocks": 0}, "blocks must be 1 or more, got 0"),
+        ({"min_count": 0}, "min_count must be 1 or more, got 0"),
         ({"codewords": 0.0}, "codewords must be above 0 and at most 1"),
-        ({"fade": 0.0}, "fade above 0"),
-        ({"fade": math.nan}, "fade above 0"),
+        ({"fade": 0.0}, "fade must be above 0"),
+        ({"fade": math.nan}, "fade must be above 0"),
     ],
 )
 def test_bad_options(options: dict[str, Any], said: str) -> None:

@@ -142,10 +142,12 @@ def test_the_cold_method_keeps_its_numbers_as_this_one_does_unless_told() -> Non
         ({"hot": -0.1}, OptionError, "hot must lie in 0..1, got -0.1"),
         ({"hot": 1.5}, OptionError, "hot must lie in 0..1"),
         ({"cold": "robbe"}, UnknownName, "robe"),
-        ({"cold": "offline_split"}, OptionError, "the cold method is another one"),
+        ({"cold": "offline_split"}, OptionError, "cold must name another method"),
         ({"cold": "robe", "cold_options": {"blok": 3}}, OptionError, "robe has no option 'blok'"),
         ({"cold": "robe", "cold_options": {"block": 0}}, OptionError, "block must be 1 or more"),
-        ({"cold_options": 3}, OptionError, "cold_options are options by name, not 3"),
+        ({"cold": "robe", "cold_options": {"block": 1.5}}, OptionError, "robe: block: it should be a valid integer"),
+        ({"cold": "coded", "cold_options": {"vocabulary": False}}, OptionError, "served on other ids"),
+        ({"cold_options": 3}, OptionError, "cold_options: it should be an object, got 3"),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], kind: type[Exception], said: str) -> None:

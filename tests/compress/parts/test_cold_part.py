@@ -26,7 +26,7 @@ def test_a_method_cannot_contain_itself() -> None:
     made = ColdPart.of(of("full"), "robe", options)
     assert made.options == options
     assert made.options is not options
-    with pytest.raises(OptionError, match="full: the cold method is another one"):
+    with pytest.raises(OptionError, match="full: cold must name another method"):
         part("full")
     with pytest.raises(OptionError, match="full: cold_options are options by name, not 3"):
         ColdPart.of(of("full"), "robe", 3)

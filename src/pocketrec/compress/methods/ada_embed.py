@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any, final
 
 from pocketrec.compress.access import Access
@@ -24,7 +23,6 @@ from pocketrec.compress.method import Decision, Method, Traits
 from pocketrec.compress.parts.promoted import write_rows
 from pocketrec.compress.parts.row_tables import starts, total_rows
 from pocketrec.compress.storage import STORAGES
-from pocketrec.spec.errors import OptionError
 from pocketrec.spec.sizing import GroupSizing, TableSizing
 from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import TableSpec
@@ -60,8 +58,9 @@ class AdaEmbed(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.every < 1 or not 0 <= self.change <= 1 or not 0 < self.decay <= 1:
-            raise OptionError(f"ada_embed: every must be 1 or more, change in 0..1, decay in (0, 1], got {self}.")
+        self.require("every", self.every >= 1, "be 1 or more")
+        self.require("change", 0 <= self.change <= 1, "lie in 0..1")
+        self.require("decay", 0 < self.decay <= 1, "lie in (0, 1]")
 
     def least_bytes(self, tables: Sequence[TableSpec]) -> int:
         return 4 * sum(t.closed_rows for t in tables) + STORAGES.get(self.storage).row_bytes(tables[0].dim)
@@ -93,8 +92,7 @@ class AdaEmbed(Method):
 
     def access(self, sizing: GroupSizing, tensors: Mapping[str, Tensor]) -> Access:
         sizes = [int(t.settings["rows"]) for t in sizing.tables]
-        first = [0, *accumulate(sizes)]
-        addressing = [Mapped(start=0, ids=n, map_start=f) for n, f in zip(sizes, first, strict=False)]
+        addressing = [Mapped(start=0, ids=n, map_start=f) for n, f in zip(sizes, starts(sizing.tables), strict=True)]
         return Access(regions=("hot",), addressing=addressing, width=sizing.tables[0].table.dim, maps="map")
 
     def after_step(self, group: Group, *, step: int, ids: Tensor, tables: Tensor, importance: Tensor) -> None:

@@ -20,6 +20,7 @@ Did not help when: one has counts and nothing drifts: offline_split with `hot` o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, final
@@ -81,8 +82,9 @@ class Cafe(SketchSplit):
         super().__post_init__()
         if self.policy not in _POLICIES:
             raise OptionError(f"cafe: no policy {self.policy!r}. Known: {', '.join(_POLICIES)}.")
-        if not 0 <= self.threshold < float("inf") or not 0 <= self.hysteresis < float("inf") or not 0 < self.decay <= 1:
-            raise OptionError(f"cafe: threshold and hysteresis must be 0 or more, decay in (0, 1], got {self}.")
+        self.require("threshold", 0 <= self.threshold < math.inf, "be 0 or more")
+        self.require("hysteresis", 0 <= self.hysteresis < math.inf, "be 0 or more")
+        self.require("decay", 0 < self.decay <= 1, "lie in (0, 1]")
 
     @property
     def admission(self) -> Admission:
@@ -131,7 +133,8 @@ class Cafe(SketchSplit):
 def published_split(rows: Sequence[int], *, ratio: float, share: float, dim: int) -> tuple[int, list[int]]:
     """Hot rows and shared rows per field as the published program splits a budget of so many times fewer numbers.
 
-    Its sketch takes 48 bytes per hot row (4 slots of 3 words), served or not; rows are float32.
+    Its sketch takes 48 bytes per hot row (4 slots of 3 words), served or not; rows are float32. A field of at most
+    2000 / `ratio` ids keeps a row for each and stays out of the sketch.
 
     Args:
         rows: ids per field.
@@ -140,13 +143,13 @@ def published_split(rows: Sequence[int], *, ratio: float, share: float, dim: int
         dim: numbers per row.
 
     >>> published_split([1000, 24], ratio=8, share=0.5, dim=16)
-    (36, [63, 2])
+    (36, [63, 24])
     """
     import math
 
     row_bytes = 4 * dim
     hot = math.floor(sum(rows) / ratio * share * row_bytes / (row_bytes + 48))
-    return hot, [math.ceil(n / ratio * (1 - share)) for n in rows]
+    return hot, [n if n <= 2000 / ratio else math.ceil(n / ratio * (1 - share)) for n in rows]
 
 
 METHOD = Cafe

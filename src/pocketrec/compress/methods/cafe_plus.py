@@ -7,13 +7,14 @@ Paper: CAFE+, the journal form (ACM TOIS, 2025) of Zhang et al., CAFE: Towards C
 Bytes: those of cafe, served and while training, and 8 x `sifter` x `slots` per hot row besides while training.
 Use when: as cafe, where no threshold is known and most ids come once or twice.
 Did not help when: cafe's default, "top_k", is there, which finds its threshold by itself too: on synthetic logs at 100x
-    cafe_plus is .004 behind it, and .021 where popularity drifts (docs/results.md), though ahead of hash_rows in both.
+    cafe_plus is .004 behind it, and .016 where popularity drifts (docs/results.md), though ahead of hash_rows in both.
     By the papers' own numbers it gains at most .0012 of AUC over CAFE (CriteoTB), and less over hashing than CAFE does
     on Criteo.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
@@ -26,7 +27,6 @@ from pocketrec.compress.parts.hot_rows import (
     promotions,
 )
 from pocketrec.compress.parts.sketch_split import SketchSplit, sketch_of
-from pocketrec.spec.errors import OptionError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,11 +68,11 @@ class CafePlus(SketchSplit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.threshold < float("inf") or not 0 <= self.passes < float("inf"):
-            raise OptionError(f"cafe_plus: threshold and passes must be 0 or more, got {self}.")
-        if not 1 <= self.crowd < float("inf") or not 0 < self.sifter < float("inf"):
-            raise OptionError(f"cafe_plus: crowd must be 1 or more and sifter above 0, got {self}.")
-        ImplicitDecay(self.decay)
+        self.require("threshold", 0 <= self.threshold < math.inf, "be 0 or more")
+        self.require("passes", 0 <= self.passes < math.inf, "be 0 or more")
+        self.require("crowd", 1 <= self.crowd < math.inf, "be 1 or more")
+        self.require("sifter", 0 < self.sifter < math.inf, "be above 0")
+        self.require("decay", 0 < self.decay <= 1, "lie in (0, 1]")
 
     @property
     def admission(self) -> Admission:

@@ -22,6 +22,7 @@ Did not help when: bytes are plenty (10x of the Criteo sample: +.0003, hardly mo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,7 +38,6 @@ from pocketrec.compress.parts.row_tables import fold_dense, per_table, row_acces
 from pocketrec.compress.parts.shared_array import array_bytes
 from pocketrec.compress.parts.tiers import Tally, tiers_within
 from pocketrec.compress.share import most_frequent
-from pocketrec.spec.errors import OptionError
 from pocketrec.spec.function_sizes import keyed_functions
 from pocketrec.spec.sizing import GroupSizing, SizedIds, TableSizing
 from pocketrec.spec.stats import TableStats
@@ -63,9 +63,10 @@ class Coded(Method):
     times as many for each tier, because the first bits say most. So there is one threshold t: ids that occur t times or
     more have one code for the whole vector, some multiples of t a code per block and weights of their own, and all
     others share the weights of id 0. The budget decides t. Codewords are shared by all tables and found by k-means, in
-    which an id weighs what it occurs. What an id has is said by functions of its
-    token's hash (`pocketrec.native.keyed_codes`), so that serving needs no vocabulary: a bank is trained on ranks and
-    served on hashes. Where nobody gave tokens, an id stands for itself.
+    which an id weighs what it occurs. What an id has is said by functions
+    (`pocketrec.native.keyed_codes`): of its rank, which a vocabulary knows, or, with `vocabulary` = False, of its
+    token's hash, so that serving needs none: a bank is then trained on ranks and served on hashes. Where nobody gave
+    tokens, an id stands for itself.
 
     Attributes:
         blocks: that a finely coded vector is cut into, 1 or more; each has a code.
@@ -96,14 +97,16 @@ class Coded(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not (1 <= self.bits <= 16 and 2 <= self.coarse_bits <= 16 and 0 <= self.key_bits <= 16):
-            raise OptionError(f"coded: bits must be 1 to 16, coarse_bits 2 to 16, key_bits 0 to 16, got {self}.")
-        if self.blocks * self.bits > 32:
-            raise OptionError(f"coded: blocks times bits must be at most 32, got {self}.")
-        if not 0 < self.codewords <= 1:
-            raise OptionError(f"coded: codewords must be above 0 and at most 1, got {self.codewords}.")
-        if self.blocks < 1 or self.min_count < 1 or not 0 < self.fade < float("inf"):
-            raise OptionError(f"coded: blocks and min_count must be 1 or more, fade above 0, got {self}.")
+        self.require("blocks", self.blocks >= 1, "be 1 or more")
+        self.require("bits", 1 <= self.bits <= 16, "be 1 to 16")
+        self.require("bits", self.blocks * self.bits <= 32, f"be at most 32 in all {self.blocks} blocks together")
+        self.require("coarse_bits", 2 <= self.coarse_bits <= 16, "be 2 to 16")
+        self.require("key_bits", 0 <= self.key_bits <= 16, "be 0 to 16")
+        self.require("codewords", 0 < self.codewords <= 1, "be above 0 and at most 1")
+        self.require("min_count", self.min_count >= 1, "be 1 or more")
+        self.require("fade", 0 < self.fade < math.inf, "be above 0")
+        if not self.vocabulary:
+            object.__setattr__(self, "traits", replace(type(self).traits, rehashed=True))
 
     # -- sizes -------------------------------------------------------------------------------------------------------
 

@@ -41,10 +41,18 @@ class ColdPart:
             OptionError: the method would contain itself, or these are no options.
         """
         if METHODS.get(cold) is type(hot):
-            raise OptionError(f"{hot.name}: the cold method is another one; who is hot is decided once.")
+            raise OptionError(
+                f"{hot.name}: cold must name another method (hash_rows, robe, ...): who is hot is decided once."
+            )
         if not isinstance(options, Mapping):
             raise OptionError(f"{hot.name}: cold_options are options by name, not {options!r}.")
-        return ColdPart(hot.name, of(cold, {"storage": hot.storage, "init": hot.init, **options}), dict(options))
+        method = of(cold, {"storage": hot.storage, "init": hot.init, **options})
+        if method.traits.rehashed:
+            raise OptionError(
+                f"{hot.name}: {cold} with these options is served on other ids than it trains on, so it cannot be a "
+                "part of another method; give cold_options that keep the vocabulary."
+            )
+        return ColdPart(hot.name, method, dict(options))
 
     def traits(self, own: Traits) -> Traits:
         """What the containing method takes and needs, of which these are its own.
@@ -75,7 +83,10 @@ class ColdPart:
         groups, said = self.method.groups(specs, budget_bytes, stats, optimizer)
         wanted, (first, *others) = [t.name for t in specs], groups
         if [t.table.name for t in first.tables] != wanted or any(g.joins != "rest" for g in others):
-            raise OptionError(f"{self.hot}: {self.method.name} with these options cannot be a part of another method.")
+            raise OptionError(
+                f"{self.hot}: {self.method.name} with these options cannot be a part of another method, because it is "
+                "more than one row per id; give cold_options without that (weight_hashes: 0 of bloom) or another cold."
+            )
         return groups, said
 
     @staticmethod

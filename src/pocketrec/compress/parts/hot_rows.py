@@ -93,6 +93,12 @@ def medium_slots(sketch: Tensor, rows: int, most: int, *, guaranteed: bool) -> T
 
     That is those without a row whose score reaches that of the sketch's key number rows + most from above, or of any
     where there are fewer keys (CAFE+'s threshold M). Reads the whole sketch.
+
+    Args:
+        sketch: int32 [buckets, slots, 3].
+        rows: that keys may own, 1 or more.
+        most: keys that may be medium, 1 or more.
+        guaranteed: whether scores are judged less their errors.
     """
     from pocketrec.native.sketch import is_hot
     from pocketrec.native.sketch_rows import score_number
@@ -105,7 +111,14 @@ def medium_slots(sketch: Tensor, rows: int, most: int, *, guaranteed: bool) -> T
 
 
 def promote(sketch: Tensor, slots: Tensor, rows: Tensor, admission: Admission) -> None:
-    """Let the keys of some slots, which own none, own rows int32 of the same number; in place."""
+    """Let the keys of some slots, which own none, own rows; in place. What is known of their errors is lost.
+
+    Args:
+        sketch: int32 [buckets, slots, 3].
+        slots: int64 [keys], counted over all buckets, distinct.
+        rows: int32 [keys], from 0, distinct and owned by nobody.
+        admission: the rule, which says whether a key keeps its score or that less its error.
+    """
     import torch
 
     words = sketch.view(-1, 3)
@@ -167,7 +180,9 @@ class ImplicitDecay:
 
     def __post_init__(self) -> None:
         if not 0 < self.rate <= 1 or not self.most > 1:
-            raise OptionError(f"ImplicitDecay: rate must lie in (0, 1] and most above 1, got {self}.")
+            raise OptionError(
+                f"ImplicitDecay: rate must lie in (0, 1] and most be above 1, got {self.rate} and {self.most}."
+            )
 
     @property
     def period(self) -> int:
@@ -175,7 +190,7 @@ class ImplicitDecay:
         return 0 if self.rate == 1 else max(1, math.floor(math.log(self.most) / -math.log(self.rate)))
 
     def factor(self, step: int) -> float:
-        """What scores and thresholds of a step, counted from 0, are multiplied by."""
+        """What scores and thresholds of a step, counted from 1 as in `after_step`, are multiplied by."""
         return 1.0 if self.rate == 1 else self.rate ** -(step % self.period)
 
     def renormalise(self, sketch: Tensor, step: int) -> float:

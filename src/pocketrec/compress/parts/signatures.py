@@ -29,6 +29,9 @@ _AT_ONCE: Final = 1 << 21  # least hashes that stand in memory together, and mem
 def words_per_id(keys: int, bits: int) -> int:
     """int64 words that so many keys take; no key lies across two of them.
 
+    Raises:
+        OptionError: there are no keys, or their bits do not lie in 1..64.
+
     >>> words_per_id(16, 4), words_per_id(15, 5), words_per_id(1, 64)
     (1, 2, 1)
     """
@@ -110,6 +113,9 @@ def signature_keys(words: Tensor, *, keys: int, bits: int) -> Tensor:
     """The keys that :func:`compact_signatures` packed: int64 [ids, keys] from int64 [ids, words], 0 <= key < 2^bits.
 
     Keys of 64 bits are the words as they are, negative ones too.
+
+    Raises:
+        ValueError: so many keys of so many bits take other words.
 
     >>> import torch
     >>> signature_keys(torch.tensor([[0x21, 0x3]]), keys=17, bits=4)[0].tolist()

@@ -80,14 +80,11 @@ class SketchSplit(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.hot < 1:
-            raise OptionError(f"{self.name}: hot must lie between 0 and 1, got {self.hot}.")
-        if not 1 <= self.slots <= _MOST_SLOTS or self.every < 1 or self.exempt_rows < 0:
-            raise OptionError(
-                f"{self.name}: slots must lie in 1..{_MOST_SLOTS}, every be 1, exempt_rows 0 or more, got {self}."
-            )
-        if self.levels not in (1, 2):
-            raise OptionError(f"{self.name}: there are 1 or 2 levels, not {self.levels}.")
+        self.require("hot", 0 < self.hot < 1, "lie between 0 and 1")
+        self.require("slots", 1 <= self.slots <= _MOST_SLOTS, f"lie in 1..{_MOST_SLOTS}")
+        self.require("every", self.every >= 1, "be 1 or more")
+        self.require("levels", self.levels in (1, 2), "be 1 or 2")
+        self.require("exempt_rows", self.exempt_rows >= 0, "be 0 or more")
         cold = self.cold_part
         object.__setattr__(self, "cold_options", cold.options)
         if isinstance(cold.method, SketchSplit):

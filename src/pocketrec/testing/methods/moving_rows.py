@@ -24,7 +24,6 @@ from pocketrec.compress.method import Decision, Method, Traits
 from pocketrec.compress.parts.init import bound, stream, uniform_
 from pocketrec.compress.parts.row_tables import starts, total_rows
 from pocketrec.compress.storage import STORAGES
-from pocketrec.spec.errors import OptionError
 from pocketrec.spec.sizing import GroupSizing, TableSizing
 from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import TableSpec
@@ -55,8 +54,8 @@ class MovingRows(Method):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.every < 1 or not 0 < self.decay <= 1:
-            raise OptionError(f"moving_rows: every must be 1 or more and decay in (0, 1], got {self}.")
+        self.require("every", self.every >= 1, "be 1 or more")
+        self.require("decay", 0 < self.decay <= 1, "lie in (0, 1]")
 
     def least_bytes(self, tables: Sequence[TableSpec]) -> int:
         rows = len(tables) + 1
