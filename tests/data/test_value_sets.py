@@ -259,18 +259,35 @@ def dataset_without_user(dataset: Dataset) -> Dataset:
     return other
 
 
-def test_a_sample_tells_how_alike_sets_are(dataset: Dataset) -> None:
-    """Jaccard similarity of the rows of two values, from a sample of rows: within four standard errors."""
-    draw = np.random.default_rng(5)
-    rows = 4000
-    first, second = draw.random(rows) < 0.5, draw.random(rows) < 0.5
-    exact = (first & second).sum() / (first | second).sum()
-    chosen = sampled_rows(rows, 1000, seed=9)
-    a, b = first[chosen], second[chosen]
-    union = (a | b).sum()
-    assert abs((a & b).sum() / union - exact) <= 4 * math.sqrt(exact * (1 - exact) / union)
-    sets = ValueSets.of(np.repeat([0, 1], [a.sum(), b.sum()]), np.concatenate([np.flatnonzero(a), np.flatnonzero(b)]))
-    found = minhash(torch.from_numpy(sets.starts), torch.from_numpy(sets.members), hashes=1024, seed=0)
-    share = float((found[0] == found[1]).double().mean())
-    within = (a & b).sum() / union
-    assert abs(share - within) <= 4 * math.sqrt(within * (1 - within) / 1024)
+def test_a_sample_tells_how_alike_sets_are(tmp_path: Path) -> None:
+    """Jaccard similarity of the rows of two values, from samples of rows: each within four standard errors.
+
+    Rows of one sort stand together, so that only a sample from all over the log tells.
+    """
+    rows, rows_with, sample, seeds = 6000, 3000, 1500, range(20)
+    columns, exact = [], (0.2, 0.5, 0.8)
+    for jaccard in exact:
+        both, row = round(jaccard * rows_with), np.arange(rows)[::-1]
+        last_of_one = (rows_with + both) // 2
+        columns += [row < last_of_one, (row < both) | (last_of_one <= row) & (row < rows_with)]
+    lines = ["a,b,c,d,e,f", *(",".join("xy"[has] for has in line) for line in np.stack(columns, axis=1).tolist())]
+    (tmp_path / "log.csv").write_text("\n".join(lines) + "\n")
+    schema = Schema(fields=tuple(Field(name=name, kind="categorical") for name in "abcdef"))
+    planted = prepare(tmp_path / "log.csv", schema, cache=tmp_path / "cache", split=Split.rows(train=rows))
+    (batch,) = planted.batches(("train",), batch_size=rows)
+    ids = batch.ids[-1].tolist()  # the last row has the value of every column that is looked at
+    found = [value_sets(planted, rows=sample, seed=seed) for seed in seeds]
+    for place, jaccard in enumerate(exact):
+        estimates, unions = [], []
+        for sets in found:
+            one, two = (set(as_dict(sets["abcdef"[c]])[ids[c]]) for c in (2 * place, 2 * place + 1))
+            estimates.append(len(one & two) / len(one | two))
+            unions.append(len(one | two))
+            assert abs(estimates[-1] - jaccard) <= 4 * math.sqrt(jaccard * (1 - jaccard) / unions[-1])
+        assert abs(np.mean(estimates) - jaccard) <= 4 * math.sqrt(jaccard * (1 - jaccard) / sum(unions))
+        assert len(set(estimates)) > 1, "another seed is another sample"
+        # and least hashes of the last sample's sets tell the same
+        hashes = minhash(*(torch.tensor([0, len(one), len(one) + len(two)]),
+                           torch.tensor([*one, *two], dtype=torch.int32)), hashes=1024, seed=0)  # fmt: skip
+        share = float((hashes[0] == hashes[1]).double().mean())
+        assert abs(share - estimates[-1]) <= 4 * math.sqrt(estimates[-1] * (1 - estimates[-1]) / 1024)
