@@ -75,6 +75,9 @@ class ServingChecks(Cases):
         bank = self.bank(sizing, steps=1)
         before = {name: tensor.clone() for name, tensor in bank.tensors().items()}
         served = freeze(bank)
+        asked = [[table.ids for table in group.sizing.tables] for group in groups_of(served)]
+        trained = [[table.ids for table in group.sizing.tables] for group in groups_of(bank)]
+        assert (asked != trained) == of(self.method.name, variant).traits.rehashed, "the ids that it is served on"
         assert not served.training
         assert not any(p.requires_grad for p in served.parameters())
         for tensor in served.tensors().values():

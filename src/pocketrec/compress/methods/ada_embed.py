@@ -2,7 +2,8 @@
 
 Paper: Lai et al., AdaEmbed: Adaptive Embedding for Large-Scale Recommendation Models, OSDI 2023, in the form that CAFE
     is compared with (Zhang et al., SIGMOD 2024, arXiv:2312.03256): scores are sums of gradient norms, each divided by
-    the mean of its table and batch, and decay; who is in is looked at from time to time, over all ids.
+    the mean of its table and batch (there the table's 95th percentile), and decay; who is in is looked at from time to
+    time, over all ids.
 Bytes: 4 per id for its row's number + stored row x rows that the rest of the budget holds. Training holds 4 more per id
     for the score. Both grow with the ids, so at a few hundredths of the tables nothing is left for rows.
 Use when: as the mark that a sketch must reach, which knows only some of the scores; budgets near the tables' own.

@@ -53,8 +53,9 @@ class Cafe(SketchSplit):
 
     The score of an id is the sum of the norms of the gradients of its vectors, one for each time that it is looked up,
     each divided by the mean over its table and batch: an average occurrence counts 1 in every table, whatever the loss
-    is multiplied by. A promoted id begins with the vector that it read before; one that loses its row reads the cold
-    part again, which did not change. Both happen after the step of the optimizer (in the paper before it).
+    is multiplied by. A promoted id begins with the vector that it read before, rounded once where rows train in few
+    bits and it was more than one such row; an id that loses its row reads the cold part again, which did not change.
+    Both happen after the step of the optimizer (in the paper before it).
 
     Two levels: at each look the ids that come after the hot ones, about 100 for each row of the second table, become
     medium. What they read changes by the second table's row, which begins at zero; what they read of the cold part
