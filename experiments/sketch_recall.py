@@ -39,7 +39,10 @@ RULES: dict[str, tuple[Admission, bool]] = {  # and whether the threshold follow
     "guaranteed": (TOP_K, False),
     "top_k": (TOP_K, True),
 }
-CASES = ((1.05, 1000, 4), (1.05, 10_000, 4), (1.1, 1000, 4), (1.1, 10_000, 4), (1.1, 10_000, 8), (1.3, 10_000, 4))
+CASES = (
+    (1.05, 1000, 4), (1.05, 10_000, 4), (1.1, 1000, 4), (1.1, 10_000, 4), (1.1, 10_000, 8), (1.1, 10_000, 16),
+    (1.1, 10_000, 32), (1.3, 10_000, 4),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

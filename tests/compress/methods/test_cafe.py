@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import mmap
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,16 +16,20 @@ from pocketrec.compress.method import of
 from pocketrec.compress.methods.cafe import METHOD, Cafe, published_split
 from pocketrec.compress.parts.sketch_split import table_seeds
 from pocketrec.compress.storage import STORAGES as KEPT_IN
-from pocketrec.native.mix import mix
+from pocketrec.data.synthetic import SyntheticSpec, write_synthetic
+from pocketrec.native.mix import bucket, mix
 from pocketrec.native.sketch import is_hot, sketch_find, sketch_scores
 from pocketrec.native.tagged import tagged_maps
+from pocketrec.pipeline import train as run
 from pocketrec.spec.cardinalities import CARDINALITIES
 from pocketrec.spec.errors import BudgetTooSmall, OptionError
 from pocketrec.spec.optimizer import OptimizerName, OptimizerSpec
 from pocketrec.spec.sizing import Sizing
+from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import IdSpace, TableSpec
-from pocketrec.testing.cases import random_batch
+from pocketrec.testing.cases import random_batch, zipf_stats
 from pocketrec.testing.method_contract import MethodContract
+from pocketrec.testing.sets import some_data
 
 DIM = 8
 TABLES = (
@@ -184,14 +190,47 @@ def test_no_more_rows_than_ids() -> None:
     assert size(tables, 100_000, "cafe", exempt_rows=5).groups[0].settings["hot_rows"] == 30
 
 
-def test_the_split_of_a_budget_is_the_published_one() -> None:
+# Of Criteo at each ratio of the published program: its hash_rate (1 - share), and, computed by others, hot rows, shared
+# rows as they printed them and half of the last digit, fields in the sketch. Of 5000x they give no rows.
+PUBLISHED = [
+    (2, 0.7, 2_893_935, 11_800_000, 50_000, 15), (5, 0.5, 1_929_290, 3_380_000, 5_000, 17),
+    (10, 0.5, 964_645, 1_690_000, 5_000, 18), (20, 0.5, 482_322, 844_000, 500, 19),
+    (50, 0.3, 270_100, 203_000, 500, 19), (100, 0.3, 135_050, 101_000, 500, 21),
+    (200, 0.2, 77_171, 33_800, 50, 23), (500, 0.2, 30_868, 13_500, 50, 24), (1000, 0.2, 15_434, 6_753, 0.5, 26),
+    (2000, 0.1, 8_681, 1_688, 0.5, 26), (5000, 0.1, None, None, None, 26), (10_000, 0.1, 1_736, 338, 0.5, 26),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("ratio", "hash_rate", "hot_rows", "printed", "half", "fields"), PUBLISHED)
+def test_10_the_split_of_a_budget_is_the_published_one(
+    ratio: int, hash_rate: float, hot_rows: int | None, printed: float | None, half: float | None, fields: int
+) -> None:
     rows = CARDINALITIES["kaggle"]
-    expected = {2: (0.3, 2_893_935), 10: (0.5, 964_645), 100: (0.7, 135_050), 1000: (0.8, 15_434), 10_000: (0.9, 1_736)}
-    for ratio, (share, hot_rows) in expected.items():
-        found, shared = published_split(rows, ratio=ratio, share=share, dim=16)
-        assert found == hot_rows
-        assert len(shared) == len(rows)
-    assert sum(published_split(rows, ratio=1000, share=0.8, dim=16)[1]) == pytest.approx(6_753, abs=26)
+    found, shared = published_split(rows, ratio=ratio, share=1 - hash_rate, dim=16)
+    hashed = [(n, m) for n, m in zip(rows, shared, strict=True) if m < n]
+    assert len(hashed) == fields
+    assert all(n == m for n, m in zip(rows, shared, strict=True) if n <= 2000 / ratio)
+    if hot_rows is None or printed is None or half is None:
+        assert 1_736 < found < 8_681
+        assert 338 < sum(shared) < 1_688
+        return
+    assert found == hot_rows
+    # What they printed is the share before each field is rounded up: at most a row more per field. The next test has
+    # what this comes to.
+    assert abs(sum(rows) / ratio * hash_rate - printed) <= half
+    small = sum(n for n in rows if n <= 2000 / ratio)
+    assert -small * hash_rate / ratio - half <= sum(m for _, m in hashed) - printed <= fields + half
+
+
+def test_10_whole_rows_and_small_fields_go_beyond_the_budget_by_what_is_published() -> None:
+    """.1 % for Criteo at 1000x, .6 % at 10,000x, 2 % for Avazu there, as others computed too."""
+    for which, ratio, hash_rate, percent in (("kaggle", 1000, 0.2, 0.1), ("kaggle", 10_000, 0.1, 0.6),
+                                             ("avazu", 10_000, 0.1, 2.0)):  # fmt: skip
+        rows = CARDINALITIES[which]
+        found, shared = published_split(rows, ratio=ratio, share=1 - hash_rate, dim=16)
+        words = found * (16 + 12) + sum(shared) * 16
+        assert round(100 * (words / (sum(rows) * 16 / ratio) - 1), 1) == percent
+    assert published_split(CARDINALITIES["kaggle"], ratio=1000, share=0.7, dim=16)[0] == 13_505
 
 
 def test_exempt_tables_are_left_to_the_cold_method() -> None:
@@ -243,14 +282,17 @@ def test_what_an_id_reads_does_not_change_when_it_gets_a_row(policy: str, storag
     ("cold", "cold_options"),
     [
         ("robe", {"block": 4}), ("quotient_remainder", {}), ("min_count", {}), ("narrow", {}), ("coded", {}),
-        ("full", {}),
+        ("full", {}), ("lma", {}), ("offline_split", {}), ("offline_split", {"cold": "robe"}),
+        ("ada_embed", {"every": 1}), ("bloom", {"weight_hashes": 0, "hashes": 2}),
     ],
 )  # fmt: skip
 def test_any_method_can_be_the_cold_one(cold: str, cold_options: dict[str, object]) -> None:
     tables = [TableSpec(name=f"t{i}", rows=400, dim=DIM, ids="rank") for i in range(2)]
     budget = 40_000 if cold in ("full", "narrow") else 15_000
-    sizing = size(tables, budget, "cafe", cold=cold, cold_options=cold_options, every=2, hot=0.3)
-    bank = build(sizing, seed=0)
+    sizing = size(
+        tables, budget, "cafe", stats=zipf_stats(tables), cold=cold, cold_options=cold_options, every=2, hot=0.3
+    )
+    bank = build(sizing, seed=0, data=some_data(sizing))
     ids = torch.randint(400, (64, 2), generator=_draw(1))
     before = vectors(bank, ids)
     tell(bank, ids[:, 0].tolist(), [1.0] * 64)
@@ -264,6 +306,11 @@ def test_any_method_can_be_the_cold_one(cold: str, cold_options: dict[str, objec
     assert served.held_bytes() == sizing.serve_bytes
     if cold != "coded":  # whose codes are another approximation
         torch.testing.assert_close(vectors(served, ids), vectors(bank, ids), atol=0.02, rtol=0)
+
+
+def test_factors_cannot_be_the_cold_part() -> None:
+    with pytest.raises(OptionError, match="cafe: bloom with these options cannot be a part of another method"):
+        sized(cold="bloom")
 
 
 def test_what_the_cold_method_needs_is_asked_for() -> None:
@@ -324,6 +371,34 @@ def test_who_loses_its_row_reads_the_cold_part_again_and_nobody_else_changes() -
     others[4, 0] = False
     assert torch.equal(after[others], before[others])
     assert int(bank.tensors()["0.free"][0]) == len(bank.tensors()["0.hot"]) - 1
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+def test_6_who_is_evicted_by_a_newcomer_reads_the_cold_part_again_and_nobody_else_changes(slots: int) -> None:
+    """The published rule: a newcomer takes the score of the evicted id along, is hot at once, and here gets its row."""
+    bank = build(sized(policy="paper", threshold=2.0, every=10**6, slots=slots), seed=0)
+    group = group_of(bank)
+    home = bucket(mix(torch.arange(50_000), int(table_seeds(group)[0])), len(sketch_of(bank)))
+    mates = 500 + (home[500:] == home[3]).nonzero()[:slots]  # they fill the bucket of id 3, and one more
+    ids = torch.cat([all_ids(), mates.repeat(1, 3) % torch.tensor([50_000, 50_000, 500])])
+    cold, elsewhere = vectors(bank, ids), int((home[:500] != home[3]).nonzero()[0])
+    for often, one in enumerate([3, *mates[:-1, 0].tolist()], start=2):
+        tell(bank, [one] * often, [1.0] * often, step=often)
+    tell(bank, [elsewhere] * 2, [1.0] * 2, step=8)
+    group.tensor("hot").data += torch.arange(1.0, 1 + len(group.tensor("hot")))[:, None]  # as if they had learned
+    before, were, row = vectors(bank, ids), hot(bank, ids), int(bank.addresses(ids[3:4])[0][0, 0])
+    assert int(were.sum()) == slots + 1
+    assert were[3, 0]
+    tell(bank, [int(mates[-1])], [1.0], step=9)
+    after, now = vectors(bank, ids), hot(bank, ids)
+    assert int(bank.addresses(ids[-1:])[0][0, 0]) == row, "of the newcomer"
+    assert torch.equal(after[3, 0], cold[3, 0])
+    assert not torch.equal(before[3, 0], cold[3, 0])
+    others = torch.ones(ids.shape, dtype=torch.bool)
+    others[3, 0] = False
+    assert torch.equal(after[others], before[others]), "the newcomer too: its row begins with what it read"
+    were[3, 0], were[-1, 0] = False, True
+    assert torch.equal(now, were)
 
 
 @pytest.mark.parametrize("policy", POLICIES)
@@ -454,41 +529,93 @@ def test_rows_that_nobody_owns_are_served_as_zeros() -> None:
     assert (served["0.tags"][-rows:] != 0).sum() == 2
 
 
+@pytest.mark.slow
 def test_new_ids_never_need_more_memory() -> None:
-    """Ten million ids that never come again beside a few that do."""
+    """Ten million ids that never come again beside a few that do, then ids that training never saw."""
     bank = build(sized(every=10), seed=0)
-    bytes_before, often, seen = bank.held_bytes(), torch.arange(16), 0
-    for step in range(51):
-        ids = torch.randint(2**62, (1 << 17, 3), generator=_draw(step))
+    bytes_before, often, seen, resident = bank.held_bytes(), torch.arange(16), 0, []
+    for step in range(816):
+        ids = torch.randint(2**62, (1 << 13, 3), generator=_draw(step))
         ids[:, 2] %= 500
-        ids[: 1 << 15] = often.repeat(1 << 11)[:, None]
+        ids[: 1 << 11] = often.repeat(1 << 7)[:, None]
         bank(ids).sum().backward()
         bank.step()
-        seen += ids[1 << 15 :, :2].numel()
+        seen += ids[1 << 11 :, :2].numel()
+        resident.append(resident_bytes())
     assert seen > 10**7
     assert bank.held_bytes() == bytes_before == bank.sizing.train_bytes
+    # The least of a hundred steps late and early, for a step has some MiB that come and go. Seven million new ids lie
+    # between them, which are 54 MiB at 8 bytes each; less than .2 MiB was measured.
+    assert min(resident[-100:]) - min(resident[100:200]) < 16 * 2**20
     assert hot(bank, often[:, None].repeat(1, 3))[:, :2].all()
-    ids[:, :2] = torch.randint(2**63 - 1, (1 << 17, 2), generator=_draw(99))
-    assert torch.isfinite(vectors(freeze(bank), ids)).all()
+    served, ids[:, :2] = freeze(bank), torch.randint(2**62, 2**63 - 1, (1 << 13, 2), generator=_draw(999))
+    assert not hot(served, ids)[:, :2].any()
+    assert torch.isfinite(vectors(served, ids)).all()
+    assert torch.equal(vectors(served, ids), vectors(bank.eval(), ids))
 
 
-def test_hot_ids_follow_when_other_ids_become_popular() -> None:
-    """Drift: after half of the stream the popular ids are others. The pinned ones of the first half would be wrong."""
-    tables = [TableSpec(name="t", rows=None, dim=4, ids="hash63")]
-    found = {}
+def resident_bytes() -> int:
+    """Of this process now; 0 where the system does not tell."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * mmap.PAGESIZE if statm.exists() else 0
+
+
+def test_11_hot_ids_follow_when_other_ids_become_popular() -> None:
+    """Popularity is permuted after 80 batches of 1024. 160 batches later the new favourites, as many as there are rows,
+    own four rows of five. Not so where hot ids are pinned, nor by the counts of the time before."""
+    rank, open_ = (TableSpec(name="t", rows=n, dim=4, ids=i) for n, i in ((20_001, "rank"), (None, "hash63")))
+    weights, found, rows = 1 / torch.arange(1, 20_001).double() ** 1.2, {}, 326
+    after = torch.randperm(20_000, generator=_draw(0))
+    drawn = torch.multinomial(weights, 1024 * 240, replacement=True, generator=_draw(1)).view(240, 1024, 1)
     for policy, decay in (("top_k", 0.8), ("pinned", 1.0)):
-        sizing = size(tables, 8_000, "cafe", policy=policy, threshold=30.0, every=10, decay=decay)
-        bank, rows = build(sizing, seed=0), sizing.groups[0].settings["hot_rows"]
-        weights = 1 / torch.arange(1, 20_001).double() ** 1.2
-        for step in range(160):
-            shift = 0 if step < 80 else 10**6
-            learn(
-                bank, torch.multinomial(weights, 1024, replacement=True, generator=_draw(step))[:, None] + shift, step
-            )
-        best = torch.arange(rows // 2)[:, None] + 10**6
-        found[policy] = float(hot(bank, best).float().mean())
-    assert found["top_k"] > 0.8
-    assert found["top_k"] > found["pinned"] + 0.2
+        sizing = size([open_], 8_000, "cafe", policy=policy, threshold=30.0, every=10, decay=decay)
+        assert sizing.groups[0].settings["hot_rows"] == rows
+        bank = build(sizing, seed=0)
+        for step in range(240):
+            if step == 80:
+                before = hot(bank, torch.arange(rows)[:, None]).float().mean()
+            learn(bank, drawn[step] if step < 80 else after[drawn[step]], step)
+        found[policy] = float(before), float(hot(bank, after[:rows, None]).float().mean())
+    counts = drawn[:80].flatten().bincount(minlength=20_000).sort(descending=True, stable=True)
+    stats = {"t": TableStats.of_counts("t", counts.values[counts.values > 0].tolist())}
+    bank = build(size([rank], 8_000, "offline_split", stats=stats, hot=(16 * rows + 0.5) / 8_000), seed=0)
+    # as this bank wants ids: its ranks from 1, any hash for all that is not hot
+    wanted = torch.full((20_000,), 10**9)
+    wanted[counts.indices[:rows]] = torch.arange(1, rows + 1)
+    favourites = (torch.arange(rows), after[:rows])
+    found["offline"] = tuple(float(hot(bank, wanted[ids][:, None]).float().mean()) for ids in favourites)
+    # measured, with three seeds: .87 -> .83 to .84, .63 to .65 -> .29 to .30, and .92 -> .02
+    assert min(found["top_k"]) > 0.8
+    assert found["pinned"][1] < 0.4
+    assert found["offline"][0] > 0.8
+    assert found["offline"][1] < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("log_seed", "seed"), [(1, 0), (2, 1)])
+def test_12_it_is_as_good_as_the_offline_split_and_better_than_hashing(
+    log_seed: int, seed: int, tmp_path: Path
+) -> None:
+    """A hundredth of the tables, one pass in the order of time: docs/results.md's study at an eighth of its rows."""
+    log, spec = tmp_path / "log.txt", SyntheticSpec.preset("independent", seed=log_seed, rows=300_000)
+    write_synthetic(log, spec)
+    auc = {}
+    for method in ("hash_rows", "offline_split", "cafe"):
+        trained = run(
+            log, budget="406758", method=method, cache=tmp_path / "cache", schema=spec.schema, dim=15, seed=seed,
+            split={"rows": [255_000, 5_000, 40_000]}, optimizer={"name": "adagrad", "lr": 0.05},
+            model={"name": "deepfm", "top": [64, 32]},
+            train={"epochs": 1, "batch_size": 1024, "order": "time", "dense_optimizer": "adagrad", "dense_lr": 0.05},
+        )  # fmt: skip
+        assert trained.result.test is not None
+        auc[method] = trained.result.test.auc
+        small = [trained.recommender.sizing.of(f"C{n}") for n in (6, 7, 8)]
+        assert method != "hash_rows" or all(t.told_apart == t.table.closed_rows - 1 for t in small)
+    # On both logs with training seeds 0 and 1 cafe was .0120 to .0140 ahead of hash_rows and .0003 to .0048 ahead of
+    # offline_split, which was .0087 to .0124 ahead of hash_rows; levels were .760 to .788, .008 to .015 apart by seed.
+    assert auc["cafe"] > auc["hash_rows"] + 0.006
+    assert auc["cafe"] > auc["offline_split"] - 0.005
+    assert auc["offline_split"] > auc["hash_rows"] + 0.003
 
 
 def test_bags_are_told_apart_too() -> None:

@@ -12,7 +12,15 @@ from pocketrec.compress.group import Group
 from pocketrec.compress.in_float32 import float32_weights
 from pocketrec.compress.method import of
 from pocketrec.compress.methods.cafe_plus import METHOD
-from pocketrec.compress.parts.hot_rows import ImplicitDecay
+from pocketrec.compress.parts.hot_rows import (
+    PAPER,
+    ImplicitDecay,
+    all_free,
+    give_back,
+    promote,
+    promotions,
+    take,
+)
 from pocketrec.compress.parts.sketch_split import sketch_of
 from pocketrec.compress.storage import STORAGES as KEPT_IN
 from pocketrec.native.mix import mix
@@ -25,6 +33,7 @@ from pocketrec.native.sketch import (
     sketch_insert,
     sketch_scores,
 )
+from pocketrec.native.sketch_rows import demote_below
 from pocketrec.native.tagged import tagged_maps
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.sizing import Sizing
@@ -204,28 +213,45 @@ def test_rows_in_use_and_free_rows_are_all_rows() -> None:
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.9])
-def test_implicit_attenuation_is_an_explicit_decay_at_each_step(rate: float) -> None:
-    """Scores, errors, threshold and who is hot, across normalisations; no sifter, whose scores do not attenuate."""
-    steps, own = 3 * ImplicitDecay(rate).period + 2, {"passes": 0.0, "threshold": 3.0, "every": 10**6}
+def test_8_implicit_attenuation_is_an_explicit_decay_at_each_step(rate: float) -> None:
+    """Scores, errors, threshold and who owns which row, across normalisations, evictions and new thresholds; no sifter,
+    whose scores do not attenuate."""
+    period = ImplicitDecay(rate).period
+    own: dict[str, Any] = {"passes": 0.0, "threshold": 3.0, "every": 7}
     bank = build(sized(4_000, decay=rate, **own), seed=0)
     group = group_of(bank)
     implicit, seed = sketch_of(group), int(group.access.addressing[0].program(column=0, padding=-1)[4])
-    explicit, threshold = empty_sketch(*implicit.shape[:2]), 3.0
-    for step in range(1, steps):
+    explicit, free, threshold = empty_sketch(*implicit.shape[:2]), torch.zeros_like(group.tensor("free")), 3.0
+    all_free(free)
+    rows, evicted, anew, demoted = len(free) - 1, 0, 0, 0
+    for step in range(1, 3 * period + 2):
         draw = torch.Generator().manual_seed(step)
-        ids = torch.randint(40, (20,), generator=draw)
-        tell(bank, ids.tolist(), step=step)
+        ids = (torch.rand(60, generator=draw) ** 2 * 400).long()
+        importance = torch.rand(60, generator=draw) + 0.1  # no two scores are equal but for rounding
+        tell(bank, ids.tolist(), step=step, importance=importance.tolist())
         sketch_decay(explicit, rate)
-        threshold *= rate
-        sketch_insert(explicit, mix(ids, seed), torch.ones(20), evict_hot=True)
+        threshold *= rate  # it is compared with scores as they are stored
+        found = sketch_insert(explicit, mix(ids, seed), importance / importance.mean(), evict_hot=True)
+        give_back(free, found.released[found.released >= 0])
+        evicted += int((found.released >= 0).sum())
+        if step % 7 == 0 and int((sketch_scores(explicit) >= threshold).sum()) > 1.2 * rows:
+            threshold = float(sketch_scores(explicit).flatten().sort(descending=True).values[rows - 1])
+            given_back = demote_below(explicit, threshold)
+            give_back(free, given_back)
+            anew, demoted = anew + 1, demoted + len(given_back)
+        chosen = promotions(explicit, found, PAPER, threshold=threshold, most=int(free[0]))
+        promote(explicit, found.slots[chosen], take(free, len(chosen)), PAPER)
         factor = ImplicitDecay(rate).factor(step)
         assert torch.equal(explicit[..., 0], implicit[..., 0])
         torch.testing.assert_close(sketch_scores(implicit) / factor, sketch_scores(explicit), rtol=1e-5, atol=0)
-        cold = ~is_hot(implicit)
+        hot_now = is_hot(implicit)
+        assert torch.equal(hot_now, is_hot(explicit))
+        assert torch.equal(implicit[..., 2][hot_now], explicit[..., 2][hot_now])
         torch.testing.assert_close(
-            (sketch_errors(implicit) / factor)[cold], sketch_errors(explicit)[cold], rtol=1e-5, atol=1e-30
+            (sketch_errors(implicit) / factor)[~hot_now], sketch_errors(explicit)[~hot_now], rtol=1e-5, atol=1e-30
         )
         assert float(group.tensor("threshold")) / factor == pytest.approx(threshold, rel=1e-5)
+    assert min(evicted, anew, demoted) > 0
 
 
 @pytest.mark.parametrize("levels", [1, 2])

@@ -22,10 +22,11 @@ from pocketrec.compress.parts.hot_rows import (
     promotions,
     take,
 )
-from pocketrec.native.mix import mix
+from pocketrec.native.mix import bucket, mix
 from pocketrec.native.sketch import (
     Inserted,
     empty_sketch,
+    guaranteed_scores,
     is_hot,
     sketch_decay,
     sketch_errors,
@@ -141,6 +142,83 @@ def test_rows_are_owned_or_free(rule: str) -> None:
     assert moved > 30, "rows were given again"
 
 
+# ---------------------------------------------------------------- what a sketch with rows promises
+
+
+@pytest.mark.parametrize("policy", [PAPER, PINNED, TOP_K], ids=["paper", "pinned", "top_k"])
+@pytest.mark.parametrize("slots", [2, 4, 8])
+@pytest.mark.parametrize("z", [1.05, 1.4])
+def test_2_what_a_sketch_promises_while_rows_are_handed_out(policy: Admission, slots: int, z: float) -> None:
+    """With promotion, eviction, decay and demotion; `plain` is a sketch of the same stream without any rows.
+
+    A slot of 12 bytes has a row or an error. So who got a row by its whole score ("paper", "pinned") is not known to
+    have had that much, now and after its demotion; who got it by what it surely had keeps that bound, and counts less.
+    Where rows are not evicted, an id may be left out: neither presence nor a score that reaches the truth is promised.
+    """
+    buckets, ids, rows = 40, 3000, 60
+    sketch, plain, free = empty_sketch(buckets, slots), empty_sketch(buckets, slots), all_rows_free(rows)
+    keys, truth, draw = keys_of(torch.arange(ids)), torch.zeros(ids), torch.Generator().manual_seed(slots)
+    ends, home = torch.arange(1, ids + 1, dtype=torch.float64).pow(-z).cumsum(0), bucket(keys, buckets)
+    owners = torch.zeros(buckets * slots, dtype=torch.int32)  # the tag that last got a row in each slot
+    demoted, unsure, forgot = 0, 0, 0
+    for call in range(60):
+        drawn = torch.searchsorted(ends, torch.rand(200, dtype=torch.float64, generator=draw) * ends[-1])
+        scores = torch.randint(1, 9, (200,), generator=draw).float() / 4  # so that sums are exact
+        found = sketch_insert(sketch, keys[drawn], scores, evict_hot=policy.evict_hot)
+        sketch_insert(plain, keys[drawn], scores, evict_hot=True)
+        truth.index_add_(0, drawn, scores)
+        give_back(free, found.released[found.released >= 0])
+        threshold = score_number(sketch, rows, guaranteed=True) if policy is TOP_K else 8.0
+        if call % 12 == 11:
+            for one in (sketch, plain):
+                sketch_decay(one, 0.5)
+            truth /= 2
+            rows_back = demote_below(sketch, threshold if policy is not TOP_K else threshold / 2)
+            give_back(free, rows_back)
+            demoted += len(rows_back)
+        chosen = promotions(sketch, found, policy, threshold=threshold, most=int(free[0]))
+        promote(sketch, found.slots[chosen], take(free, len(chosen)), policy)
+        owners[found.slots[chosen]] = sketch.view(-1, 3)[found.slots[chosen], 0]
+
+        mass, slot = torch.zeros(buckets).index_add_(0, home, truth), sketch_find(sketch, keys)
+        held = slot >= 0
+        own, stored = truth[held], sketch_scores(sketch).view(-1)[slot[held]]
+        surely = guaranteed_scores(sketch).view(-1)[slot[held]]
+        had_row = (owners == sketch.view(-1, 3)[:, 0])[slot[held]]
+        assert bool((surely <= own)[~had_row].all())
+        assert not sketch_errors(sketch)[is_hot(sketch)].any(), "a slot with a row has no room for it"
+        unsure += int((surely > own)[had_row].sum())
+        forgot += int((sketch_errors(plain)[is_hot(sketch)] > 0).sum())
+        if policy is PAPER:
+            assert torch.equal(sketch[..., 0], plain[..., 0]), "rows change nothing about who is there"
+            assert torch.equal(sketch_scores(sketch), sketch_scores(plain))
+            assert torch.equal(sketch_scores(sketch).sum(dim=1), mass)
+            assert bool(held[truth > mass[home] / slots].all())
+            assert bool((stored >= own).all())
+        if policy is TOP_K:
+            assert bool((guaranteed_scores(sketch).sum(dim=1) <= mass).all())
+    assert demoted > 10
+    assert forgot > 20
+    assert (unsure == 0) == (policy is TOP_K)
+
+
+@pytest.mark.parametrize("policy", [PAPER, PINNED, TOP_K], ids=["paper", "pinned", "top_k"])
+def test_2_a_bucket_of_pinned_rows_is_closed_to_whoever_comes(policy: Admission) -> None:
+    """An id with more than 1 / slots of its bucket's mass is never absent, but where hot slots are pinned."""
+    sketch, free = empty_sketch(1, 2), all_rows_free(4)
+    found = insert(sketch, [1, 2], [2.0, 2.0])
+    promote(sketch, found.slots, take(free, 2), policy)
+    found = insert(sketch, [3], [100.0], evict_hot=policy.evict_hot)
+    assert (found.slots.tolist() == [-1]) == (policy is not PAPER)
+    assert float(sketch_scores(sketch).sum()) == (104.0 if policy is PAPER else 4.0)
+
+
+def all_rows_free(rows: int) -> Tensor:
+    free = torch.zeros(rows + 1, dtype=torch.int32)
+    all_free(free)
+    return free
+
+
 # ---------------------------------------------------------------- decay
 
 
@@ -214,6 +292,40 @@ def test_rules_find_the_frequent_ids_in_their_order(recall: Any) -> None:
         assert found[rule].hot == pytest.approx(hot, abs=0.02)
     assert found["pinned"].moves == 499, "first come, first served, and nothing moved them"
     assert found["top_k"].moves < 800 < 10 * 800 < found["paper"].moves
+
+
+# What a simulation by others found at z 1.1 with 10,000 rows, by slots: recorded recall, and hot recall by rule.
+RECORDED = {4: 0.910, 8: 0.946, 16: 0.967, 32: 0.976}
+HOT = {
+    4: {"pinned": 0.755, "guaranteed": 0.656, "top_k": 0.882},
+    8: {"pinned": 0.765, "guaranteed": 0.727, "top_k": 0.917},
+}
+
+
+@pytest.mark.slow
+def test_3_recall_is_what_others_found_at_their_size(recall: Any) -> None:
+    """1,000,000 ids, 20,000,000 unit inserts, in large batches to save time: with 256 recalls are the same to .005.
+
+    Not held, because more than .02 lies between ours and theirs:
+
+    * hot recall of "paper" (.762 against .683, and so at every size): rows move at every insert there, after each batch
+      here. The same rule insert by insert, in a program that is not kept, had .678 and .681.
+    * "guaranteed" and "top_k" at z 1.3 (.793 against .821, .904 against .932). Neither hysteresis nor looks change it,
+      and insert by insert the definition has .794 and .908.
+    * 1,000 rows: "top_k" finds more (.799 against .749 at z 1.05, .823 against .787 at z 1.1); recorded recall at z 1.1
+      is .824 to .859, as the hashes fall, against .848.
+    """
+    shares = recall.shares_of(1.1, 1_000_000)
+    drawn = recall.stream(shares, 20_000_000, seed=7)
+
+    def found(rule: str, slots: int) -> Any:
+        return recall.simulate(drawn, shares, rule, rows=10_000, slots=slots, batch=8192, every=25)
+
+    for slots, recorded in RECORDED.items():  # measured .900, .938, .959, .969
+        assert found("paper", slots).recorded == pytest.approx(recorded, abs=0.02)
+    for slots, rules in HOT.items():  # measured .756, .638, .878 and .767, .717, .902
+        for rule, hot in rules.items():
+            assert found(rule, slots).hot == pytest.approx(hot, abs=0.02), f"{rule}, {slots} slots"
 
 
 def test_the_hot_follow_what_becomes_popular(recall: Any) -> None:
