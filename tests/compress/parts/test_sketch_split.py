@@ -124,6 +124,27 @@ def test_who_becomes_hot_goes_on_from_the_sum(storage: str) -> None:
     assert torch.equal(vectors(bank, all_ids()), before)
 
 
+@pytest.mark.parametrize(
+    ("storage", "step"), [("bfloat16_trained", 2**-8), ("float16_trained", 2**-11), ("int8_trained", 1 / 127)]
+)
+@pytest.mark.parametrize("cold", ["hash_rows", "robe"])
+def test_in_few_bits_who_becomes_hot_goes_on_to_one_rounding(storage: str, step: float, cold: str) -> None:
+    """What was a sum of two rows, or blocks with scales of their own, is one row afterwards."""
+    bank = build(sized(storage=storage, cold=cold, every=2, threshold=20.0), seed=0)
+    tell(bank, [3] * 9 + [4] * 5, step=1)
+    tell(bank, [3], step=2)
+    second = bank.tensors()["0.second"]
+    if second.is_floating_point():
+        second.copy_(torch.randn(second.shape, generator=torch.Generator().manual_seed(0)))
+    before = vectors(bank, all_ids())
+    tell(bank, [3] * 20, step=3)
+    assert 0 <= int(bank.addresses(torch.tensor([[3, 3]]))[0][0, 0]) < len(bank.tensors()["0.hot"])
+    after = vectors(bank, all_ids())
+    assert ((after[3, 0] - before[3, 0]).abs() <= step * before[3, 0].abs().max()).all()
+    after[3, 0] = before[3, 0]
+    assert torch.equal(after, before), "nobody else changes"
+
+
 def test_medium_are_about_a_hundred_for_each_second_row() -> None:
     bank = build(sized(60_000, policy="top_k", every=4), seed=0)
     group = group_of(bank)
