@@ -16,7 +16,7 @@ Use when: ids of one field that keep the same company do the same, and one knows
 Did not help when: the bytes of the signatures count: robe in as many bytes in all, without a vocabulary, is ahead on
     the same log (.7336 against .7325), and by .020 on KuaiRand. The paper's likeness, `unit` "row", is .005 to .006
     behind robe on that log, for it does not see two values of one field. On the Criteo sample every form is behind robe
-    with the same array, by .0005 to .0022, and by .0008 to .0040 in as many bytes: likeness says little of clicks there.
+    with the same array, by .0005 to .0022 (in as many bytes .0008 to .0040): likeness says little of clicks there.
 """
 
 from __future__ import annotations
