@@ -146,7 +146,10 @@ CLAIM = Claim(
     "begin anywhere, so that a block lies on one line more than a row does. Blocks of 4, which it takes unless "
     "told otherwise, are 4 to 32 lines anywhere per vector: they are there for their AUC. Who wants speed says "
     "`block=dim`, of `lma`, too, whose frequent ids then share a vector or none; there the bars are of look-ups "
-    "without signs. With them, and with shorter blocks or single weights, it is shown without a bar.",
+    "without signs. With them, and with shorter blocks or single weights, it is shown without a bar. At dim 128 and "
+    "1000x writing the vectors alone takes more than half of what a bar of .6 allows, and how much is left for an "
+    "address and a read from the second cache or the third depends on how fast main memory is beside them: where it "
+    "is fast, even `hash_rows`, one hash and one row, is over the bar.",
     lookups=LOOKUPS,
 )
 
