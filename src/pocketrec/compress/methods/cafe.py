@@ -11,7 +11,7 @@ Use when: which ids matter is not known before training, or changes; ids never s
     the budget is a hundredth of the tables or less. On synthetic logs at 100x, one pass in the order of time, it is
     .016 ahead of hash_rows, as good as offline_split, which knows the counts, and .007 ahead of that where popularity
     drifts (docs/results.md, as all figures here). `hot` of .9 is .002 and .004 better there than the papers' .7.
-Did not help when: one has counts and nothing drifts: offline_split with `hot` of .95 is .0016 ahead. On the Criteo
+Did not help when: one has counts and nothing drifts: offline_split with `hot` of .95 is .0017 ahead. On the Criteo
     sample it is behind min_count, by .002 to .004 at 10x to 1000x (three seeds, not paired). "pinned" is hard to set:
     with the default threshold of 500 it is behind hash_rows. With 30 and the published program's slow decay it is as
     good as "top_k" while nothing drifts and .04 behind where it does; with this method's decay .005 behind and level.

@@ -7,7 +7,7 @@ Bytes: hot rows x stored row, which take up to `hot` of the budget (the paper's 
     (hash_rows, robe), and all ids where it takes ranks (quotient_remainder, narrow).
 Use when: rare ids matter too, so that folding them into one row (min_count) loses, and popularity keeps. As the mark
     that methods which find the hot ids while they train (CAFE) can reach. On synthetic logs at 100x, one pass in the
-    order of time, it is .0154 ahead of hash_rows, and .0177 with `hot` of .95 (docs/results.md, "Who is hot").
+    order of time, it is .0156 ahead of hash_rows, and .0180 with `hot` of .95 (docs/results.md, "Who is hot").
 Did not help when: popularity drifts: who is hot stays so until the next sizing, and cafe, which follows, is .007 ahead
     of it there. Plain and hash63 tables have no hot rows: which of their ids are frequent is not
     known, so the cold method holds them alone. A cold method that takes ranks holds the hot ids once more, unread.
