@@ -7,7 +7,7 @@ Paper: CAFE+, the journal form (ACM TOIS, 2025) of Zhang et al., CAFE: Towards C
 Bytes: those of cafe, served and while training, and 8 x `sifter` x `slots` per hot row besides while training.
 Use when: as cafe, where no threshold is known and most ids come once or twice.
 Did not help when: cafe's default, "top_k", is there, which finds its threshold by itself too: on synthetic logs at 100x
-    cafe_plus is .004 behind it, and .016 where popularity drifts (docs/results.md), though ahead of hash_rows in both.
+    cafe_plus is .004 behind it, and .017 where popularity drifts (docs/results.md), though ahead of hash_rows in both.
     By the papers' own numbers it gains at most .0012 of AUC over CAFE (CriteoTB), and less over hashing than CAFE does
     on Criteo.
 """

@@ -59,8 +59,8 @@ class SketchSplit(Method):
         levels: 2 gives those that are next to the hot ones a vector of a second, small table that is added to what the
             cold method has for them (CAFE-ML); 1 does not.
         state_moves: whether a promoted id also takes along the optimizer's state of the row that it read, where it read
-            one; else, and where not, its state begins at 0. On synthetic logs beginning at 0 is .0012 better
-            (docs/results.md, "Who is hot"): a shared row's state is that of many ids.
+            one; else, and where not, its state begins at 0. On synthetic logs beginning at 0 is .0012 better,
+            .017 where popularity drifts (docs/results.md, "Who is hot"): a shared row's state is that of many ids.
         exempt_rows: ranked tables of at most so many rows are left to the cold method alone, in ranks, so that it may
             hold them exact; they need a vocabulary. Without any there is none, if the cold method takes hashes.
         cold: name of the method that holds all other ids.
