@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cores.hpp"
 #include "gather.hpp"
 #include "sketched.hpp"
 #include "static_function.hpp"
@@ -401,6 +402,12 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
             });
         case PR_KEYED_CODES:
             return keyed(field, request, run, out, out_stride);
+        case PR_CHAIN: {
+            const Cores cores(field);
+            return each(field, parts, run, out, out_stride, [&](int64_t id, int64_t* own) {
+                for (int64_t k = 0; k < cores.count; ++k) own[k] = cores.address(id < cores.ids ? id : 0, k);
+            });
+        }
         case PR_SKETCHED:
             if (request.map_bytes == 4)
                 return sketched(field, parts, run, static_cast<const int32_t*>(request.maps), out, out_stride);

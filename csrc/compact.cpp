@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "chain.hpp"
 #include "compact_blocks.hpp"
 #include "gather.hpp"
 #include "gradient.hpp"
@@ -97,6 +98,10 @@ class CompactRows {
 
 int64_t compact(const pr_request& request, const float* grad, const int64_t* found, int64_t capacity, int64_t* addresses,
                 float* grads, float* squares) {
+    if (request.combining == PR_CONTRACT) {
+        if (found) fail(PR_VALUE_ERROR, "addresses that were found are taken for rows, and without offsets.");
+        return chain_compact(request, grad, capacity, addresses, grads);
+    }
     const Gradient gradient(request, grad);
     const bool blocks = request.combining == PR_CONCAT;
     const int64_t needed = gradient.values() * (blocks ? request.dim : request.parts);

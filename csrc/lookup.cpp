@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "cells.hpp"
+#include "chain.hpp"
 #include "failure.hpp"
 #include "threads.hpp"
 #include "windows.hpp"
@@ -83,5 +84,8 @@ class Lookup {
 }  // namespace pocketrec
 
 int pr_lookup(const pr_request* request, float* out, pr_error* error) {
-    return pocketrec::guarded(error, [&] { pocketrec::Lookup(*request, out).run(); });
+    return pocketrec::guarded(error, [&] {
+        if (request->combining == PR_CONTRACT) return pocketrec::chain_lookup(*request, out);
+        pocketrec::Lookup(*request, out).run();
+    });
 }

@@ -15,13 +15,15 @@
 #include <stdint.h>
 
 /* Raised whenever arguments or meaning change; src/pocketrec/native/binding.py carries the same number. */
-#define POCKETREC_ABI 10
+#define POCKETREC_ABI 11
 
 #define PR_PROGRAM_COLUMNS 17
 #define PR_LINEAR_MODULUS INT64_C(2038074743)
 #define PR_WEIGHTS_PER_SCALE 64
 #define PR_MOST_PICKS 8
 #define PR_MOST_SLOTS 32
+#define PR_MOST_CORES 4
+#define PR_MOST_RANK 4096
 #define PR_MOST_FUNCTION_BITS 32
 #define PR_FUNCTION_SEEDS 64
 
@@ -33,10 +35,10 @@ enum pr_status { PR_OK = 0, PR_ID_ERROR = 1, PR_VALUE_ERROR = 2, PR_MEMORY_ERROR
 enum pr_storage { PR_FLOAT32 = 0, PR_FLOAT16 = 1, PR_BFLOAT16 = 2, PR_INT4 = 4, PR_INT8 = 8 };
 enum pr_kind {
     PR_ROW = 0, PR_HASH = 1, PR_QUOTIENT_REMAINDER = 2, PR_BLOCK = 3, PR_LINEAR_BLOCK = 4, PR_MAPPED = 5, PR_HASHES = 6,
-    PR_SIGNATURE = 7, PR_SETS = 8, PR_SKETCHED = 9, PR_TAGGED = 10, PR_KEYED_CODES = 11
+    PR_SIGNATURE = 7, PR_SETS = 8, PR_SKETCHED = 9, PR_TAGGED = 10, PR_KEYED_CODES = 11, PR_CHAIN = 12
 };
 enum pr_flag { PR_SIGN = 1, PR_ALIGNED = 2, PR_NO_WRAP = 4 };
-enum pr_combining { PR_COPY = 0, PR_SUM = 1, PR_PRODUCT = 2, PR_CONCAT = 3 };
+enum pr_combining { PR_COPY = 0, PR_SUM = 1, PR_PRODUCT = 2, PR_CONCAT = 3, PR_CONTRACT = 4 };
 enum pr_pooling { PR_POOL_NONE = 0, PR_POOL_SUM = 1, PR_POOL_MEAN = 2, PR_POOL_MAX = 3 };
 enum pr_algorithm { PR_SGD = 0, PR_ROWWISE_ADAGRAD = 1, PR_ADAGRAD = 2, PR_ADAM = 3 };
 
@@ -47,7 +49,7 @@ typedef struct {
 
 typedef struct {
     const void* data;
-    int64_t rows; /* of dim numbers; for blocks: weights, or rows of 64 codes for int4 and int8 */
+    int64_t rows; /* of dim numbers; of n for chains; for blocks: weights, or rows of 64 codes for int4 and int8 */
     int64_t storage;
 } pr_region;
 
@@ -96,10 +98,11 @@ typedef struct {
 int pr_lookup_joined(const pr_part* parts, int64_t count, float* out, pr_error* error);
 
 /* grad: of the shape of pr_lookup's out. found: NULL, or what pr_lookup_joined found for these ids, which have no offsets
- * then, and are not looked for again; not for blocks. addresses: room for `capacity` numbers, grads: for capacity * unit, where unit
- * is dim, or 1 for blocks. squares: room for `capacity`, the sum of squares of each gradient; blocks, whose gradients are
- * single numbers, leave it alone. *count: how many were written. Enough room is always values * parts, for blocks
- * values * dim; less is refused before anything is written. */
+ * then, and are not looked for again; not for blocks and chains. addresses: room for `capacity` numbers, grads: for capacity * unit, where unit
+ * is dim, 1 for blocks, and n for chains, whose addresses rise. squares: room for `capacity`, the sum of squares of each
+ * gradient; blocks and chains leave it alone. *count: how many were written. Enough room is always values * parts, for
+ * blocks values * dim, for chains values times the rows of the slices of an id; less is refused before anything is
+ * written. */
 int pr_compact(const pr_request* request, const float* grad, const int64_t* found, int64_t capacity, int64_t* addresses,
                float* grads, float* squares, int64_t* count, pr_error* error);
 

@@ -28,7 +28,7 @@ bool is_coefficient(int64_t number) {
 }
 
 void check_ranges(const Field& f, int64_t number) {
-    require(f.kind >= PR_ROW && f.kind <= PR_KEYED_CODES, number, f, "kind must lie in 0..11");
+    require(f.kind >= PR_ROW && f.kind <= PR_CHAIN, number, f, "kind must lie in 0..12");
     require(f.start >= 0 && f.start < kStartEnd, number, f, "start must lie in 0..2305843009213693951");
     require(f.a >= -1 && f.a < kStartEnd, number, f, "a must lie in -1..2305843009213693951");
     require(f.size >= 0 && f.size < kSizeEnd, number, f, "size must lie in 0..4611686018427387903");
@@ -101,6 +101,21 @@ void check_keyed_codes(const Field& f, int64_t number, const pr_request& request
             "keyed_codes needs its functions inside maps");
 }
 
+// Cores of a tensor train: every slice of every id lies between start and the end of the last core.
+void check_chain(const Field& f, int64_t number, const pr_request& request) {
+    require(f.u >= 2 && f.u <= PR_MOST_CORES && f.u == request.parts, number, f, "chain needs 2 <= u <= 4, and u parts per value");
+    require(f.n >= 1 && f.n <= PR_MOST_RANK, number, f, "chain needs n in 1..4096");
+    int64_t ids = 1;
+    for (int64_t k = 0; k < PR_MOST_CORES; ++k) {
+        const int64_t q = f.dim_factors()[static_cast<size_t>(k)], p = f.row_factors()[static_cast<size_t>(k)];
+        require(k < f.u ? q >= 1 && q <= PR_MOST_RANK : q == 1, number, f, "chain needs factors of dim in 1..4096, those beyond u 1");
+        require(k < f.u ? p >= 1 && p <= INT32_MAX : p == 1, number, f, "chain needs factors of rows in 1..2147483647, those beyond u 1");
+        require(ids <= kSizeEnd / p, number, f, "chain needs factors of rows whose product is at most 4611686018427387904");
+        ids *= p;
+    }
+    require(f.size >= 1 && f.size <= ids, number, f, "chain needs 1 <= size <= b * p * q * global");
+}
+
 // Rows that medium ids share.
 bool has_shared_rows(const Field& f) {
     return f.u >= 0 && f.u <= INT32_MAX && f.q >= 0 && f.q < kStartEnd;
@@ -161,6 +176,9 @@ void check_kind(const Field& f, int64_t number, const pr_request& request) {
         case PR_KEYED_CODES:
             check_keyed_codes(f, number, request);
             break;
+        case PR_CHAIN:
+            check_chain(f, number, request);
+            break;
         default:
             break;
     }
@@ -184,9 +202,13 @@ std::vector<Field> read_program(const pr_request& request) {
 }
 
 void check_blocks(const std::vector<Field>& fields, const pr_request& request) {
-    const bool concat = request.combining == PR_CONCAT;
+    const bool concat = request.combining == PR_CONCAT, chain = request.combining == PR_CONTRACT;
     int64_t number = 0;
     for (const Field& field : fields) {
+        require(chain == (field.kind == PR_CHAIN), number, field, "chain and combining CONTRACT need one another");
+        const bool alike = field.dim_factors() == fields[0].dim_factors() && field.n == fields[0].n;
+        require(!chain || (alike && field.a * field.r * field.s * field.t == request.dim), number, field,
+                "chains of one call need the same factors of its dim, and the same n");
         require(concat || !field.is_block(), number, field, "blocks need combining CONCAT");
         require(!concat || field.is_block(), number, field, "combining CONCAT is for blocks");
         // Not dim <= parts * a, which may overflow.

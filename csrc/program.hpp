@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -32,6 +33,13 @@ struct Field {
     int64_t key_bits() const { return b < 0 ? 0 : b; }
     // Of keyed codes: bits that say which of the n own weights an id has.
     int64_t own_bits() const { return n > 2 ? 64 - __builtin_clzll(static_cast<uint64_t>(n - 1)) : 1; }
+    // Of chains: the factors of dim and of the ids, by core; u of them count.
+    std::array<int64_t, 4> dim_factors() const { return {a, r, s, t}; }
+    std::array<int64_t, 4> row_factors() const { return {b, p, q, global}; }
+    // Of chains: rows of a slice of core k. The last core's slices are turned, so that all rows have n numbers.
+    int64_t slice_rows(int64_t k) const {
+        return dim_factors()[static_cast<size_t>(k)] * (k && k + 1 < u ? n : 1);
+    }
     // Of signatures: int64 words per id.
     int64_t words() const { return (s + 64 / t - 1) / (64 / t); }
 };

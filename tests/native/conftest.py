@@ -95,6 +95,8 @@ class Oracle:
             found = [start + target if target >= 0 else -1]
         elif kind == Kind.KEYED_CODES:
             found = cls.keyed_codes(x, row, parts, maps)
+        elif kind == Kind.CHAIN:
+            found = cls.chain(x if x < size else 0, row)
         else:
             key = cls.mix(x, seed)
             home, own, (r, s, _, u) = cls.bucket(key, size), cls.tag(key), row[13:]
@@ -109,6 +111,19 @@ class Oracle:
             if medium and u > 0:
                 found = [q + ((own & 0xFFFFFFFF) * u >> 32)]
         return found + [-1] * (parts - len(found))
+
+    @staticmethod
+    def chain(x: int, row: list[int]) -> list[int]:
+        """Where the slices begin; digits are found from the last core on."""
+        _, _, start, _, _, a, b, n, _, p, q, shift, _, r, s, t, cores = row
+        rows, dims = [b, p, q, shift][:cores], [a, r, s, t][:cores]
+        slices = [d * (n if 0 < k < cores - 1 else 1) for k, d in enumerate(dims)]
+        starts = [start, *accumulate((k * s for k, s in zip(rows, slices, strict=True)), initial=start)]
+        digits = []
+        for k in reversed(rows):
+            x, digit = divmod(x, k)
+            digits.append(digit)
+        return [first + digit * s for first, digit, s in zip(starts[1:], reversed(digits), slices, strict=False)]
 
     @staticmethod
     def place_of_tag(maps: list[int], home: int, buckets: int, count: int, tag: int) -> int:
@@ -409,6 +424,32 @@ def _keyed_codes(
     return [region], rows, maps, parts, Combining.CONCAT
 
 
+def _chains(cores: int) -> Callable[..., tuple[list[Tensor], list[list[int]], None, int, int]]:
+    """Tables of few and of many ids, two fields that share one, and one whose cores are as small as can be."""
+
+    def build(dim: int, storage: str, generator: torch.Generator) -> Any:
+        rank, factors, left = 5, [], dim
+        for _ in range(cores - 1):
+            factors.append(next((f for f in (2, 3) if left % f == 0), 1))
+            left //= factors[-1]
+        of_dim = dict(zip("arst", [*factors, left, 1, 1, 1], strict=False))
+
+        def table(start: int, rows: Sequence[int], ids: int, **more: int) -> tuple[list[int], int]:
+            of_rows = dict(zip(("b", "p", "q", "global"), [*rows, 1, 1, 1], strict=False))
+            made = program_row(kind=Kind.CHAIN, start=start, size=ids, n=rank, u=cores, **of_dim, **of_rows, **more)
+            slices = [d * (rank if 0 < k < cores - 1 else 1) for k, d in enumerate([*factors, left])]
+            return made, start + sum(n * s for n, s in zip(rows, slices, strict=True))
+
+        first, end = table(3, [3, 2, 4, 2][:cores], 6, column=1)
+        again, _ = table(3, [3, 2, 4, 2][:cores], 6, column=3, padding=2)
+        large, end = table(end, [4, *[3] * (cores - 1)], 4 * 3 ** (cores - 1), column=0)
+        small, end = table(end, [1] * cores, 1, column=4, padding=0)
+        region = encoded(torch.randn(end + 2, rank, generator=generator), storage)
+        return [region], [first, again, large, small], None, cores, Combining.CONTRACT
+
+    return build
+
+
 # Ids n + 1 to n + 10, with words of one key each, of four and of the published sixteen; no id; the maps' last words.
 _SIGNED = [
     {"global": 0, "r": 10, "s": 1, "t": 32, "u": 1},
@@ -449,6 +490,9 @@ GROUPS: dict[str, Callable[..., Any]] = {
     "signatures": _words(Kind.SIGNATURE),
     "sets": _words(Kind.SETS),
     "keyed_codes": _keyed_codes,
+    "chains_2": _chains(2),
+    "chains_3": _chains(3),
+    "chains_4": _chains(4),
 }
 
 

@@ -65,7 +65,9 @@ def test_levels_give_the_same_bits(compiled: None) -> None:
         assert found == generic
 
 
-@pytest.mark.parametrize("group", ["rows", "sum", "product", "hashes", "blocks", "signatures", "sets", "keyed_codes"])
+@pytest.mark.parametrize(
+    "group", ["rows", "sum", "product", "hashes", "blocks", "signatures", "sets", "keyed_codes", "chains_3"]
+)
 @pytest.mark.parametrize("pooling", [None, 0, 1, 2, 3])
 def test_threads_give_the_same_bits(
     compiled: None, make_call: Callable[..., Any], group: str, pooling: int | None

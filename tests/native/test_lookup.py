@@ -16,6 +16,7 @@ from pocketrec.native import Access, BlockFlag, Combining, Kind, Pooling, Storag
 from pocketrec.spec.errors import IdError
 
 GROUPS = ("rows", "sum", "product", "hashes", "blocks", "signatures", "sets", "keyed_codes")
+CHAINS = ("chains_2", "chains_3", "chains_4")
 STORAGES = ("float32", "float16", "bfloat16", "int8", "int4")
 
 
@@ -210,7 +211,7 @@ def test_every_half_is_read_exactly(backend: str, storage: str) -> None:
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("group", [*GROUPS, *CHAINS])
 @pytest.mark.parametrize("pooling", [None, *Pooling])
 def test_backends_agree_to_the_last_bit(
     compiled: None, make_call: Callable[..., Any], group: str, storage: str, pooling: int | None
@@ -359,7 +360,7 @@ class TestRefusals:
             lookup([torch.zeros(5, 4, dtype=torch.uint8)], self.ids, access._replace(storages=(4,)))
         with pytest.raises(NotImplementedError, match="storage code 5 is unknown"):
             lookup([torch.zeros(5, 6, dtype=torch.uint8)], self.ids, access._replace(storages=(5,)))
-        with pytest.raises(ValueError, match="blocks are drawn from one region, got 2"):
+        with pytest.raises(ValueError, match="blocks, and slices of cores, are read from one region, got 2"):
             lookup([torch.zeros(5)] * 2, self.ids, access._replace(storages=(0, 0), combining=Combining.CONCAT))
 
     def test_codes(self, backend: str) -> None:
@@ -368,7 +369,7 @@ class TestRefusals:
             lookup(region, self.ids, access._replace(parts=2))
         with pytest.raises(ValueError, match="PRODUCT cannot combine 3 parts"):
             lookup(region, self.ids, access._replace(parts=3, combining=Combining.PRODUCT))
-        with pytest.raises(ValueError, match="codes from 0 to 3, got 0 and 4"):
+        with pytest.raises(ValueError, match="a code from 0 to 4 and pooling one from 0 to 3, got 0 and 4"):
             lookup(region, self.bag, access, offsets=self.offsets, pooling=4)
         with pytest.raises(ValueError, match="pooling SUM needs offsets"):
             lookup(region, self.ids, access, pooling=Pooling.SUM)

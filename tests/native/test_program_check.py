@@ -7,7 +7,8 @@ import torch
 
 from pocketrec.native import Access, Combining, Kind, addresses, lookup, program_row
 
-ROW, HASH, QUOTIENT_REMAINDER, BLOCK, LINEAR_BLOCK, MAPPED, HASHES, SIGNATURE, SETS, SKETCHED, TAGGED, KEYED = Kind
+ROW, HASH, QUOTIENT_REMAINDER, BLOCK, LINEAR_BLOCK, MAPPED, HASHES, SIGNATURE, SETS, SKETCHED, TAGGED, *_ = Kind
+KEYED, CHAIN = Kind.KEYED_CODES, Kind.CHAIN
 LINEAR = {"kind": LINEAR_BLOCK, "size": 9, "a": 4, "p": 3, "q": 5, "seed": 7}
 MAP = torch.arange(10)
 SIGNED = {"kind": SIGNATURE, "size": 9, "a": 4, "r": 5, "s": 4, "t": 16, "u": 1, "global": 5}
@@ -16,10 +17,13 @@ OWN = {"kind": BLOCK, "size": 9, "a": 4, "start": 20, "n": 3, "p": 2, "q": 6}
 # Weights of 4 for ids without an entry, of one own entry, and two times 2 codewords; no functions yet.
 KEYED_CODED = {"kind": KEYED, "start": 2, "size": 28, "a": 4, "p": 2, "q": 6, "t": 1, "u": 2, "b": 3, "r": 0, "s": 0}
 
+# Sixty ids of dim 16, in cores of rank 3.
+TRAIN = {"kind": CHAIN, "size": 60, "n": 3, "u": 3, "a": 2, "r": 2, "s": 4, "t": 1, "b": 3, "p": 4, "q": 5, "global": 1}
+
 # (row, parts, what is said): each breaks one rule by the least.
 BAD = [
-    ({"kind": 12}, 1, "kind must lie in 0..11"),
-    ({"kind": -1}, 1, "kind must lie in 0..11"),
+    ({"kind": 13}, 1, "kind must lie in 0..12"),
+    ({"kind": -1}, 1, "kind must lie in 0..12"),
     ({"r": -1}, 1, "r must lie in 0..4611686018427387903"),
     ({"r": 2**62}, 1, "r must lie in 0..4611686018427387903"),
     ({"start": -1}, 1, "start must lie in 0..2305843009213693951"),
@@ -111,6 +115,20 @@ BAD = [
     (KEYED_CODED | {"n": 7}, 1, "start <= q and q + parts * a * (n + 2**t + 2**u - 2) <= start + size"),
     (KEYED_CODED | {"r": 1, "q": 15}, 1, "start <= q and q + parts * a * (n + 2**t + 2**u - 2) <= start + size"),
     (KEYED_CODED | {"r": 2**32}, 1, "keyed_codes needs maps of int32"),
+    (TRAIN | {"u": 1}, 1, "chain needs 2 <= u <= 4, and u parts per value"),
+    (TRAIN | {"u": 5}, 5, "chain needs 2 <= u <= 4, and u parts per value"),
+    (TRAIN, 2, "chain needs 2 <= u <= 4, and u parts per value"),
+    (TRAIN | {"n": 0}, 3, "chain needs n in 1..4096"),
+    (TRAIN | {"n": 4097}, 3, "chain needs n in 1..4096"),
+    (TRAIN | {"a": 0}, 3, "chain needs factors of dim in 1..4096, those beyond u 1"),
+    (TRAIN | {"s": 4097}, 3, "chain needs factors of dim in 1..4096, those beyond u 1"),
+    (TRAIN | {"t": 2}, 3, "chain needs factors of dim in 1..4096, those beyond u 1"),
+    (TRAIN | {"b": 0}, 3, "chain needs factors of rows in 1..2147483647, those beyond u 1"),
+    (TRAIN | {"q": 2**31}, 3, "chain needs factors of rows in 1..2147483647, those beyond u 1"),
+    (TRAIN | {"global": 2}, 3, "chain needs factors of rows in 1..2147483647, those beyond u 1"),
+    (TRAIN | {"b": 2**31 - 1, "p": 2**31 - 1, "q": 2}, 3, "whose product is at most 4611686018427387904"),
+    (TRAIN | {"size": 0}, 3, "chain needs 1 <= size <= b * p * q * global"),
+    (TRAIN | {"size": 61}, 3, "chain needs 1 <= size <= b * p * q * global"),
 ]
 # The same with functions: 1 + 3 * 5 words of what a key is, 1 + 3 * 1 of codes.
 BAD_FUNCTIONS = [
@@ -138,6 +156,8 @@ GOOD = [
     (SET | {"r": 0}, 3),
     (LINEAR | {"p": 2038074742, "q": 2038074742, "seed": 2038074742, "global": 2**63 - 1}, 3),
     ({"kind": MAPPED, "size": 7, "b": 3, "a": 6}, 1),
+    (TRAIN, 3),
+    (TRAIN | {"b": 2**31 - 1, "p": 2**31 - 1, "q": 1, "size": 2**62 - 2**32 + 1, "n": 4096, "s": 4096}, 3),
     ({"kind": MAPPED, "size": 0, "b": 10, "a": -1}, 1),
     ({"kind": SKETCHED, "size": 3, "a": 1, "b": 1}, 1),
     ({"kind": SKETCHED, "size": 1, "a": 3, "seed": -(2**63)}, 1),

@@ -22,6 +22,7 @@ class Combine(IntEnum):
     sum = 1
     product = 2
     concat = 3
+    contract = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class Access:
         width: numbers that one lookup returns per id.
         parts: addresses per id.
         combine: what is done with them.
+        rank: with ``contract``, numbers per row of the cores; what an address names is such a row.
         maps: name of the int32 or int64 tensor that mapped addressing, signatures and sets are read from, or None.
         widen: name of a float32 [tables, width, dim] tensor that the looked-up vectors are multiplied by, or None;
             without it vectors narrower than the tables' dim are filled up with zeros.
@@ -46,9 +48,17 @@ class Access:
     width: int
     parts: int = 1
     combine: Combine = Combine.copy
+    rank: int | None = None
     maps: str | None = None
     widen: str | None = None
     adds_from: int | None = None
+
+    @property
+    def unit(self) -> int:
+        """Numbers per address: a row, a row of a core, or a single weight of a shared array."""
+        if self.rank is not None:
+            return self.rank
+        return 1 if self.combine is Combine.concat else self.width
 
     def hiding(self, addresses: Tensor) -> Tensor:
         """Addresses [values, parts] as the groups that join must see them: null where they are asked all the same."""

@@ -125,7 +125,7 @@ class Bank(nn.Module):
         if len(self.groups) != 1 or self._order is not None:
             return None
         group = cast(Group, self.groups[0])
-        return group.prepared() if group.is_whole else None
+        return group.prepared() if group.is_gathered else None
 
     def pooled(self, ids: Tensor, offsets: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
         """One vector per row of the batch, summed over all tables: float32 [batch, dim].

@@ -157,9 +157,14 @@ class Group(nn.Module):
         return self.access.widen is None and self.access.width == self.dim
 
     @property
+    def is_gathered(self) -> bool:
+        """Whether vectors are whole, and made of rows or blocks alone: then look-ups can be prepared and joined."""
+        return self.is_whole and self.access.combine is not Combine.contract
+
+    @property
     def unit(self) -> int:
-        """Numbers per address: a row, or a single weight of a shared array."""
-        return 1 if self.access.combine is Combine.concat else self.access.width
+        """Numbers per address."""
+        return self.access.unit
 
     def regions(self) -> list[Tensor]:
         """The tensors that addresses count through."""

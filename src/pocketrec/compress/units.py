@@ -56,7 +56,7 @@ class Unit:
         """
         parts = []
         for group in self.groups:
-            part = group.prepared() if group.is_whole and group.access.adds_from is None else None
+            part = group.prepared() if group.is_gathered and group.access.adds_from is None else None
             if part is None:
                 return None
             parts.append(part)

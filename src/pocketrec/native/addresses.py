@@ -17,6 +17,7 @@ With the columns of the program called by their names, and ``mix`` and ``bucket`
   from 0, the first in the lowest bits. Word c of a set joins s least hashes, numbers c s to c s + s - 1 of
   `pocketrec.native.minhash`: ``w = mix(w ^ least_j, j)`` for j from 0, from w = 0.
 * keyed codes c: `pocketrec.native.keyed_codes`.
+* chain: the first row of the id's slice of each core, `pocketrec.native.chain`.
 * linear_block c: ``s = ((x * r3 + c * r2 + r1) mod P) mod (size - Z + 1)`` with x = id + global, as the published ROBE
   code.
 * mapped: ``start + maps[b + (id if id < size else a)]``; null where the map says -1, or when a is -1 and id >= size.
@@ -39,6 +40,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.binding import kernels_for
+from pocketrec.native.chain import chain_addresses
 from pocketrec.native.keyed_codes import keyed_codes
 from pocketrec.native.library import define
 from pocketrec.native.minhash import STEP
@@ -255,6 +257,7 @@ RULES: Final[Mapping[Kind, _Rule]] = {
     Kind.SKETCHED: _sketched,
     Kind.TAGGED: _tagged,
     Kind.KEYED_CODES: keyed_codes,
+    Kind.CHAIN: chain_addresses,
 }
 """Per kind: from ids int64 [n], the program rows of each [n, 17], maps and parts to addresses int64 [n, 1 to parts]."""
 

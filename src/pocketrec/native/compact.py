@@ -14,14 +14,15 @@ from torch import Tensor
 
 from pocketrec.native.addresses import compute_addresses
 from pocketrec.native.binding import kernels_for
+from pocketrec.native.chain import chain_gradients, chain_of, slice_addresses
 from pocketrec.native.lane_sums import lane_sums
 from pocketrec.native.library import define
 from pocketrec.native.packing import contiguous, pack, require_cpu
 from pocketrec.native.pooling import value_gradients
 from pocketrec.native.program import WEIGHTS_PER_SCALE, Access, Combining, Pooling
 from pocketrec.native.program_check import check_blocks, check_program
-from pocketrec.native.regions import block_weights, part_vectors, refuse_beyond, value_vectors
-from pocketrec.native.request import SCHEMA, Request, bag_shape, check_request, check_value
+from pocketrec.native.regions import block_weights, core_slices, part_vectors, refuse_beyond, value_vectors
+from pocketrec.native.request import SCHEMA, Request, bag_shape, check_cores, check_request, check_value, row_width
 from pocketrec.native.values import values_of
 
 __all__ = ["check_gradient", "compact", "compact_pairs"]
@@ -37,6 +38,8 @@ def _reference(grad: Tensor, request: Request, found: Tensor | None) -> tuple[Te
         refuse_beyond(found, sum(len(region) for region in request.regions))
     vectors = value_vectors(request, values, addresses) if request.pooling == Pooling.MAX else None
     per_value = value_gradients(request, values, grad, vectors)
+    if request.combining == Combining.CONTRACT:
+        return *_of_cores(request, addresses, per_value), grad.new_empty(0)
     if request.combining == Combining.CONCAT:
         weights, signs = block_weights(values, addresses, request.program, request.maps, request.dim)
         return *_by_chunk(*_merge(weights.reshape(-1), (per_value * signs).reshape(-1, 1))), grad.new_empty(0)
@@ -66,6 +69,16 @@ def _merge(addresses: Tensor, grads: Tensor) -> tuple[Tensor, Tensor]:
     rank = torch.empty_like(order).index_copy_(0, order, torch.arange(order.shape[0], device=order.device))
     out = grads.new_zeros((distinct.shape[0], grads.shape[1]))
     return distinct.index_select(0, order), out.index_add_(0, rank.index_select(0, slots), grads)
+
+
+def _of_cores(request: Request, addresses: Tensor, per_value: Tensor) -> tuple[Tensor, Tensor]:
+    """Pairs of all rows of the slices that were touched, rising."""
+    chain = chain_of(request.program[0].tolist())
+    grads = chain_gradients(core_slices(request, addresses), chain, per_value)
+    rows = torch.cat([own.reshape(-1) for own in slice_addresses(addresses, chain)])
+    distinct, sums = _merge(rows, torch.cat([own.reshape(-1, chain.rank) for own in grads]))
+    order = distinct.argsort()
+    return distinct.index_select(0, order), sums.index_select(0, order)
 
 
 def _by_chunk(addresses: Tensor, grads: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,22 +111,41 @@ def check_gradient(grad: Tensor, request: Request) -> None:
 
 def _room(request: Request) -> int:
     """Gradients that a call can have at most."""
+    if request.combining == Combining.CONTRACT:
+        rows = sum(chain_of(request.program[0].tolist()).slice_rows)
+        return min(_values(request) * rows, request.regions[0].shape[0])
+    return _values(request) * (request.dim if request.combining == Combining.CONCAT else request.parts)
+
+
+def _values(request: Request) -> int:
+    """Values of a call at most."""
     ids, offsets, program = request.ids, request.offsets, request.program
     if offsets is None:
-        values = ids.shape[0] * program.shape[0]
-    elif offsets.dim() == 1:
-        values = ids.shape[0]
-    else:  # bags of several fields may share ids
-        values = max(0, int((offsets[:, -1] - offsets[:, 0]).sum()))
-    return values * (request.dim if request.combining == Combining.CONCAT else request.parts)
+        return ids.shape[0] * program.shape[0]
+    if offsets.dim() == 1:
+        return ids.shape[0]
+    return max(0, int((offsets[:, -1] - offsets[:, 0]).sum()))  # bags of several fields may share ids
+
+
+def _unit(request: Request) -> int:
+    """Numbers per address."""
+    if request.combining == Combining.CONTRACT:
+        return row_width(request.regions[0], request.storages[0])
+    return 1 if request.combining == Combining.CONCAT else request.dim
+
+
+def _has_squares(request: Request) -> bool:
+    return request.combining not in (Combining.CONCAT, Combining.CONTRACT)
 
 
 def _compiled(kernels: Any, grad: Tensor, request: Request, found: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     request, grad, found = contiguous(request), grad.contiguous(), None if found is None else found.contiguous()
     require_cpu((found,))
-    room, blocks = _room(request), request.combining == Combining.CONCAT
-    addresses, grads = request.ids.new_empty(room), grad.new_empty((room, 1 if blocks else request.dim))
-    squares = grad.new_empty(0 if blocks else room)
+    room, unit = _room(request), _unit(request)
+    if request.combining == Combining.CONTRACT:  # rows of int4 do not tell whether their width is odd
+        unit = chain_of(request.program[0].tolist()).rank
+    addresses, grads = request.ids.new_empty(room), grad.new_empty((room, unit))
+    squares = grad.new_empty(room if _has_squares(request) else 0)
     count = kernels.compact(
         *pack(request), grad.data_ptr(), 0 if found is None else found.data_ptr(), room, addresses.data_ptr(),
         grads.data_ptr(), squares.data_ptr(),
@@ -126,7 +158,7 @@ def _check_found(found: Tensor | None, request: Request) -> None:
     """Refuse addresses that are not those of all values."""
     if found is None:
         return
-    if request.offsets is not None or request.combining == Combining.CONCAT:
+    if request.offsets is not None or not _has_squares(request):
         raise ValueError("addresses that were found are taken for rows, and without offsets.")
     shape, wanted = found.shape, (request.ids.shape[0] * request.program.shape[0], request.parts)
     if found.dtype is not torch.int64 or found.dim() != 2:
@@ -148,6 +180,7 @@ def _checked(grad: Tensor, arguments: Sequence[Any]) -> tuple[Request, Tensor | 
 
 def _compact(grad: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     request, found = _checked(grad, arguments)
+    check_cores(request)
     kernels = kernels_for(request.ids)
     return _reference(grad, request, found) if kernels is None else _compiled(kernels, grad, request, found)
 
@@ -155,10 +188,9 @@ def _compact(grad: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
 def _fake(grad: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
     request, _ = _checked(grad, arguments)
     distinct = torch.library.get_ctx().new_dynamic_size()
-    blocks = request.combining == Combining.CONCAT
     return (
-        request.ids.new_empty((distinct,)), grad.new_empty((distinct, 1 if blocks else request.dim)),
-        grad.new_empty((0 if blocks else distinct,)),
+        request.ids.new_empty((distinct,)), grad.new_empty((distinct, _unit(request))),
+        grad.new_empty((distinct if _has_squares(request) else 0,)),
     )  # fmt: skip
 
 
@@ -198,9 +230,9 @@ def compact(
     Returns:
         addresses int64 [u], distinct, in order of first occurrence (values in order, then parts); gradients float32
         [u, dim], or [u, 1] for blocks, whose addresses are single weights, in chunks of 64 (address // 64) in order of
-        first occurrence, rising within a chunk; and the sum of squares of each gradient, float32 [u], or [0] for
-        blocks, whose gradients are single numbers. Padding and null addresses take none. Duplicates are summed in order
-        of occurrence, squares by `lane_sums`. Not differentiable.
+        first occurrence, rising within a chunk, or [u, rank] for chains, all rows of the slices, rising; and the sum of
+        squares of each gradient, float32 [u], or [0] for blocks and chains. Padding and null addresses take none.
+        Duplicates are summed in order of occurrence, squares by `lane_sums`. Not differentiable.
 
     Raises:
         IdError, TypeError, ValueError: as `pocketrec.native.lookup` does.

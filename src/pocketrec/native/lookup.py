@@ -18,7 +18,7 @@ from pocketrec.native.pooling import pool
 from pocketrec.native.program import Access, Combining, Pooling
 from pocketrec.native.program_check import check_blocks, check_program
 from pocketrec.native.regions import value_vectors
-from pocketrec.native.request import SCHEMA, Request, bag_shape, check_request
+from pocketrec.native.request import SCHEMA, Request, bag_shape, check_cores, check_request
 from pocketrec.native.values import values_of
 
 __all__ = ["lookup"]
@@ -49,6 +49,7 @@ def _compiled(kernels: Any, request: Request) -> Tensor:
 def _lookup(*arguments: Any) -> Tensor:
     request = Request(*arguments[:11])
     check_request(request)
+    check_cores(request)
     kernels = kernels_for(request.ids)
     return _reference(request) if kernels is None else _compiled(kernels, request)
 
@@ -104,7 +105,8 @@ def lookup(
     Args:
         regions: float32, float16 or bfloat16 [rows, dim], or uint8 [rows, dim + 8] (int8 codes, float32 scale and
             bias) or [rows, ceil(dim / 2) + 4] (int4 codes, float16 scale and bias), contiguous, as `access.storages`
-            says. For blocks one region: float [weights], or uint8 [ceil(weights / 64), 72] (int8) or 36 (int4).
+            says. For blocks one region: float [weights], or uint8 [ceil(weights / 64), 72] (int8) or 36 (int4). For
+            chains one region, of rows of the rank's width.
         ids: int64 [batch, columns], every id a bag of its own; or int64 [values] with `offsets`.
         access: how these fields read their ids.
         offsets: int64 [fields * batch + 1], bags of field 0 first, or int64 [fields, batch + 1].

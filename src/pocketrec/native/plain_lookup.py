@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.addresses import RULES
+from pocketrec.native.chain import chain_of, chain_vectors, slice_addresses
 from pocketrec.native.pooling import pool
 from pocketrec.native.program import HASHED_BLOCKS, BlockFlag, Column, Combining, Kind, Pooling
 from pocketrec.native.program_check import check_blocks, check_program
@@ -64,7 +65,8 @@ def plain_lookup(request: Request, rows: Rows) -> Tensor:
     check_request(request)
     values = _values(request, rows)
     addresses = _addresses(values, rows, request.maps, request.parts)
-    vectors = (_blocks if request.combining == Combining.CONCAT else _combined)(request, values, addresses, rows)
+    ways = {Combining.CONCAT: _blocks, Combining.CONTRACT: _chains}
+    vectors = ways.get(Combining(request.combining), _combined)(request, values, addresses, rows)
     return _pooled(request, values, vectors)
 
 
@@ -201,3 +203,12 @@ def _blocks(request: Request, values: Values, starts: Tensor, rows: Rows) -> Ten
     if any(r[Column.KIND] in HASHED_BLOCKS and r[Column.B] & BlockFlag.SIGN for r in rows):
         found = found * block_signs(values.ids, row, request.maps, request.dim)
     return torch.where(weights >= 0, found, 0.0)
+
+
+def _chains(request: Request, values: Values, addresses: Tensor, rows: Rows) -> Tensor:
+    region, storage, chain, slices = request.regions[0], request.storages[0], chain_of(rows[0]), []
+    for own in slice_addresses(addresses, chain):
+        _require(own < region.shape[0], "an address lies beyond the cores")
+        held = stored_rows(region, storage, own.clamp(min=0).reshape(-1), chain.rank)
+        slices.append(held.reshape(*own.shape, chain.rank))
+    return torch.where(values.padding[:, None], 0.0, chain_vectors(slices, chain))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pocketrec.native.packing import contiguous, pack
 from pocketrec.native.program import Combining
-from pocketrec.native.request import Request, check_ids, check_request
+from pocketrec.native.request import Request, check_cores, check_ids, check_request
 from pocketrec.native.threads import threads
 
 __all__ = ["Prepared"]
@@ -47,6 +47,7 @@ class Prepared:
             regions, program.new_empty((0, 1)), None, None, program, maps, storages, dim, parts, combining, 0
         )
         check_request(request)
+        check_cores(request)
         if contiguous(request) is not request:
             raise ValueError("program and maps must be contiguous: a copy would not see their numbers change.")
         *self._regions, numbers = pack(request)

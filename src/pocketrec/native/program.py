@@ -18,7 +18,9 @@ __all__ = [
     "BLOCKS",
     "HASHED_BLOCKS",
     "LINEAR_MODULUS",
+    "MOST_CORES",
     "MOST_PICKS",
+    "MOST_RANK",
     "MOST_SLOTS",
     "PROGRAM_COLUMNS",
     "WEIGHTS_PER_SCALE",
@@ -45,6 +47,13 @@ WEIGHTS_PER_SCALE: Final = 64
 
 MOST_SLOTS: Final = 32
 """How many slots a bucket of a sketch has at most, and how many tags of a bucket are read."""
+
+
+MOST_CORES: Final = 4
+"""Cores of a tensor train."""
+
+MOST_RANK: Final = 4096
+"""The rank of a tensor train, and each factor of its dim, at most."""
 
 
 class Column(IntEnum):
@@ -83,6 +92,10 @@ class Column(IntEnum):
     * ``U``: signature: keys of which a block's place is drawn. keyed_codes: bits of a code of a whole vector, of which
       two values say that the key has something better. sketched and tagged: rows that medium ids share, 0 where there
       are none.
+
+    A chain has in SIZE its ids, of which those >= size fold to id 0; in U how many cores, in N their rank; in A, R, S
+    and T the factors of dim of cores 0 to 3, in B, P, Q and GLOBAL those of the ids. Factors of cores that are not
+    there are 1.
     """
 
     COLUMN = 0
@@ -119,6 +132,7 @@ class Kind(IntEnum):
     SKETCHED = 9
     TAGGED = 10
     KEYED_CODES = 11
+    CHAIN = 12
 
 
 HASHED_BLOCKS: Final = (Kind.BLOCK, Kind.SIGNATURE, Kind.SETS)
@@ -137,12 +151,13 @@ class BlockFlag(IntEnum):
 
 
 class Combining(IntEnum):
-    """How the parts of one value become one vector."""
+    """How the parts of one value become one vector. CONTRACT multiplies slices of cores (`pocketrec.native.chain`)."""
 
     COPY = 0
     SUM = 1
     PRODUCT = 2
     CONCAT = 3
+    CONTRACT = 4
 
 
 class Pooling(IntEnum):
@@ -173,9 +188,9 @@ class Access(NamedTuple):
         program: int64 [fields, 17], one row per field, see `Column`.
         storages: one `Storage` per region.
         dim: width of the vectors.
-        parts: addresses per value: 1, 2 for quotient_remainder, ceil(dim / Z) for blocks. In a call with several parts
-            a field of kind row, hash, mapped, sketched or tagged leaves the others null: its vector is the first part
-            alone.
+        parts: addresses per value: 1, 2 for quotient_remainder, ceil(dim / Z) for blocks, the cores for chains. In a
+            call with several parts a field of kind row, hash, mapped, sketched or tagged leaves the others null: its
+            vector is the first part alone.
         combining: a `Combining`.
         maps: int32 or int64, the maps of all mapped, sketched and tagged fields one after the other, or None.
             Signatures are int64 words: ceil(s / (64 // t)) for each id, key k in word k // (64 // t) from bit

@@ -8,7 +8,17 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.keyed_codes import sizes_of
-from pocketrec.native.program import BLOCKS, LINEAR_MODULUS, MOST_PICKS, MOST_SLOTS, Column, Combining, Kind
+from pocketrec.native.program import (
+    BLOCKS,
+    LINEAR_MODULUS,
+    MOST_CORES,
+    MOST_PICKS,
+    MOST_RANK,
+    MOST_SLOTS,
+    Column,
+    Combining,
+    Kind,
+)
 from pocketrec.native.static_function import MOST_BITS
 
 __all__ = ["check_blocks", "check_program"]
@@ -56,7 +66,12 @@ def check_blocks(program: Tensor, dim: int, parts: int, combining: int) -> None:
         ValueError: names the first bad field.
     """
     kinds = program[:, Column.KIND]
-    blocks = torch.isin(kinds, torch.tensor(BLOCKS))
+    blocks, chains = torch.isin(kinds, torch.tensor(BLOCKS)), kinds == Kind.CHAIN
+    _refuse(chains != (combining == Combining.CONTRACT), program, "chain and combining CONTRACT need one another")
+    if combining == Combining.CONTRACT:
+        factors = program[:, [Column.A, Column.R, Column.S, Column.T, Column.N]]
+        wrong = (factors != factors[0]).any(dim=1) | (factors[:, :-1].prod(dim=1) != dim)
+        _refuse(wrong, program, "chains of one call need the same factors of its dim, and the same n")
     if combining != Combining.CONCAT:
         _refuse(blocks, program, "blocks need combining CONCAT")
         return
@@ -106,6 +121,8 @@ def _rules(kind: Kind, program: Tensor, maps: Tensor | None, parts: int) -> Iter
         yield _no_shared_rows(program)
     elif kind == Kind.KEYED_CODES:
         yield from _keyed_codes_rules(program, maps, parts)
+    elif kind == Kind.CHAIN:
+        yield from _chain_rules(program, parts)
     else:
         yield size < 1, "size >= 1"
         inside = (b >= 0) & (b <= map_entries) & (size < map_entries - b) & (n < map_entries - b - size)
@@ -168,6 +185,22 @@ def _keyed_codes_rules(program: Tensor, maps: Tensor | None, parts: int) -> Iter
         needed = sum(words for _, _, words in sizes_of(program[at].tolist(), parts))
         inside[at] = needed <= entries - int(place[at])
     yield some & ~inside, "its functions inside maps"
+
+
+def _chain_rules(program: Tensor, parts: int) -> Iterator[tuple[Tensor, str]]:
+    """Every slice of every id lies between start and the end of the last core."""
+    cores, rank, ids = program[:, Column.U], program[:, Column.N], torch.ones_like(program[:, 0])
+    yield (cores < 2) | (cores > MOST_CORES) | (cores != parts), "2 <= u <= 4, and u parts per value"
+    yield (rank < 1) | (rank > MOST_RANK), f"n in 1..{MOST_RANK}"
+    dims, rows = (Column.A, Column.R, Column.S, Column.T), (Column.B, Column.P, Column.Q, Column.GLOBAL)
+    for core, (dim, row) in enumerate(zip(dims, rows, strict=True)):
+        q, p = program[:, dim], program[:, row]
+        most_q, most_p = (torch.where(core < cores, most, 1) for most in (MOST_RANK, (1 << 31) - 1))
+        yield (q < 1) | (q > most_q), f"factors of dim in 1..{MOST_RANK}, those beyond u 1"
+        yield (p < 1) | (p > most_p), f"factors of rows in 1..{(1 << 31) - 1}, those beyond u 1"
+        yield ids > (1 << 62) // p.clamp(min=1), f"factors of rows whose product is at most {1 << 62}"
+        ids = ids * p
+    yield (program[:, Column.SIZE] < 1) | (program[:, Column.SIZE] > ids), "1 <= size <= b * p * q * global"
 
 
 def _refuse(wrong: Tensor, program: Tensor, rule: str) -> None:

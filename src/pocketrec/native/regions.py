@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.addresses import block_hashes, owned
+from pocketrec.native.chain import chain_of, chain_vectors, slice_addresses
 from pocketrec.native.mix import SIGN_SALT, mix
 from pocketrec.native.program import HASHED_BLOCKS, WEIGHTS_PER_SCALE, BlockFlag, Column, Combining, Storage
 from pocketrec.native.request import Request, code_bytes, units
@@ -18,6 +19,7 @@ __all__ = [
     "block_addresses",
     "block_signs",
     "block_weights",
+    "core_slices",
     "in_regions",
     "part_vectors",
     "refuse_beyond",
@@ -161,6 +163,17 @@ def _signed(row: Tensor) -> Tensor:
     return hashed & ((row[:, Column.B, None] & BlockFlag.SIGN) != 0)
 
 
+def core_slices(request: Request, addresses: Tensor) -> list[Tensor]:
+    """Slices of cores that begin at int64 [n, parts]: float32 [n, rows, rank] per core, any for null addresses."""
+    region, storage, chain = request.regions[0], request.storages[0], chain_of(request.program[0].tolist())
+    found = []
+    for rows in slice_addresses(addresses, chain):
+        refuse_beyond(rows, region.shape[0])
+        held = stored_rows(region, storage, rows.clamp(min=0).reshape(-1), chain.rank)
+        found.append(held.reshape(*rows.shape, chain.rank))
+    return found
+
+
 def value_vectors(request: Request, values: Values, addresses: Tensor) -> Tensor:
     """Vectors float32 [n, dim] of n values, their parts combined; zeros for padding.
 
@@ -169,6 +182,9 @@ def value_vectors(request: Request, values: Values, addresses: Tensor) -> Tensor
         values: the n values.
         addresses: int64 [n, parts], of `pocketrec.native.addresses.compute_addresses`.
     """
+    if request.combining == Combining.CONTRACT:
+        found = chain_vectors(core_slices(request, addresses), chain_of(request.program[0].tolist()))
+        return torch.where(values.padding[:, None], 0.0, found)
     if request.combining == Combining.CONCAT:
         region, storage = request.regions[0], request.storages[0]
         weights, signs = block_weights(values, addresses, request.program, request.maps, request.dim)

@@ -8,17 +8,19 @@ from typing import Final, NamedTuple, NoReturn
 import torch
 from torch import Tensor
 
-from pocketrec.native.program import PROGRAM_COLUMNS, WEIGHTS_PER_SCALE, Combining, Pooling, Storage
+from pocketrec.native.program import PROGRAM_COLUMNS, WEIGHTS_PER_SCALE, Column, Combining, Pooling, Storage
 
 __all__ = [
     "FLOATS",
     "SCHEMA",
     "Request",
     "bag_shape",
+    "check_cores",
     "check_ids",
     "check_request",
     "check_value",
     "code_bytes",
+    "row_width",
     "units",
 ]
 
@@ -39,7 +41,8 @@ class Request(NamedTuple):
     Attributes:
         regions: float32, float16 or bfloat16 [rows, dim], or uint8: [rows, dim + 8] for storage int8 and
             [rows, ceil(dim / 2) + 4] for int4. For combining CONCAT one region: float [weights], or uint8
-            [ceil(weights / 64), 72] for int8 and [ceil(weights / 64), 36] for int4.
+            [ceil(weights / 64), 72] for int8 and [ceil(weights / 64), 36] for int4. For combining CONTRACT one region
+            whose rows are as wide as the rank.
         ids: int64 [batch, columns], or int64 [values] with offsets.
         offsets: None, or int64 [fields * batch + 1]: bag i of field f is ``ids[offsets[k]:offsets[k + 1]]`` with
             k = f * batch + i; or int64 [fields, batch + 1]: bag i of field f is
@@ -78,6 +81,13 @@ def units(region: Tensor, storage: int, combining: int) -> int:
 def code_bytes(storage: int, width: int) -> int:
     """Bytes that the codes of a row of so many numbers take; scale and bias follow them."""
     return -(-width * _CODE_BITS[storage] // 8)
+
+
+def row_width(region: Tensor, storage: int) -> int:
+    """Numbers in a row of a region [rows, ...]; one more for int4 rows of an odd number."""
+    if storage == Storage.FLOAT:
+        return region.shape[1]
+    return (region.shape[1] - _SCALE_BYTES[storage]) * 8 // _CODE_BITS[storage]
 
 
 def _row_bytes(storage: int, width: int) -> int:
@@ -153,11 +163,28 @@ def check_request(request: Request) -> None:
     check_ids(request.ids, request.offsets, request.program, request.maps, request.parts)
     _check_codes(request)
     dim, blocks = request.dim, request.combining == Combining.CONCAT
+    if request.combining == Combining.CONTRACT:
+        dim = row_width(request.regions[0], request.storages[0]) if request.regions[0].dim() == 2 else 1
     for number, (region, storage) in enumerate(zip(request.regions, request.storages, strict=True)):
         if not _region_fits(region, storage, dim, blocks):
             _refuse_region(number, region, storage, dim, blocks)
     if request.weights is not None:
         _check_weights(request, request.weights)
+
+
+def check_cores(request: Request) -> None:
+    """Refuse cores whose rows are not as wide as the rank that the program says.
+
+    Not a part of :func:`check_request`: it reads the program, which nobody who traces may.
+
+    Raises:
+        ValueError: names both.
+    """
+    if request.combining != Combining.CONTRACT:
+        return
+    rank, (region, *_), (storage, *_) = int(request.program[0, Column.N]), request.regions, request.storages
+    if rank < 1 or not _region_fits(region, storage, rank, blocks=False):
+        raise ValueError(f"cores of rank {rank} need rows of so many numbers, got {region.dtype} {_shape(region)}.")
 
 
 def _check_weights(request: Request, weights: Tensor) -> None:
@@ -179,12 +206,14 @@ def _check_codes(request: Request) -> None:
         )
     if request.dim < 1:
         raise ValueError(f"dim must be at least 1, got {request.dim}.")
-    if not 0 <= combining <= 3 or not 0 <= pooling <= 3:
-        raise ValueError(f"combining and pooling must be codes from 0 to 3, got {combining} and {pooling}.")
+    if not 0 <= combining <= 4 or not 0 <= pooling <= 3:
+        raise ValueError(
+            f"combining must be a code from 0 to 4 and pooling one from 0 to 3, got {combining} and {pooling}."
+        )
     if (combining == Combining.COPY and parts != 1) or (combining == Combining.PRODUCT and parts != 2):
         raise ValueError(f"{Combining(combining).name} cannot combine {parts} parts (COPY takes 1, PRODUCT 2).")
-    if combining == Combining.CONCAT and regions != 1:
-        raise ValueError(f"blocks are drawn from one region, got {regions}.")
+    if combining in (Combining.CONCAT, Combining.CONTRACT) and regions != 1:
+        raise ValueError(f"blocks, and slices of cores, are read from one region, got {regions}.")
     if request.offsets is None and pooling != Pooling.NONE:
         raise ValueError(f"pooling {Pooling(pooling).name} needs offsets; 2-D ids are one value per bag.")
 

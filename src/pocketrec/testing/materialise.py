@@ -10,6 +10,7 @@ from pocketrec.compress.access import Combine
 from pocketrec.compress.group import Group
 from pocketrec.compress.in_float32 import float32_weights
 from pocketrec.compress.joined import LEFT_OUT
+from pocketrec.native.chain import chain_of, slice_addresses
 from pocketrec.testing.cases import pools
 
 __all__ = ["dense_tables"]
@@ -42,8 +43,8 @@ def _table(bank: Bank, name: str, ids: Tensor, factors: bool) -> Tensor:
 def _vectors(group: Group, name: str, ids: Tensor) -> Tensor:
     """Vectors of ids by one group alone, zeros for those that it leaves out."""
     place = _place(group, name)
-    low = _blocks(group, place, ids) if group.access.combine is Combine.concat else _rows(group, place, ids)
-    return _wide(group, place, low)
+    ways = {Combine.concat: _blocks, Combine.contract: _chains}
+    return _wide(group, place, ways.get(group.access.combine, _rows)(group, place, ids))
 
 
 def _left_over(group: Group, name: str, ids: Tensor) -> Tensor:
@@ -83,6 +84,18 @@ def _blocks(group: Group, place: int, ids: Tensor) -> Tensor:
         int(access.combine), 0, False,
     )[:, 0]  # fmt: skip
     return array[probed.abs().long() - 1] * probed.sign()
+
+
+def _chains(group: Group, place: int, ids: Tensor) -> Tensor:
+    """Slices of cores, multiplied one after the other; zeros for ids that are left out."""
+    (rows,), (own, *_) = _regions(group), group.program_of(place).tolist()
+    chain, addresses = chain_of(own), _addresses(group, place, ids)
+    first, *middle, last = [rows[r.clamp(min=0)] for r in slice_addresses(addresses, chain)]
+    found = first
+    for part, q in zip(middle, chain.factors[1:-1], strict=True):
+        found = (found @ part.flatten(1).view(len(ids), chain.rank, -1)).view(len(ids), -1, chain.rank)
+        assert found.shape[1] % q == 0
+    return torch.where(addresses[:, :1] >= 0, (found @ last.mT).flatten(1), 0.0)
 
 
 def _regions(group: Group) -> list[Tensor]:

@@ -1,0 +1,36 @@
+// Tensor trains: the vector of an id is the product of one slice of each core. src/pocketrec/native/chain.py is the
+// definition; the loops, which are compiled once per SIMD level, are in chain_kernels.hpp.
+#pragma once
+
+#include <cstdint>
+
+#include "pocketrec.h"
+
+namespace pocketrec {
+
+// Products of small matrices. Every sum runs through its index from 0 upwards, and lanes are different sums; or it is
+// sixteen sums, folded in halves. So all levels give the same bits.
+struct ChainLoops {
+    // out [rows, columns] = left [rows, stride], of which the first `inner` of a row count, times right [inner, columns];
+    // columns is a multiple of sixteen.
+    void (*multiply)(const float* left, int64_t rows, int64_t stride, int64_t inner, const float* right, int64_t columns,
+                     float* out);
+    // out [rows, count] = left [rows, width] times the transpose of slice [count, width]; width is a multiple of sixteen.
+    void (*close)(const float* left, int64_t rows, const float* slice, int64_t count, int64_t width, float* out);
+    // The gradients of close: left_sums [rows, width] += grad [rows, count] times slice [count, width], and slice_sums
+    // [count, width] += the transpose of grad times left [rows, width].
+    void (*open)(const float* grad, int64_t rows, int64_t count, int64_t width, const float* left, const float* slice,
+                 float* left_sums, float* slice_sums);
+};
+
+extern const ChainLoops chain_generic;
+#if defined(__x86_64__)
+extern const ChainLoops chain_avx2;
+extern const ChainLoops chain_avx512;
+#endif
+
+// pr_lookup and pr_compact with combining PR_CONTRACT.
+void chain_lookup(const pr_request& request, float* out);
+int64_t chain_compact(const pr_request& request, const float* grad, int64_t capacity, int64_t* addresses, float* grads);
+
+}  // namespace pocketrec

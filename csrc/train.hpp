@@ -1,0 +1,277 @@
+// What look-ups of tensor trains and their gradients share: distinct ids in rising order, and products of slices.
+//
+// Ids that begin with the same slices lie side by side, so each product of first slices is found once (EL-Rec's reuse of
+// prefixes), and duplicates cost nothing. What is pooled, and the gradients of what was, are those of a look-up of rows:
+// of a table of the distinct vectors.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "addressing.hpp"
+#include "chain.hpp"
+#include "cores.hpp"
+#include "failure.hpp"
+#include "reader.hpp"
+#include "regions.hpp"
+#include "slots.hpp"
+#include "values.hpp"
+
+namespace pocketrec {
+
+const ChainLoops& chain_loops();
+
+// at(numbers, i): a pointer to a number of a vector or an array, by a signed place.
+template <class Numbers>
+auto* at(Numbers& numbers, int64_t index) {
+    return numbers.data() + index;
+}
+
+// An id, and its place among the distinct ones of all tables.
+struct Placed {
+    int64_t id, place;
+};
+
+struct Table {
+    Cores cores;
+    std::vector<Placed> ids;  // distinct, rising
+};
+
+// The values of a call as places of distinct vectors.
+class Distinct {
+  public:
+    static constexpr int64_t kNoId = -2;  // in the place of a padding id
+
+    Distinct(const pr_request& request, const std::vector<Field>& fields) : request_(request) {
+        if (request.offsets) check_offsets(request);
+        std::vector<bool> done(fields.size(), false);
+        make_room(fields);
+        for (size_t f = 0; f < fields.size(); ++f)
+            if (!done[f]) add_table(fields, f, done);
+    }
+
+    const std::vector<Table>& tables() const { return tables_; }
+    int64_t count() const { return count_; }
+
+    // The look-up of the distinct vectors that is the call: same bags, same pooling. It points into this.
+    pr_request rows(const pr_region* vectors) {
+        pr_request inner = request_;
+        inner.regions = vectors;
+        inner.region_count = 1;
+        inner.ids = places_.data();
+        inner.program = program_.data();
+        inner.maps = nullptr;
+        inner.map_entries = 0;
+        inner.parts = 1;
+        inner.combining = PR_COPY;
+        if (!request_.offsets) {
+            inner.columns = request_.fields;
+            return inner;
+        }
+        inner.columns = static_cast<int64_t>(places_.size());
+        inner.offsets = offsets_.data();
+        inner.offsets_stride = request_.batch;
+        if (request_.weights) inner.weights = weights_.data();
+        return inner;
+    }
+
+    // Where value i of the inner look-up stands among the ids of the call; with offsets only.
+    const std::vector<int64_t>& positions() const { return positions_; }
+
+  private:
+    // Room for all values, and for each bag where its own begin.
+    void make_room(const std::vector<Field>& fields) {
+        const int64_t batch = request_.batch, count = static_cast<int64_t>(fields.size());
+        if (!request_.offsets) {
+            places_.resize(static_cast<size_t>(batch * count));
+        } else {
+            offsets_.push_back(0);
+            for (int64_t f = 0; f < count; ++f)
+                for (int64_t b = 0; b < batch; ++b) {
+                    const int64_t* starts = request_.offsets + f * request_.offsets_stride;
+                    for (int64_t value = starts[b]; value < starts[b + 1]; ++value) {
+                        positions_.push_back(value);
+                        if (request_.weights) weights_.push_back(request_.weights[value]);
+                    }
+                    offsets_.push_back(static_cast<int64_t>(positions_.size()));
+                }
+            places_.resize(positions_.size());
+        }
+        for (int64_t f = 0; f < count; ++f) {
+            Field row{};
+            row.column = f;
+            row.kind = PR_ROW;
+            row.a = -1;
+            row.padding = kNoId;
+            row.last = -1;  // no limit
+            row.size = int64_t{1} << 61;
+            program_.insert(program_.end(), reinterpret_cast<const int64_t*>(&row),
+                            reinterpret_cast<const int64_t*>(&row) + PR_PROGRAM_COLUMNS);
+        }
+    }
+
+    // Calls visit(id, place) for all values of a field.
+    template <class Visit>
+    void for_each(const Field& field, int64_t number, Visit visit) {
+        const int64_t batch = request_.batch;
+        if (!request_.offsets) {
+            for (int64_t b = 0; b < batch; ++b)
+                visit(request_.ids[b * request_.columns + field.column], places_[static_cast<size_t>(b * request_.fields + number)]);
+            return;
+        }
+        for (int64_t i = *at(offsets_, number * batch); i < *at(offsets_, (number + 1) * batch); ++i)
+            visit(request_.ids[*at(positions_, i)], *at(places_, i));
+    }
+
+    int64_t values_of(int64_t number) const {
+        return request_.offsets ? *at(offsets_, (number + 1) * request_.batch) - *at(offsets_, number * request_.batch)
+                                : request_.batch;
+    }
+
+    // The table of a field, with all fields that read it.
+    void add_table(const std::vector<Field>& fields, size_t first, std::vector<bool>& done) {
+        std::vector<size_t> readers;
+        int64_t values = 0;
+        for (size_t f = first; f < fields.size(); ++f)
+            if (fields[f].start == fields[first].start) {
+                readers.push_back(f);
+                values += values_of(static_cast<int64_t>(f));
+                done[f] = true;
+            }
+        std::vector<int64_t> ids(static_cast<size_t>(values));
+        Slots slots(values, ids.data());
+        for (const size_t f : readers) {
+            const Field& field = fields[f];
+            for_each(field, static_cast<int64_t>(f), [&](int64_t id, int64_t& place) {
+                if (field.is_padding(id))
+                    place = kNoId;
+                else if (!field.takes(id))
+                    refuse_first_outside(request_, fields);
+                else
+                    place = count_ + slots.place(id < field.size ? id : 0);
+            });
+        }
+        Table table{Cores(fields[first]), {}};
+        for (int64_t i = 0; i < slots.count(); ++i) table.ids.push_back({*at(ids, i), count_ + i});
+        std::sort(table.ids.begin(), table.ids.end(), [](const Placed& a, const Placed& b) { return a.id < b.id; });
+        count_ += slots.count();
+        if (!table.ids.empty()) tables_.push_back(std::move(table));
+    }
+
+    const pr_request& request_;
+    std::vector<Table> tables_;
+    std::vector<int64_t> places_, positions_, offsets_, program_;
+    std::vector<float> weights_;
+    int64_t count_ = 0;
+};
+
+// Slices of cores as float32 rows of a multiple of sixteen numbers, and the products of those that ids begin with.
+class Prefixes {
+  public:
+    Prefixes(const Cores& cores, const pr_request& request, const std::vector<Field>& fields, const Regions& regions)
+        : cores_(cores),
+          regions_(regions),
+          reader_(request, fields, regions),
+          width_((cores.rank + 15) / 16 * 16),
+          plain_(width_ == cores.rank && regions.storage() == PR_FLOAT32) {
+        int64_t rows = 1;
+        for (int64_t k = 0; k < cores.count; ++k) {
+            rows *= k + 1 < cores.count ? *at(cores.q, k) : 1;
+            if (!plain_) own_[static_cast<size_t>(k)].assign(static_cast<size_t>(*at(cores.slice, k) * width_), 0.0f);
+            if (k && k + 1 < cores.count) products_[static_cast<size_t>(k)].resize(static_cast<size_t>(rows * width_));
+            rows_[static_cast<size_t>(k)] = rows;
+        }
+    }
+
+    int64_t width() const { return width_; }
+
+    // Rows of the product of the slices 0 to k.
+    int64_t rows(int64_t k) const { return *at(rows_, k); }
+
+    // Numbers in a row of a slice of core k between the first and the last one, seen as [rank, columns].
+    int64_t columns(int64_t k) const { return *at(cores_.q, k) * width_; }
+
+    const float* slice(int64_t k) const { return *at(slices_, k); }
+
+    // The product of the slices 0 to k, below the last core: [rows(k), width].
+    const float* product(int64_t k) const { return k ? products_[static_cast<size_t>(k)].data() : slice(0); }
+
+    // Goes to an id. Returns the first core whose slice is another one than before.
+    int64_t move(int64_t id) {
+        int64_t first = cores_.count;
+        for (int64_t k = cores_.count; k-- > 0;)
+            if (cores_.address(id, k) != *at(addresses_, k)) first = k;
+        for (int64_t k = first; k < cores_.count; ++k) {
+            if (cores_.address(id, k) != *at(addresses_, k)) read(k, cores_.address(id, k));
+            if (k && k + 1 < cores_.count)
+                chain_loops().multiply(product(k - 1), rows(k - 1), width_, cores_.rank, slice(k), columns(k),
+                                 products_[static_cast<size_t>(k)].data());
+        }
+        return first;
+    }
+
+    // The slice of core k at an address.
+    const float* read(int64_t k, int64_t address) {
+        *at(addresses_, k) = address;
+        const int64_t rows = *at(cores_.slice, k), rank = cores_.rank;
+        if (plain_) {
+            return *at(slices_, k) = reinterpret_cast<const float*>(regions_.array() + address * rank * 4);
+        }
+        float* own = own_[static_cast<size_t>(k)].data();
+        places_.resize(static_cast<size_t>(rows));
+        std::iota(places_.begin(), places_.end(), address);
+        reader_.single(places_.data(), rows, own, false);
+        for (int64_t row = width_ == rank ? 0 : rows; row-- > 0;) {  // from the last one, so that none is overwritten
+            if (row) std::copy_backward(own + row * rank, own + (row + 1) * rank, own + row * width_ + rank);
+            std::fill(own + row * width_ + rank, own + (row + 1) * width_, 0.0f);
+        }
+        return *at(slices_, k) = own;
+    }
+
+  private:
+    const Cores& cores_;
+    const Regions& regions_;
+    Reader reader_;
+    int64_t width_;
+    bool plain_;
+    std::array<int64_t, PR_MOST_CORES> addresses_{-1, -1, -1, -1}, rows_{};
+    std::array<const float*, PR_MOST_CORES> slices_{};
+    std::array<std::vector<float>, PR_MOST_CORES> own_, products_;
+    std::vector<int64_t> places_;
+};
+
+// A checked call; its cores seen as rows of `rank` numbers.
+struct Train {
+    explicit Train(const pr_request& request)
+        : request(request), fields(read_program(request)), rows(as_rows(request, fields)), regions(rows) {
+        check_blocks(fields, request);
+        if (request.region_count != 1)
+            fail(PR_VALUE_ERROR, "cores lie in one region, got %lld.", say(request.region_count));
+        for (const Field& field : fields) {
+            const Cores cores(field);
+            if (cores.end > regions.total()) regions.refuse(cores.end - 1);
+        }
+    }
+
+    static pr_request as_rows(const pr_request& request, const std::vector<Field>& fields) {
+        pr_request rows = request;
+        rows.dim = fields.empty() ? 1 : fields[0].n;
+        rows.parts = 1;
+        rows.combining = PR_COPY;
+        return rows;
+    }
+
+    const pr_request& request;
+    std::vector<Field> fields;
+    pr_request rows;
+    Regions regions;
+};
+
+// out [distinct, dim]: the vectors of all tables' ids.
+void find_vectors(const Train& train, const Distinct& distinct, float* out);
+
+}  // namespace pocketrec
