@@ -60,8 +60,15 @@ def _index(methods: dict[str, type[Method]]) -> str:
             "",
             "`pocketrec size TABLES --budget BUDGET` compares all of them on your tables, before anything is trained.",
             "",
+            f"Other names of the literature: {_aliases()}.",
+            "",
         ]
     )
+
+
+def _aliases() -> str:
+    named = [f"`{alias}` for `{name}`" for alias, name in METHODS.aliases.items()]
+    return ", ".join(named).replace("`low_rank` for `narrow`", "`low_rank` for `narrow` with `widen`")
 
 
 def _page(name: str, kind: type[Method]) -> str:

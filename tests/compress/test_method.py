@@ -38,6 +38,18 @@ def test_traits_are_data_and_no_method_so_far_is_staged(name: str) -> None:
     assert traits.adaptive == (name in ("cafe", "cafe_plus", "ada_embed"))
 
 
+@pytest.mark.parametrize(
+    ("alias", "name", "preset"),
+    [("compo", "quotient_remainder", {}), ("adapt_emb", "offline_split", {}), ("low_rank", "narrow", {"widen": True})],
+)
+def test_names_of_the_literature_are_other_names(alias: str, name: str, preset: dict[str, bool]) -> None:
+    assert of(alias) == of(name, preset)
+    assert of(alias, {"storage": "int8"}) == of(name, {**preset, "storage": "int8"})
+    assert METHODS.get(alias) is METHODS.get(name)
+    assert alias not in METHODS.names(), "a method is listed once"
+    assert size([TABLE], "2x", alias) == size([TABLE], "2x", name, **preset)
+
+
 def test_a_sizing_gives_its_method_back() -> None:
     sizing = size([TABLE], "4x", "robe", block=2, storage="int8")
     group = sizing.groups[0]

@@ -44,6 +44,14 @@ def test_no_other_name_is_imported(shapes: Folder[str], name: str) -> None:
         shapes.get(name)
 
 
+def test_another_name_of_a_thing_is_not_listed_but_offered(shapes: Folder[str]) -> None:
+    known = Folder("some_shapes", "shape", "SHAPE", aliases={"disc": "round"})
+    assert known.get("disc") == shapes.get("round")
+    assert known.names() == shapes.names()
+    with pytest.raises(UnknownName, match="disc"):
+        known.get("disk")
+
+
 def test_things_from_elsewhere_become_known(shapes: Folder[str]) -> None:
     shapes.add("star", "*")
     shapes.add("star", "*")  # the same once more does no harm

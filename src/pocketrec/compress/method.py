@@ -270,17 +270,23 @@ class Method(ABC):
         )  # fmt: skip
 
 
-METHODS: Folder[type[Method]] = Folder("pocketrec.compress.methods", "method", "METHOD")
+METHODS: Folder[type[Method]] = Folder(
+    "pocketrec.compress.methods", "method", "METHOD",
+    aliases={"adapt_emb": "offline_split", "compo": "quotient_remainder", "low_rank": "narrow"},
+)  # fmt: skip
+
+# What a name of the literature says besides the method that it is another name of.
+_PRESETS: Mapping[str, Mapping[str, Any]] = {"low_rank": {"widen": True}}
 
 
 def of(name: str, options: Mapping[str, Any] | None = None) -> Method:
-    """The method of this name with these options.
+    """The method of this name, or of this name in the literature, with these options.
 
     Raises:
         OptionError: no method or option has this name (it says which there are), a value is of the wrong kind, or the
             method refuses it.
     """
-    kind, options = METHODS.get(name), options or {}
+    kind, options = METHODS.get(name), {**_PRESETS.get(name, {}), **(options or {})}
     known = {f.name for f in fields(kind)}
     unknown = sorted(set(options) - known)
     if unknown:

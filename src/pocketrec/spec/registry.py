@@ -17,7 +17,9 @@ import importlib
 import importlib.metadata
 import pkgutil
 import warnings
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar, cast
 
 from pocketrec.spec.errors import OptionError, UnknownName
@@ -35,10 +37,13 @@ class Folder(Generic[T]):
             group ``pocketrec.<last part of the name>``.
         kind: what to call one of them in errors ("method").
         attribute: the name that each file defines ("METHOD").
+        aliases: other names that the literature has for some of them, each with its own name here. They are not listed.
     """
 
-    def __init__(self, package: str, kind: str, attribute: str) -> None:
-        self.package, self.kind, self.attribute = package, kind, attribute
+    def __init__(
+        self, package: str, kind: str, attribute: str, *, aliases: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self.package, self.kind, self.attribute, self.aliases = package, kind, attribute, aliases
         self.group = f"pocketrec.{package.rpartition('.')[2]}"
         self._extra: dict[str, T] = {}
 
@@ -53,6 +58,7 @@ class Folder(Generic[T]):
             UnknownName: nothing is called so; the nearest names are offered.
             OptionError: another package brings it, but cannot be imported.
         """
+        name = self.aliases.get(name, name)
         if name in self._extra:
             return self._extra[name]
         plugins = self._plugins()
@@ -60,7 +66,7 @@ class Folder(Generic[T]):
             module: Any = importlib.import_module(f"{self.package}.{name}")
             return cast(T, getattr(module, self.attribute))
         if name not in plugins:
-            raise UnknownName(self.kind, name, self.names())
+            raise UnknownName(self.kind, name, [*self.names(), *self.aliases])
         try:
             return cast(T, plugins[name].load())
         except (ImportError, AttributeError) as wrong:
