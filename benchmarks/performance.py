@@ -30,6 +30,7 @@ NAMES = (
     "update_against_fbgemm",
     "dlrm_step_against_reference",
     "cost_of_cafe",
+    "tensor_train",
     "auc_against_reference",
     "step_memory",
     "one_row_inference",

@@ -8,16 +8,16 @@
 
 namespace pocketrec {
 
-// Products of small matrices. Every sum runs through its index from 0 upwards, and lanes are different sums; or it is
-// sixteen sums, folded in halves. So all levels give the same bits.
+// Products of small matrices. Every sum runs through its index from 0 upwards, and lanes are different sums: so all levels
+// give the same bits.
 struct ChainLoops {
-    // out [rows, columns] = left [rows, stride], of which the first `inner` of a row count, times right [inner, columns];
-    // columns is a multiple of sixteen.
+    // out [rows, right_stride] = left [rows, stride], of which the first `inner` of a row count, times right [inner,
+    // right_stride]; of both the first `columns` of a row count, a multiple of sixteen.
     void (*multiply)(const float* left, int64_t rows, int64_t stride, int64_t inner, const float* right, int64_t columns,
-                     float* out);
-    // out [rows, count] = left [rows, width] times the transpose of slice [count, width]; width is a multiple of sixteen.
-    void (*close)(const float* left, int64_t rows, const float* slice, int64_t count, int64_t width, float* out);
-    // The gradients of close: left_sums [rows, width] += grad [rows, count] times slice [count, width], and slice_sums
+                     int64_t right_stride, float* out);
+    // to [columns, to_stride] = the transpose of from [rows, from_stride], of which the first `columns` of a row count.
+    void (*turn)(const float* from, int64_t rows, int64_t columns, int64_t from_stride, float* to, int64_t to_stride);
+    // The gradients of out [rows, count] = left [rows, width] times the transpose of slice: left_sums [rows, width] += grad [rows, count] times slice [count, width], and slice_sums
     // [count, width] += the transpose of grad times left [rows, width].
     void (*open)(const float* grad, int64_t rows, int64_t count, int64_t width, const float* left, const float* slice,
                  float* left_sums, float* slice_sums);

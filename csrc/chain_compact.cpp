@@ -57,11 +57,16 @@ class Backward {
     void write(int64_t* addresses, float* grads) const {
         for (int64_t k = 0; k <= last_; ++k) {
             const float* from = at(sums_, k)->numbers.data();
-            for (const int64_t slice : at(sums_, k)->slices)
-                for (int64_t row = 0; row < *at(cores_.slice, k); ++row, from += width_, grads += cores_.rank) {
-                    *addresses++ = slice + row;
-                    std::copy_n(from, cores_.rank, grads);
-                }
+            for (const int64_t slice : at(sums_, k)->slices) {
+                const int64_t rows = *at(cores_.slice, k);
+                std::iota(addresses, addresses + rows, slice);
+                if (width_ == cores_.rank) std::copy_n(from, rows * width_, grads);
+                else
+                    for (int64_t row = 0; row < rows; ++row) std::copy_n(from + row * width_, cores_.rank, grads + row * cores_.rank);
+                addresses += rows;
+                from += rows * width_;
+                grads += rows * cores_.rank;
+            }
         }
     }
 
@@ -132,16 +137,14 @@ class Backward {
         for (int64_t i = 0; i < count; ++i) {
             std::copy_n(nodes.grads.data() + which[i] * numbers(k), numbers(k), grad_.data() + i * numbers(k));
             const float* left = before.products.data() + *at(nodes.parents, which[i]) * numbers(k - 1);
-            for (int64_t row = 0; row < rows; ++row)
-                for (int64_t r = 0; r < rank; ++r) *at(turned_, r * all + i * rows + row) = left[row * width_ + r];
+            chain_loops().turn(left, rows, rank, width_, turned_.data() + i * rows, all);
         }
-        chain_loops().multiply(turned_.data(), rank, all, all, grad_.data(), columns, sums);
+        chain_loops().multiply(turned_.data(), rank, all, all, grad_.data(), columns, columns, sums);
         const float* own = prefixes_.read(k, slice);
         turned_.assign(static_cast<size_t>(columns * width_), 0.0f);
-        for (int64_t r = 0; r < rank; ++r)
-            for (int64_t c = 0; c < columns; ++c) *at(turned_, c * width_ + r) = own[r * columns + c];
+        chain_loops().turn(own, rank, columns, columns, turned_.data(), width_);
         back_.resize(static_cast<size_t>(all * width_));
-        chain_loops().multiply(grad_.data(), all, columns, columns, turned_.data(), width_, back_.data());
+        chain_loops().multiply(grad_.data(), all, columns, columns, turned_.data(), width_, width_, back_.data());
         for (int64_t i = 0; i < count; ++i) {
             float* to = before.grads.data() + *at(nodes.parents, which[i]) * numbers(k - 1);
             for (int64_t d = 0; d < numbers(k - 1); ++d) to[d] += *at(back_, i * numbers(k - 1) + d);

@@ -208,8 +208,8 @@ class Prefixes {
         for (int64_t k = first; k < cores_.count; ++k) {
             if (cores_.address(id, k) != *at(addresses_, k)) read(k, cores_.address(id, k));
             if (k && k + 1 < cores_.count)
-                chain_loops().multiply(product(k - 1), rows(k - 1), width_, cores_.rank, slice(k), columns(k),
-                                 products_[static_cast<size_t>(k)].data());
+                chain_loops().multiply(product(k - 1), rows(k - 1), width_, cores_.rank, slice(k), columns(k), columns(k),
+                                       products_[static_cast<size_t>(k)].data());
         }
         return first;
     }

@@ -11,7 +11,7 @@ arXiv:2101.11714). All ranks are one r, so that every core is rows of r numbers,
 0 has p_0 slices of q_0 rows, core k p_k of r q_k rows, and the last one, whose slices are turned, p_{d-1} of q_{d-1}
 rows.
 
-Products are summed over r from 0 upwards, those with the last core by `lane_sums`: the kernel's numbers, to the bit.
+Products are summed over r from 0 upwards: the kernel's numbers, to the bit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
-from pocketrec.native.lane_sums import lane_sums
 from pocketrec.native.program import Column
 
 __all__ = ["Chain", "chain_addresses", "chain_gradients", "chain_of", "chain_vectors", "slice_addresses"]
@@ -86,8 +85,10 @@ def chain_vectors(slices: Sequence[Tensor], chain: Chain) -> Tensor:
         chain: their factors and rank.
     """
     left, last = _products(slices, chain)[-1], slices[-1]
-    both = left[:, :, None, :] * last[:, None, :, :]
-    return lane_sums(both.reshape(-1, chain.rank)).reshape(-1, left.shape[1] * chain.factors[-1])
+    found = left.new_zeros(left.shape[0], left.shape[1], chain.factors[-1])
+    for r in range(chain.rank):
+        found = found + left[:, :, r, None] * last[:, None, :, r]
+    return found.flatten(1)
 
 
 def _products(slices: Sequence[Tensor], chain: Chain) -> list[Tensor]:
