@@ -79,6 +79,7 @@ class Backward {
         std::vector<int64_t> digits(static_cast<size_t>(std::min(ids, *at(cores_.moduli, last_))));
         Slots slots(static_cast<int64_t>(digits.size()), digits.data());
         std::vector<float> sums(digits.size() * static_cast<size_t>(q * width_), 0.0f);
+        make_room();
         for (const Placed& own : table_.ids) {
             for (int64_t k = prefixes_.move(own.id); k < last_; ++k) add_node(k, cores_.address(own.id, k));
             Nodes& nodes = *at(nodes_, last_ - 1);
@@ -94,11 +95,20 @@ class Backward {
         }
     }
 
+    // Ids rise, so that products of the same slices follow one another.
+    void make_room() {
+        for (int64_t k = 0; k < last_; ++k) {
+            const int64_t below = *at(cores_.divisors, k);
+            int64_t count = 0;
+            for (size_t i = 0; i < table_.ids.size(); ++i) count += !i || table_.ids[i].id / below != table_.ids[i - 1].id / below;
+            at(nodes_, k)->grads.resize(static_cast<size_t>(count * numbers(k)), 0.0f);
+        }
+    }
+
     void add_node(int64_t k, int64_t slice) {
         Nodes& nodes = *at(nodes_, k);
         nodes.slices.push_back(slice);
         nodes.parents.push_back(k ? at(nodes_, k - 1)->count() - 1 : -1);
-        nodes.grads.resize(nodes.grads.size() + static_cast<size_t>(numbers(k)), 0.0f);
         if (k < last_ - 1) nodes.products.insert(nodes.products.end(), prefixes_.product(k), prefixes_.product(k) + numbers(k));
     }
 
@@ -167,21 +177,27 @@ std::vector<float> by_place(const Train& train, Distinct& distinct, const float*
     const int64_t dim = train.request.dim, count = distinct.count();
     const pr_region region{vectors.data(), count, PR_FLOAT32};
     const pr_request inner = distinct.rows(&region);
+    std::vector<float> sums(static_cast<size_t>(count * dim));
+    if (!inner.offsets) {
+        for (int64_t i = 0; i < inner.batch * inner.fields; ++i)
+            if (inner.ids[i] >= 0)
+                for (int64_t d = 0; d < dim; ++d) sums[static_cast<size_t>(inner.ids[i] * dim + d)] += grad[i * dim + d];
+        return sums;
+    }
     std::vector<float> own;  // in the order of the inner look-up's values
-    if (inner.offsets && inner.pooling == PR_POOL_NONE) {
+    if (inner.pooling == PR_POOL_NONE) {
         own.resize(distinct.positions().size() * static_cast<size_t>(dim));
         for (size_t i = 0; i < distinct.positions().size(); ++i)
             std::copy_n(grad + distinct.positions()[i] * dim, dim, own.data() + static_cast<int64_t>(i) * dim);
         grad = own.data();
     }
-    const int64_t values = inner.offsets ? inner.columns : inner.batch * inner.fields;
+    const int64_t values = inner.columns;
     std::vector<int64_t> addresses(static_cast<size_t>(values));
     std::vector<float> squares(addresses.size()), found(addresses.size() * static_cast<size_t>(dim));
     int64_t kept = 0;
     pr_error error;
     const int status = pr_compact(&inner, grad, nullptr, values, addresses.data(), found.data(), squares.data(), &kept, &error);
     if (status != PR_OK) fail(static_cast<pr_status>(status), "%s", error.message);
-    std::vector<float> sums(static_cast<size_t>(count * dim));
     for (int64_t i = 0; i < kept; ++i) std::copy_n(found.data() + i * dim, dim, sums.data() + *at(addresses, i) * dim);
     return sums;
 }
@@ -191,8 +207,11 @@ std::vector<float> by_place(const Train& train, Distinct& distinct, const float*
 int64_t chain_compact(const pr_request& request, const float* grad, int64_t capacity, int64_t* addresses, float* grads) {
     const Train train(request);
     Distinct distinct(request, train.fields);
-    std::vector<float> vectors(static_cast<size_t>(distinct.count() * request.dim));
-    if (request.offsets && request.pooling == PR_POOL_MAX) find_vectors(train, distinct, vectors.data());
+    std::vector<float> vectors;  // which nothing but a maximum asks for
+    if (request.offsets && request.pooling == PR_POOL_MAX) {
+        vectors.resize(static_cast<size_t>(distinct.count() * request.dim));
+        find_vectors(train, distinct, vectors.data());
+    }
     const std::vector<float> sums = by_place(train, distinct, grad, vectors);
     std::vector<std::unique_ptr<Backward>> tables;
     for (const Table& table : distinct.tables()) tables.push_back(std::make_unique<Backward>(train, table, sums.data()));

@@ -31,7 +31,7 @@ DIM = 4
 # Of each table: its rows, and the counts of its ids from rank 1 on, so that hot ids are 5, 0 and 3.
 RANKED = {"a": (40, [90, 80, 70, 60, 50] + [1] * 34), "b": (30, [2] * 29), "c": (20, [88, 77, 66] + [3] * 16)}
 HOT = {"a": 5, "b": 0, "c": 3}
-COLD = ("hash_rows", "robe", "quotient_remainder")
+COLD = ("hash_rows", "robe", "quotient_remainder", "tt_rec")
 
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
@@ -46,7 +46,7 @@ def split(
     tables = [TableSpec(name=n, rows=RANKED[n][0], dim=DIM, ids="rank") for n in names]
     stats = {n: TableStats.of_counts(n, RANKED[n][1]) for n in names}
     hot_bytes = hot_rows * 4 * DIM
-    rest = {"hash_rows": 8 + 9 * 4 * DIM, "robe": 8 + 4 * 50, "quotient_remainder": 1500}[cold]
+    rest = {"hash_rows": 8 + 9 * 4 * DIM, "robe": 8 + 4 * 50, "quotient_remainder": 1500, "tt_rec": 700}[cold]
     share = (hot_bytes + 1) / (hot_bytes + rest)
     method = OfflineSplit(cold=cold, hot=share, **options)
     return method.size(tables, hot_bytes + rest, stats=stats, optimizer=optimizer)
@@ -246,7 +246,7 @@ def _places(bank: Bank, column: int, ids: Tensor) -> Tensor:
 @pytest.mark.parametrize("cold", COLD)
 def test_rows_and_addresses_go_through_both_parts(cold: str) -> None:
     bank = build(split(cold), seed=0)
-    if cold == "quotient_remainder":
+    if cold in ("quotient_remainder", "tt_rec"):  # which take ranks
         for name, column in zip("abc", range(3), strict=True):
             rows = RANKED[name][0]
             assert torch.equal(bank.rows(name, 0, rows), vectors_of(bank, column, torch.arange(rows)))

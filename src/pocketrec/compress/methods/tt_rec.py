@@ -9,8 +9,9 @@ Bytes: stored row of `rank` numbers x (p1 q1 + rank p2 q2 + p3 q3), summed over 
 Use when: tables of millions of rows must be trained in the budget's bytes too, and every id shall keep a vector that no
     other has. Ids in order of frequency (ranks) make it faster: frequent ones begin alike. For frequent ids beside it
     that learn by themselves: offline_split with cold=tt_rec, whose rows nobody starts anew.
-Did not help when: not compared yet on our data; the benchmark has it behind quotient and remainder at 50 % and 10 % of
-    Criteo (.7876 and .7993 against .8060 and .8053) and ahead at 1 % (.8025 against .8016).
+Did not help when: rare ids may be folded: on the Criteo sample it is .0054, .0019 and .0035 behind min_count at 10x,
+    100x and 1000x, and against hash_rows .0026 behind at 10x, .0043 ahead at 100x (docs/results.md, "Tensor trains").
+    With one rank for all tables up to a third of a small budget stays unused.
 """
 
 from __future__ import annotations
