@@ -28,7 +28,7 @@ __all__ = ["Rows", "check_rows", "columns_in_bags", "plain_addresses", "plain_lo
 _LAST_ID: Final = 2**63 - 1
 
 Rows = Sequence[Sequence[int]]
-"""A program as numbers: one row of 13 per field."""
+"""A program as numbers: one row of 17 per field."""
 
 
 def check_rows(rows: Rows, maps: Tensor | None, *, dim: int, parts: int, combining: int) -> None:

@@ -154,10 +154,11 @@ def test_small_tables_stay_exact_and_learn_by_themselves() -> None:
 
 def test_it_can_be_the_cold_part_of_another_method() -> None:
     """Rows of frequent ids beside the cores, which nobody starts anew: TT-Rec's cache, without its fault."""
-    tables = [TableSpec(name="t", rows=20_000, dim=16)]
+    tables = [TableSpec(name="t", rows=20_000, dim=16, ids="rank")]
     bank = build(size(tables, "20x", "offline_split", cold="tt_rec"), seed=0)
-    hot = bank.sizing.of("t").told_apart
-    assert hot > 0 or bank.groups[0].sizing.settings["min_count"]
+    hot, *_, cores = groups_of(bank)
+    assert int(hot.sizing.tables[0].settings["rows"]) > 0
+    assert (cores.sizing.method, cores.sizing.joins) == ("tt_rec", "rest")
     ids = torch.tensor([[1], [2], [19_999]])
     bank(ids).square().sum().backward()
     bank.step()

@@ -22,6 +22,7 @@ from pocketrec.compress.addressing.row import Row
 from pocketrec.compress.holdings import Fixed, Rows
 from pocketrec.compress.method import Decision, Method, Traits
 from pocketrec.compress.parts.init import stream
+from pocketrec.compress.parts.level import hashed_or_exact, rows_wanted
 from pocketrec.compress.parts.row_tables import starts, total_rows, uniform_rows
 from pocketrec.compress.parts.seed import SEED, read_seed, write_seed
 from pocketrec.compress.share import proportional, waterfill
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from pocketrec.compress.group import Group
 
 __all__ = ["METHOD", "HashRows"]
-
-# What an open table wants while rows are shared out: more than any budget, so it takes what the others leave.
-_NO_LIMIT = 2**60
 
 
 @final
@@ -62,20 +60,15 @@ class HashRows(Method):
 
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
         rows = (budget_bytes - SEED.nbytes) // STORAGES.get(self.storage).row_bytes(tables[0].dim)
-        sizes = [_NO_LIMIT if t.rows is None else t.rows for t in tables]
+        sizes = [rows_wanted(t) for t in tables]
         shares = waterfill(sizes, rows) if self.exempt_small else proportional(sizes, rows)
         return Decision(
-            tables=tuple(self._sized(t, share) for t, share in zip(tables, shares, strict=True)), settings={}
+            tables=tuple(
+                hashed_or_exact(t, share, may_be_exact=self.exempt_small)
+                for t, share in zip(tables, shares, strict=True)
+            ),
+            settings={},
         )
-
-    def _sized(self, table: TableSpec, rows: int) -> TableSizing:
-        exact = self.exempt_small and table.rows is not None and rows >= table.rows and table.ids != "hash63"
-        settings = {"rows": rows, "exact": exact}
-        if exact:
-            told_apart = rows - 1 if table.ids == "rank" else 0
-            return TableSizing(table=table, ids=table.ids, told_apart=told_apart, settings=settings)
-        ids = "plain" if table.ids == "plain" else "hash63"
-        return TableSizing(table=table, ids=ids, told_apart=0, settings=settings)  # type: ignore[arg-type]
 
     def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Rows, Fixed]:
         return Rows("rows", total_rows(tables), tables[0].table.dim), SEED.holding

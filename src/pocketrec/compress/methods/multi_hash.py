@@ -26,6 +26,7 @@ from pocketrec.compress.addressing.row import Row
 from pocketrec.compress.holdings import Fixed, Rows
 from pocketrec.compress.method import Decision, Method, Traits
 from pocketrec.compress.parts.init import bound, stream, uniform_
+from pocketrec.compress.parts.level import hashed_or_exact, rows_wanted
 from pocketrec.compress.parts.row_tables import per_table, starts, total_rows
 from pocketrec.compress.parts.seed import SEED, read_seed, write_seed
 from pocketrec.compress.share import waterfill
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["METHOD", "MultiHash"]
 
-# What an open table wants while rows are shared out: more than any budget, so it takes what the others leave.
-_NO_LIMIT: Final = 2**60
 _MOST_HASHES: Final = 16
 
 
@@ -69,8 +68,10 @@ class MultiHash(Method):
 
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
         rows = (budget_bytes - SEED.nbytes) // STORAGES.get(self.storage).row_bytes(tables[0].dim)
-        shares = waterfill([_NO_LIMIT if t.rows is None else t.rows for t in tables], rows)
-        return Decision(tables=tuple(_sized(t, share) for t, share in zip(tables, shares, strict=True)), settings={})
+        shares = waterfill([rows_wanted(t) for t in tables], rows)
+        return Decision(
+            tables=tuple(hashed_or_exact(t, share) for t, share in zip(tables, shares, strict=True)), settings={}
+        )
 
     def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Rows, Fixed]:
         return Rows("rows", total_rows(tables), tables[0].table.dim), SEED.holding
@@ -94,15 +95,6 @@ class MultiHash(Method):
             regions=("rows",), addressing=addressing, width=sizing.tables[0].table.dim, parts=self.hashes,
             combine=Combine.sum,
         )  # fmt: skip
-
-
-def _sized(table: TableSpec, rows: int) -> TableSizing:
-    exact = table.rows is not None and rows >= table.rows and table.ids != "hash63"
-    settings = {"rows": rows, "exact": exact}
-    if exact:
-        told_apart = rows - 1 if table.ids == "rank" else 0
-        return TableSizing(table=table, ids=table.ids, told_apart=told_apart, settings=settings)
-    return TableSizing(table=table, ids="plain" if table.ids == "plain" else "hash63", told_apart=0, settings=settings)
 
 
 METHOD = MultiHash
