@@ -274,18 +274,22 @@ def test_every_method_in_few_bytes(method: str, fused: bool) -> None:
     traits = of(method).traits
     if method == "ada_embed" and not fused:
         pytest.skip("ada_embed: who has a row is decided after each step of its own")
+    # a network of 1,024 hashes does not fit a quarter of so small a table
+    shape: dict[str, object] = {"ada_embed": {"every": 1}, "dhe": {"hashes": 64}}.get(method, {})
     bag = EmbeddingBag(
         1000, 16, mode="sum", method=method, budget="1x" if method == "full" else "4x",
         ids="plain" if "plain" in traits.ids else "rank", fused=fused, data=DATA, storage="float32",
-        **({"every": 1} if method == "ada_embed" else {}),
+        **shape,
     )  # fmt: skip
     before = bag.table()
     for _ in range(2 if traits.adaptive else 1):  # after the first step ids have rows, which the second one moves
         (bag(IDS, OFFSETS) * draw(5, 16)).sum().backward()
         if fused:
             bag.step()
-        else:
-            torch.optim.SGD(bag.parameters(), lr=0.1).step()
+        left = [p for p in bag.parameters() if p.grad is not None]  # with a step of its own: networks of the method
+        assert bool(left) == (not fused or bool(bag.bank.matrices()))
+        if left:
+            torch.optim.SGD(left, lr=0.1).step()
     assert not torch.equal(bag.table(), before)
     served = bag.frozen()
     assert served.bank.held_bytes() == served.serve_bytes == bag.serve_bytes <= 64_000

@@ -39,6 +39,8 @@ class Access:
         maps: name of the int32 or int64 tensor that mapped addressing, signatures and sets are read from, or None.
         widen: name of a float32 [tables, width, dim] tensor that the looked-up vectors are multiplied by, or None;
             without it vectors narrower than the tables' dim are filled up with zeros.
+        computes: whether vectors are computed from what is looked up, by :meth:`Method.computed`. Without regions
+            nothing is looked up, and `width` is 0.
         adds_from: ids with addresses from this one on have no vector of their own: the groups that join are asked for
             them all the same, and theirs is added. None: no id is so.
     """
@@ -51,6 +53,7 @@ class Access:
     rank: int | None = None
     maps: str | None = None
     widen: str | None = None
+    computes: bool = False
     adds_from: int | None = None
 
     @property

@@ -229,7 +229,7 @@ class Bank(nn.Module):
             if grad is None:
                 continue
             group = self._group(tape.group)
-            pairs = group.compact(grad, tape.ids, tape.offsets, tape.weights, tape.pool, tape.addresses)
+            pairs = group.compact(grad, tape.ids, tape.offsets, tape.weights, tape.pool, tape.addresses, tape.program)
             before = self.pending.get(tape.group)
             self.pending[tape.group] = pairs if before is None else before.plus(pairs)
             if group.method.traits.adaptive:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, final
+from typing import Final, Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ __all__ = ["POOLING", "Form", "Group", "Pool"]
 
 Form = Literal["train", "serve"]
 Pool = Literal["none", "sum", "mean", "max"]
+_NO_END: Final = 2**63 - 1
 POOLING: dict[str, int] = {"none": 0, "sum": 1, "mean": 2, "max": 3}
 
 
@@ -86,6 +87,7 @@ class Group(nn.Module):
         self._prepared: Prepared | None = None
         self._unchanged: Unchanged | None = None
         self._tables = torch.empty(0, dtype=torch.int64)
+        self._program_of_tables: Tensor | None = None
         self.access = self.method.access(self.sizing, self.tensors())
         self.kept = self._kept()
         self.storages = [self.kept[name].code for name in self.access.regions]
@@ -154,7 +156,7 @@ class Group(nn.Module):
     @property
     def is_whole(self) -> bool:
         """Whether looked-up vectors are those that the bank returns, with nothing left to do."""
-        return self.access.widen is None and self.access.width == self.dim
+        return self.access.widen is None and self.access.width == self.dim and not self.access.computes
 
     @property
     def is_gathered(self) -> bool:
@@ -186,6 +188,22 @@ class Group(nn.Module):
         padding = LEFT_OUT if self.sizing.joins == "rest" else -1
         row = self.access.addressing[place].program(column=0, padding=padding)
         return torch.tensor([row], dtype=torch.int64)
+
+    @property
+    def program_of_tables(self) -> Tensor:
+        """The program for bags of one table after the other, no padding: int64 [tables, 17]."""
+        if self._program_of_tables is None:
+            each = enumerate(self.access.addressing)
+            rows = [self._with_limit(a.program(column=place, padding=-1), place) for place, a in each]
+            self._program_of_tables = torch.tensor(rows, dtype=torch.int64)
+        return self._program_of_tables
+
+    def known(self, ids: Tensor, tables: Tensor) -> Tensor:
+        """Ids int64 [n] of tables int64 [n], ranks beyond the rows of theirs as 0, which stands for them."""
+        ends = [t.table.closed_rows if t.ids == "rank" else _NO_END for t in self.sizing.tables]
+        if min(ends) == _NO_END:
+            return ids
+        return torch.where(ids < torch.tensor(ends)[tables], ids, 0)
 
     def tables_of(self, columns: Tensor) -> Tensor:
         """From numbers of this group's columns (0, 1, ...) to numbers of its tables, int64 of the same shape."""
@@ -260,16 +278,16 @@ class Group(nn.Module):
 
     def compact(
         self, grad: Tensor, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool,
-        found: Tensor | None = None,
+        found: Tensor | None = None, program: Tensor | None = None,
     ) -> Pairs:  # fmt: skip
         """Distinct addresses and summed gradients of one lookup, given the gradient of its result.
 
-        `found`: the addresses of its values, where it handed them back.
+        `found`: the addresses of its values, where it handed them back. `program`: in place of the group's own.
         """
         addresses, grads, squares = torch.ops.pocketrec.compact(
-            grad, [r.detach() for r in self.regions()], ids, offsets, weights, self.program, self.maps(),
-            self.storages, self.access.width, self.access.parts,
-            int(self.access.combine), POOLING["none" if offsets is None else pool], found,
+            grad, [r.detach() for r in self.regions()], ids, offsets, weights,
+            self.program if program is None else program, self.maps(), self.storages, self.access.width,
+            self.access.parts, int(self.access.combine), POOLING["none" if offsets is None else pool], found,
         )  # fmt: skip
         return Pairs.with_squares(addresses, grads, squares)
 

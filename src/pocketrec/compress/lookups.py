@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal, final
 
 import torch
 from torch import Tensor
 
+from pocketrec.compress.computed import computed_vectors, rows_of_ids
 from pocketrec.compress.group import Form, Group, Pool
 from pocketrec.compress.jagged import columns_of_values
 from pocketrec.compress.tape import Tape, listened
@@ -39,6 +41,8 @@ class Lookups:
         self, index: int, group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
     ) -> Tensor:
         """Vectors of one group: float32 [batch, columns, dim], or [values, dim] for pool ``none`` with offsets."""
+        if group.access.computes:
+            return computed_vectors(group, ids, offsets, weights, pool, partial(self._rows, index, group))
         if self._form == "train" and self._gradient == "pairs":
             vectors = self._taped(index, group, ids, offsets, weights, pool)
         else:
@@ -69,6 +73,17 @@ class Lookups:
             self._tapes += tapes
             vectors = listened(vectors, *tapes)
         return vectors, None
+
+    def _rows(self, index: int, group: Group, ids: Tensor, ends: Tensor, program: Tensor) -> Tensor:
+        """Rows of ids from which vectors will be computed, see `pocketrec.compress.computed`."""
+        if self._form != "train" or self._gradient != "pairs" or not group.access.regions:
+            return rows_of_ids(group, ids, ends, program, sparse=self._gradient == "sparse")
+        with torch.no_grad():
+            rows = rows_of_ids(group, ids, ends, program)
+        if not self._learns:
+            return rows
+        self._tapes.append(Tape(index, ids, ends, None, "none", program=program))
+        return listened(rows, self._tapes[-1])
 
     def _taped(
         self, index: int, group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool

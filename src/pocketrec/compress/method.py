@@ -31,6 +31,7 @@ from pocketrec.spec.table import IdSpace, TableSpec
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pocketrec.compress.computed import Asked
     from pocketrec.compress.group import Group
 
 __all__ = ["METHODS", "Decision", "Method", "Traits", "of"]
@@ -48,6 +49,8 @@ class Traits:
         staged: whether it trains in more than one stage (:meth:`Method.stages`).
         from_dense: whether it can start from a dense table (:meth:`Method.from_dense`).
         grows: whether a table may get more rows later without moving those that it has.
+        rounds: whether matrix products make its vectors: an id's may then differ in the last bits with what else is
+            asked for in the same call.
         rehashed: whether it trains on ranks and is served on the hashes of their tokens. A method that holds only some
             ids of a table asks by one kind of id all the time, so such a one cannot be its part.
     """
@@ -59,6 +62,7 @@ class Traits:
     staged: bool = False
     from_dense: bool = False
     grows: bool = False
+    rounds: bool = False
     rehashed: bool = False
 
 
@@ -138,6 +142,19 @@ class Method(ABC):
         """How the group is looked up. `tensors` are given for seeds that live in them; they may be on meta."""
 
     # -- what a method may say besides -------------------------------------------------------------------------------
+
+    def computed(self, group: Group, rows: Tensor, asked: Asked) -> Tensor:
+        """The vectors of some ids, if the group's access says that they are computed. Differentiable, ids one by one.
+
+        Args:
+            group: in either form; matrices and rows that train are its parameters.
+            rows: float32 [n, width], what was looked up for each id; [n, 0] where there are no regions.
+            asked: n ids and the tables that they are of. There may be none.
+
+        Returns:
+            float32 [n, dim].
+        """
+        raise NotImplementedError(f"{self.name} says that it computes vectors and not how.")
 
     def value_sets(self) -> Mapping[str, Any]:
         """The options of `pocketrec.data.value_sets` by which its sets are made, if its traits say that it needs them.

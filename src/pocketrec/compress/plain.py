@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pocketrec.compress.bank import Bank
+from pocketrec.compress.computed import vectors_of_bags, vectors_of_grid
 from pocketrec.compress.group import POOLING, Group
 from pocketrec.compress.joined import LEFT_OUT, left_over
 from pocketrec.compress.storage import STORAGES
@@ -75,8 +76,11 @@ class PlainBank(nn.Module):
                 bags = _picked(offsets, len(self.sizing.order), group.columns)
             asked = asked if joins == "rest" else ids
             apart = by_value and bags is not None and self._multiplied[index]
-            request = _request(group, asked, bags, None if apart else weights, by_value=apart)
-            vectors = _widened(group, plain_lookup(request, rows), bags if apart else None)
+            if group.access.computes:
+                vectors = _computed(group, rows, asked, bags, weights, pooled=not apart)
+            else:
+                request = _request(group, asked, bags, None if apart else weights, by_value=apart)
+                vectors = _widened(group, plain_lookup(request, rows), bags if apart else None)
             if joins == "alone":
                 units.append((vectors, None))
             elif joins == "rest":
@@ -101,6 +105,20 @@ def _widened(group: Group, vectors: Tensor, bags: Tensor | None) -> Tensor:
     if bags is None or group.access.widen is None:
         return group.widened(vectors)
     return group.widened(vectors, group.tables_of(columns_in_bags(vectors[:, 0], bags, len(group.columns))))
+
+
+def _computed(
+    group: Group, rows: Rows, ids: Tensor, bags: Tensor | None, weights: Tensor | None, *, pooled: bool
+) -> Tensor:
+    """Vectors that the group's method computes, value by value: [batch, columns, dim], or [values, dim]."""
+    request = _request(group, ids, bags, None, by_value=True)
+    found = plain_lookup(request, rows) if group.access.regions else None
+    if found is None:
+        plain_addresses(request, rows)  # refuses what lies beyond a table
+    if bags is None:
+        return vectors_of_grid(group, found, ids)
+    vectors = vectors_of_bags(group, found, ids, bags)
+    return plain_pool(_request(group, ids, bags, weights), rows, vectors) if pooled else vectors
 
 
 def _left_over(group: Group, rows: Rows, ids: Tensor, offsets: Tensor | None) -> Tensor:

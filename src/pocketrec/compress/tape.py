@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.compress.group import Group, Pool
-from pocketrec.compress.jagged import values_of_bags
+from pocketrec.compress.jagged import columns_of_values, values_of_bags
 from pocketrec.native.norms import norms
 from pocketrec.spec.errors import OptionError
 
@@ -23,7 +23,8 @@ _PADDING_COLUMN = 8  # of a program row, see pocketrec.native.program
 class Tape:
     """One lookup of one group: what it was called with, and the gradient of its result once backward has brought it.
 
-    Where it handed its addresses back they are kept, so that nobody looks for them again.
+    Where it handed its addresses back they are kept, so that nobody looks for them again. A program is there if it was
+    not the group's own: rows of distinct ids, one column for each table.
     """
 
     group: int
@@ -32,6 +33,7 @@ class Tape:
     weights: Tensor | None
     pool: Pool
     addresses: Tensor | None = None
+    program: Tensor | None = None
     _grad: Tensor | None = None
     _version: int = 0
 
@@ -111,6 +113,9 @@ def touched(group: Group, tape: Tape) -> Touched:
     """
     assert tape.grad is not None, "called before backward"
     grad, columns = tape.grad, len(group.columns)
+    if tape.program is not None:  # distinct ids, one table after the other
+        assert tape.offsets is not None
+        return Touched(tape.ids, columns_of_values(tape.offsets, len(tape.program)), norms(grad))
     if tape.offsets is None:
         own = tape.ids if columns == tape.ids.shape[1] else tape.ids[:, group.columns]
         ids, importance = own.reshape(-1), norms(grad).view(-1)

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, final
 import torch
 from torch import Tensor
 
+from pocketrec.compress.computed import vectors_of_values
 from pocketrec.compress.group import Group, Pool
 from pocketrec.compress.jagged import check_bags, own_bags
 from pocketrec.compress.joined import LEFT_OUT, left_over, mean_factors, padding_of_rest, summed_bags
@@ -126,15 +127,15 @@ def rows_of(groups: Sequence[Group], place: int, ids: Tensor) -> Tensor:
         place: of the table in them.
         ids: known to the table.
     """
-    asked, tables = ids[:, None], torch.full_like(ids, place)
+    asked, tables, ends = ids, torch.full_like(ids, place), torch.tensor([0, len(ids)])
     found = torch.empty(0)
     for group in groups:
         program, joins = group.program_of(place), group.sizing.joins
-        own = group.widened(group.lookup(asked, None, None, "sum", program=program)[:, 0], tables)
+        own = vectors_of_values(group, asked, ends, tables, program)
         found = own if joins == "alone" else found + own if joins == "rest" else found * own
         if group.rest is not None:
-            addresses = group.access.hiding(group.addresses(asked, program=program))
-            asked = left_over(asked, None, addresses, [0], padding_of_rest([-1]))
+            addresses = group.access.hiding(group.addresses(asked, ends, program=program))
+            asked = left_over(asked, ends, addresses, [0], padding_of_rest([-1]))
     return found
 
 

@@ -158,6 +158,13 @@ class Cases:
             METHODS._extra.pop(cls.method.name)
 
     @classmethod
+    def same(cls, found: Tensor, wanted: Tensor) -> bool:
+        """Whether they are the same to the bit, or to a few of the last ones where the method's traits say so."""
+        if cls.method.traits.rounds:
+            return found.shape == wanted.shape and torch.allclose(found, wanted, rtol=1e-4, atol=1e-6)
+        return torch.equal(found, wanted)
+
+    @classmethod
     def spaces(cls, variant: Mapping[str, Any]) -> tuple[IdSpace, ...]:
         """The id spaces that the method takes with these options: what it contains may take fewer."""
         return cls.method(**variant).traits.ids

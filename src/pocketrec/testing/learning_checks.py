@@ -33,7 +33,7 @@ from pocketrec.testing.materialise import dense_tables
 
 __all__ = ["LearningChecks"]
 
-_WEIGHTS = "weights"
+_WEIGHTS, _MATRIX = "weights", "matrix"
 
 
 class LearningChecks(Cases):
@@ -50,9 +50,11 @@ class LearningChecks(Cases):
         # factors may all begin at one
         drawn = [(i, group) for i, group in enumerate(sizing.groups) if group.joins != "factor"]
         weights = [f"{i}.{s.name}" for i, group in drawn for s in group.train if s.role == _WEIGHTS]
-        assert len(weights) >= len(drawn)
+        networks = [f"{i}.{s.name}" for i, group in drawn for s in group.train if s.role == _MATRIX]
+        assert len(weights) + len(networks) >= len(drawn)
+        assert all((first[n] != other[n]).any() or (first[n] == first[n].round()).all() for n in networks), "all drawn"
         some = [name for name in weights if first[name].numel()]  # a part of a method may be left without a row
-        assert some
+        assert some or networks
         for name in some:
             assert (first[name] != other[name]).float().mean() > 0.9, f"{name} hardly depends on the seed"
 
@@ -92,7 +94,9 @@ class LearningChecks(Cases):
         pairs = self.bank(sizing, steps=1)
         (pairs(batch.ids) * batch.factors).sum().backward()
         pairs.collect()
-        torch.testing.assert_close(_spread(pairs), torch.cat([expected[n].flatten() for n in _regions(pairs)]))
+        torch.testing.assert_close(
+            _spread(pairs), torch.cat([torch.empty(0), *(expected[n].flatten() for n in _regions(pairs))])
+        )
         for matrix, name in zip(pairs.matrices(), _matrices(pairs), strict=True):
             torch.testing.assert_close(matrix.grad, expected[name])
         assert all(_tensor(pairs, name).grad is None for name in _regions(pairs)), "a table has a gradient"
@@ -144,7 +148,8 @@ class LearningChecks(Cases):
         for index in range(len(bank.groups)):
             units = sum(len(before[name]) for name in _state(bank) if name.startswith(f"{index}."))
             resting[index] = torch.ones(units, dtype=torch.bool)
-            resting[index][bank.pending[index].addresses] = False
+            if index in bank.pending:  # a group of networks alone has no rows
+                resting[index][bank.pending[index].addresses] = False
         _update_pending(bank)
         for name in (*_regions(bank), *_state(bank)):
             old, new, at_rest = before[name], bank.tensors()[name], resting[int(name.split(".")[0])]
@@ -182,11 +187,15 @@ class LearningChecks(Cases):
         optimizer = OptimizerSpec(lr=0.3)
         sizing = self.sized(variant, space, optimizer=optimizer, ratio=2, init=0.1, storage=trained)
         bank, batch = self.bank(sizing), random_batch(sizing, 11)
+        nets = [torch.optim.Adam(bank.matrices(), lr=0.02)] if bank.matrices() else []
         losses = []
         for _ in range(15):
             loss = ((bank(batch.ids).sum(dim=1) - batch.factors[:, 0]) ** 2).mean()
             loss.backward()
             bank.step()
+            for net in nets:
+                net.step()
+                net.zero_grad()
             losses.append(float(loss.detach()))
         assert losses[-1] < 0.8 * losses[0]
 
@@ -277,8 +286,10 @@ def _dense_gradients(bank: Bank, batch: Batch) -> dict[str, Tensor]:
 
 def _spread(bank: Bank) -> Tensor:
     """The pending pairs of all groups as one dense, flat gradient of their regions."""
-    found = []
+    found = [torch.empty(0)]
     for index, group in enumerate(groups_of(bank)):
+        if not group.access.regions:
+            continue
         pairs, units = bank.pending[index], sum(r.numel() for r in group.regions()) // group.unit
         assert len(torch.unique(pairs.addresses)) == len(pairs.addresses), "pairs are distinct"
         out = torch.zeros(units, group.unit)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pocketrec.compress import Bank
 from pocketrec.compress.access import Combine
+from pocketrec.compress.computed import Asked
 from pocketrec.compress.group import Group
 from pocketrec.compress.in_float32 import float32_weights
 from pocketrec.compress.joined import LEFT_OUT
@@ -43,6 +44,8 @@ def _table(bank: Bank, name: str, ids: Tensor, factors: bool) -> Tensor:
 def _vectors(group: Group, name: str, ids: Tensor) -> Tensor:
     """Vectors of ids by one group alone, zeros for those that it leaves out."""
     place = _place(group, name)
+    if group.access.computes:
+        return _computed(group, place, ids)
     ways = {Combine.concat: _blocks, Combine.contract: _chains}
     return _wide(group, place, ways.get(group.access.combine, _rows)(group, place, ids))
 
@@ -96,6 +99,13 @@ def _chains(group: Group, place: int, ids: Tensor) -> Tensor:
         found = (found @ part.flatten(1).view(len(ids), chain.rank, -1)).view(len(ids), -1, chain.rank)
         assert found.shape[1] % q == 0
     return torch.where(addresses[:, :1] >= 0, (found @ last.mT).flatten(1), 0.0)
+
+
+def _computed(group: Group, place: int, ids: Tensor) -> Tensor:
+    """What the method computes of rows; that it is right is for the method's own tests to say."""
+    tables = torch.full_like(ids, place)
+    asked = Asked(group.known(ids.clamp(min=0), tables), tables, [(place, 0, len(ids))])
+    return group.method.computed(group, _rows(group, place, ids), asked).masked_fill(ids[:, None] < 0, 0.0)
 
 
 def _regions(group: Group) -> list[Tensor]:

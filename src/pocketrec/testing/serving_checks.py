@@ -68,7 +68,7 @@ class ServingChecks(Cases):
         with torch.no_grad():
             torch.testing.assert_close(served(ids), reread(ids), rtol=1e-5, atol=1e-6)
             if all(group.method.storage == "float32" for group in groups_of(bank)):
-                assert torch.equal(served(ids), bank.eval()(ids))
+                assert self.same(served(ids), bank.eval()(ids))
 
     def test_freezing_leaves_the_bank_alone(self, variant: Mapping[str, Any]) -> None:
         sizing = self.sized(variant, self.spaces(variant)[0])
@@ -102,14 +102,14 @@ class ServingChecks(Cases):
         served, ids = self._served(variant, one_of_a_kind)
         torch._dynamo.reset()
         compiled = torch.compile(served, backend="aot_eager", fullgraph=True)
-        assert torch.equal(compiled(ids), served(ids))
+        assert self.same(compiled(ids), served(ids))
 
     def test_exported_equals_eager(self, variant: Mapping[str, Any], one_of_a_kind: str) -> None:
         served, ids = self._served(variant, one_of_a_kind)
         program = torch.export.export(served, (ids,), dynamic_shapes=({0: torch.export.Dim("batch")},))
         exported = program.module()
-        assert torch.equal(exported(ids), served(ids))
-        assert torch.equal(exported(ids[:5]), served(ids[:5]))
+        assert self.same(exported(ids), served(ids))
+        assert self.same(exported(ids[:5]), served(ids[:5]))
 
     def _served(self, variant: Mapping[str, Any], storage: str) -> tuple[Bank, Tensor]:
         sizing = self.sized(variant, self.spaces(variant)[0], storage=storage)

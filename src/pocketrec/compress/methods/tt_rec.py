@@ -18,15 +18,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, final
 
 from pocketrec.compress.access import Access, Combine
 from pocketrec.compress.addressing._program import Addressing
 from pocketrec.compress.addressing.chain import Chain
-from pocketrec.compress.addressing.row import Row
 from pocketrec.compress.holdings import Rows
 from pocketrec.compress.method import Decision, Method, Traits
+from pocketrec.compress.parts.exact_tables import EXACT, exact_access, exact_holding, groups_beside_exact, is_exact
 from pocketrec.compress.parts.init import bound, stream
 from pocketrec.compress.parts.row_tables import per_table, starts, total_rows, uniform_rows
 from pocketrec.compress.parts.tensor_train import (
@@ -51,8 +51,6 @@ if TYPE_CHECKING:
 
 __all__ = ["METHOD", "TTRec"]
 
-# The part of the method that a group holds: rows of tables that stay exact, and cores of all others.
-_ROWS: Final = "rows"
 _CORES: Final = "cores"
 _MOST_RANK: Final = 4096
 
@@ -127,23 +125,17 @@ class TTRec(Method):
     ) -> tuple[tuple[GroupSizing, ...], tuple[str, ...]]:
         decision = self.decide(tables, budget_bytes, stats)
         trains = [bool(t.settings["factors"]) for t in decision.tables]
-        exact, cores = (
-            self.group_sizing(_only(decision.tables, part), {**decision.settings, "part": name}, optimizer)
-            for name, part in ((_ROWS, [not t for t in trains]), (_CORES, trains))
-        )
-        if all(trains) or not any(trains):
-            return (cores if all(trains) else exact,), decision.notes
-        return (exact, replace(cores, joins="rest")), decision.notes
+        return groups_beside_exact(self, decision, optimizer, part=_CORES, compressed=trains), decision.notes
 
     def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Rows]:
-        width = int(settings["rank"]) if settings["part"] == _CORES else tables[0].table.dim
-        return (Rows(settings["part"], total_rows(tables), width),)
+        cores = Rows(_CORES, total_rows(tables), int(settings["rank"]))
+        return (cores if settings["part"] == _CORES else exact_holding(tables),)
 
     # -- values ------------------------------------------------------------------------------------------------------
 
     def initialise(self, group: Group, *, seed: int, data: Mapping[str, Any] | None = None) -> None:
-        if group.sizing.settings["part"] == _ROWS:
-            uniform_rows(group, _ROWS, self.init, seed=seed)
+        if is_exact(group.sizing):
+            uniform_rows(group, EXACT, self.init, seed=seed)
             return
         rank = int(group.sizing.settings["rank"])
         for index, (sized, rows) in enumerate(_trained(group)):
@@ -152,9 +144,9 @@ class TTRec(Method):
 
     def from_dense(self, group: Group, weights: Mapping[str, Tensor]) -> None:
         """By TT-SVD (Oseledets, Tensor-Train Decomposition, SIAM J. Sci. Comput. 2011)."""
-        if group.sizing.settings["part"] == _ROWS:
+        if is_exact(group.sizing):
             tables = group.sizing.tables
-            for rows, sized in zip(per_table(group.tensor(_ROWS).data, tables), tables, strict=True):
+            for rows, sized in zip(per_table(group.tensor(EXACT).data, tables), tables, strict=True):
                 rows.copy_(weights[sized.table.name][: len(rows)])
             return
         for sized, rows in _trained(group):
@@ -164,12 +156,9 @@ class TTRec(Method):
     # -- looking up --------------------------------------------------------------------------------------------------
 
     def access(self, sizing: GroupSizing, tensors: Mapping[str, Tensor]) -> Access:
+        if is_exact(sizing):
+            return exact_access(sizing)
         tables, dim = sizing.tables, sizing.tables[0].table.dim
-        if sizing.settings["part"] == _ROWS:
-            rows = [int(t.settings["rows"]) for t in tables]
-            # what has no rows here is asked of the cores
-            exact = [Row(start=s, rows=n, fold=0 if n else -1) for s, n in zip(starts(tables), rows, strict=True)]
-            return Access(regions=(_ROWS,), addressing=exact, width=dim)
         rank, factors, given = int(sizing.settings["rank"]), dim_factors(dim, self.cores), starts(tables)
         # a table that is exact is never asked for here, and reads the cores of another one
         some = next(i for i, t in enumerate(tables) if t.settings["rows"])
@@ -185,12 +174,6 @@ class TTRec(Method):
         return Access(
             regions=(_CORES,), addressing=addressing, width=dim, parts=self.cores, combine=Combine.contract, rank=rank
         )
-
-
-def _only(tables: Sequence[TableSizing], chosen: Sequence[bool]) -> tuple[TableSizing, ...]:
-    """The same tables, those that are not chosen without rows."""
-    none = {"rows": 0, "factors": []}
-    return tuple(t if c else replace(t, settings=none) for t, c in zip(tables, chosen, strict=True))
 
 
 def _trained(group: Group) -> list[tuple[TableSizing, Tensor]]:

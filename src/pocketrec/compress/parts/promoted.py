@@ -30,7 +30,8 @@ def read_rest(group: Group, ids: Tensor, tables: Tensor) -> tuple[Tensor, list[T
     """
     import torch
 
-    from pocketrec.compress.joined import LEFT_OUT  # here, not above: sizing answers without torch
+    from pocketrec.compress.computed import vectors_of_values  # here, not above: sizing answers without torch
+    from pocketrec.compress.joined import LEFT_OUT
 
     order = tables.argsort(stable=True)
     asked, of_table = ids[order], tables[order]
@@ -41,8 +42,7 @@ def read_rest(group: Group, ids: Tensor, tables: Tensor) -> tuple[Tensor, list[T
     part = group.rest if group.access.adds_from is None else group
     while part is not None:
         program = torch.cat([part.program_of(place) for place in places.tolist()])
-        low = part.lookup(asked, offsets, None, "none", program=program)
-        vectors += part.widened(low, of_table)
+        vectors += vectors_of_values(part, asked, offsets, of_table, program)
         addresses = part.addresses(asked, offsets, program=program)[:, 0]
         if part is not group and _has_rows(part):
             _read_state(part, addresses, states)
@@ -55,7 +55,7 @@ def read_rest(group: Group, ids: Tensor, tables: Tensor) -> tuple[Tensor, list[T
 def _has_rows(part: Group) -> bool:
     """Whether an address is that of a row which is the vector."""
     access = part.access
-    return access.combine is Combine.copy and access.widen is None and access.width == part.dim
+    return access.combine is Combine.copy and part.is_whole
 
 
 def _read_state(part: Group, addresses: Tensor, states: list[Tensor]) -> None:
