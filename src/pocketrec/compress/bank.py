@@ -229,10 +229,11 @@ class Bank(nn.Module):
             if grad is None:
                 continue
             group = self._group(tape.group)
-            pairs = group.compact(grad, tape.ids, tape.offsets, tape.weights, tape.pool, tape.addresses, tape.program)
-            before = self.pending.get(tape.group)
-            self.pending[tape.group] = pairs if before is None else before.plus(pairs)
-            if group.method.traits.adaptive:
+            if tape.learns:
+                pairs = _pairs(group, tape, grad)
+                before = self.pending.get(tape.group)
+                self.pending[tape.group] = pairs if before is None else before.plus(pairs)
+            if tape.tells and group.method.traits.adaptive:
                 self._touched.append((tape.group, touched(group, tape)))
         self._tapes.clear()
 
@@ -353,6 +354,12 @@ class Bank(nn.Module):
     def _groups(self) -> Collection[Group]:
         found = self.groups._modules.values()  # going through a ModuleList costs as much as a lookup
         return cast("Collection[Group]", found)
+
+
+def _pairs(group: Group, tape: Tape, grad: Tensor) -> Pairs:
+    if tape.at_addresses:
+        return group.compact_rows(grad, tape.ids)
+    return group.compact(grad, tape.ids, tape.offsets, tape.weights, tape.pool, tape.addresses, tape.program)
 
 
 def _times(vectors: Tensor, factors: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ __all__ = [
     "per_table",
     "rows_of_ids",
     "vectors_of_bags",
+    "vectors_of_distinct",
     "vectors_of_grid",
     "vectors_of_values",
 ]
@@ -91,13 +92,32 @@ def computed_vectors(
     """
     if not is_eager(ids):
         return _traced(group, ids, offsets, weights, pool)
+
+    def make(distinct: Tensor, tables: Tensor, ends: Tensor) -> Tensor:
+        rows = look_rows_up(distinct, ends, group.program_of_tables)
+        return group.method.computed(group, rows, Asked(distinct, tables, _runs(ends)))
+
+    return vectors_of_distinct(group, ids, offsets, weights, pool, make)
+
+
+def vectors_of_distinct(
+    group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool,
+    make: Callable[[Tensor, Tensor, Tensor], Tensor],
+) -> Tensor:  # fmt: skip
+    """Vectors that are made once for each distinct (table, id): float32 [batch, columns, dim], or [values, dim].
+
+    Args:
+        group: in either form.
+        ids, weights, pool: as in :meth:`Group.lookup`.
+        offsets: of the group's columns, or None.
+        make: float32 [n, dim] of n distinct ids, int64 [n], their tables, int64 [n], rising, and where each table's
+            begin, int64 [tables + 1].
+    """
     own, tables, padding, place = _values(group, ids, offsets)
     kept = ~padding
     distinct, of_table, inverse = _distinct(own[kept], tables[kept])
     counts = torch.bincount(of_table, minlength=len(group.sizing.tables))
-    ends = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    rows = look_rows_up(distinct, ends, group.program_of_tables)
-    vectors = group.method.computed(group, rows, Asked(distinct, of_table, _runs(ends)))
+    vectors = make(distinct, of_table, torch.cat([counts.new_zeros(1), counts.cumsum(0)]))
     places = torch.full_like(own, LEFT_OUT)
     places[kept] = inverse
     if place is None:

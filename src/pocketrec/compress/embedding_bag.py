@@ -206,8 +206,8 @@ class EmbeddingBag(nn.Module):
     def step(self, *, lr: float | None = None) -> None:
         """Apply what backward left to the touched rows (``fused=True``).
 
-        Methods with small matrices or networks of their own (`narrow` that widens, `dhe`) leave these to your optimizer:
-        they are parameters like any other.
+        Methods with small matrices or networks of their own (`narrow` that widens, `dhe`) leave these to your
+        optimizer: they are parameters like any other.
         """
         if self.bank.gradient != "pairs":
             raise OptionError("step() applies compact pairs; make the bag with fused=True, or use a torch optimizer.")

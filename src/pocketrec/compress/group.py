@@ -11,6 +11,7 @@ from torch import Tensor, nn
 import pocketrec.native  # noqa: F401  registers torch.ops.pocketrec
 from pocketrec.compress.access import Access, Combine
 from pocketrec.compress.addressing._program import PROGRAM_COLUMNS
+from pocketrec.compress.addressing.row import Row
 from pocketrec.compress.holdings import Array, Rows, trained_storage
 from pocketrec.compress.joined import LEFT_OUT
 from pocketrec.compress.method import Method, of
@@ -91,6 +92,7 @@ class Group(nn.Module):
         self.access = self.method.access(self.sizing, self.tensors())
         self.kept = self._kept()
         self.storages = [self.kept[name].code for name in self.access.regions]
+        self._rounds = self._storage_that_rounds()
         rows = [
             self._with_limit(self.access.addressing[place].program(column=column, padding=pad), place)
             for column, place, pad in zip(self.columns, self.places, self.padding, strict=True)
@@ -114,6 +116,12 @@ class Group(nn.Module):
             for h in held
             if isinstance(h, (Rows, Array))
         }
+
+    def _storage_that_rounds(self) -> Storage | None:
+        storage, access = STORAGES.get(self.method.storage), self.access
+        if self.form == "serve" or not storage.rounds_reads or access.computes:
+            return None
+        return storage if access.combine in (Combine.copy, Combine.sum, Combine.product) else None
 
     def specs(self) -> tuple[TensorSpec, ...]:
         """The tensors of this form, optimizer state included while training."""
@@ -161,7 +169,16 @@ class Group(nn.Module):
     @property
     def is_gathered(self) -> bool:
         """Whether vectors are whole, and made of rows or blocks alone: then look-ups can be prepared and joined."""
-        return self.is_whole and self.access.combine is not Combine.contract
+        return self.is_whole and self.access.combine is not Combine.contract and self.rounds is None
+
+    @property
+    def rounds(self) -> Storage | None:
+        """The storage as which rows are read while they train in float32, or None.
+
+        None too where no rows are looked up but blocks of a shared array or slices of cores, and where rows are not
+        what serves.
+        """
+        return self._rounds
 
     @property
     def unit(self) -> int:
@@ -260,6 +277,27 @@ class Group(nn.Module):
         )  # fmt: skip
         return found
 
+    def rows_at(self, addresses: Tensor, *, sparse: bool = False) -> Tensor:
+        """Units at addresses: float32 [n, unit] of int64 [n], zeros at null ones. Not of a shared array.
+
+        Differentiable as :meth:`lookup` is.
+        """
+        learns = self.form == "train" and torch.is_grad_enabled()
+        operation = torch.ops.pocketrec.lookup if learns else torch.ops.pocketrec.lookup_frozen
+        found: Tensor = operation(
+            self.regions(), _not_null(addresses), None, None, _AT_ADDRESSES, None, self.storages, self.unit, 1,
+            int(Combine.copy), POOLING["none"], sparse,
+        )  # fmt: skip
+        return found[:, 0]
+
+    def compact_rows(self, grad: Tensor, addresses: Tensor) -> Pairs:
+        """Distinct addresses and summed gradients, given the gradient float32 [n, unit] of :meth:`rows_at`."""
+        found, grads, squares = torch.ops.pocketrec.compact(
+            grad[:, None], [r.detach() for r in self.regions()], _not_null(addresses), None, None, _AT_ADDRESSES, None,
+            self.storages, self.unit, 1, int(Combine.copy), POOLING["none"], None,
+        )  # fmt: skip
+        return Pairs.with_squares(found, grads, squares)
+
     def widened(self, vectors: Tensor, tables: Tensor | None = None) -> Tensor:
         """Vectors of width `width` brought to the tables' dim.
 
@@ -313,6 +351,14 @@ class Group(nn.Module):
     def extra_repr(self) -> str:
         names = ", ".join(t.table.name for t in self.sizing.tables[:4])
         return f"{self.sizing.method}, {len(self.sizing.tables)} tables ({names} ...), {self.form}"
+
+
+# The program of a lookup whose ids are addresses; null ones are padding.
+_AT_ADDRESSES: Final = torch.tensor([Row(start=0, rows=2**61).program(column=0, padding=LEFT_OUT)])
+
+
+def _not_null(addresses: Tensor) -> Tensor:
+    return torch.where(addresses < 0, LEFT_OUT, addresses)[:, None]
 
 
 def _refresh(group: nn.Module, _: object) -> None:

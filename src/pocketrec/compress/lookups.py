@@ -11,6 +11,7 @@ from torch import Tensor
 from pocketrec.compress.computed import computed_vectors, rows_of_ids
 from pocketrec.compress.group import Form, Group, Pool
 from pocketrec.compress.jagged import columns_of_values
+from pocketrec.compress.rounded import rounded_vectors
 from pocketrec.compress.tape import Tape, listened
 from pocketrec.compress.units import Unit
 from pocketrec.native.binding import kernels_for
@@ -41,9 +42,9 @@ class Lookups:
         self, index: int, group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
     ) -> Tensor:
         """Vectors of one group: float32 [batch, columns, dim], or [values, dim] for pool ``none`` with offsets."""
-        if group.access.computes:
-            return computed_vectors(group, ids, offsets, weights, pool, partial(self._rows, index, group))
-        if self._form == "train" and self._gradient == "pairs":
+        if group.access.computes or group.rounds is not None:
+            return self._made(index, group, ids, offsets, weights, pool)
+        if self._by_pairs:
             vectors = self._taped(index, group, ids, offsets, weights, pool)
         else:
             vectors = group.lookup(ids, offsets, weights, pool, sparse=self._gradient == "sparse")
@@ -74,15 +75,43 @@ class Lookups:
             vectors = listened(vectors, *tapes)
         return vectors, None
 
+    def _made(
+        self, index: int, group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool
+    ) -> Tensor:
+        """Vectors that are made of looked-up rows, and told to an adaptive method as others are."""
+        if group.access.computes:
+            vectors = computed_vectors(group, ids, offsets, weights, pool, partial(self._rows, index, group))
+        else:
+            vectors = rounded_vectors(group, ids, offsets, weights, pool, partial(self._rows_at, index, group))
+        if not (self._by_pairs and self._learns and group.method.traits.adaptive):
+            return vectors
+        self._tapes.append(Tape(index, ids, offsets, weights, pool, learns=False))
+        return listened(vectors, self._tapes[-1])
+
+    @property
+    def _by_pairs(self) -> bool:
+        return self._form == "train" and self._gradient == "pairs"
+
+    def _rows_at(self, index: int, group: Group, addresses: Tensor) -> Tensor:
+        """Rows at addresses, which will be read as the storage serves them."""
+        if not self._by_pairs:
+            return group.rows_at(addresses, sparse=self._gradient == "sparse")
+        with torch.no_grad():
+            rows = group.rows_at(addresses)
+        if not self._learns:
+            return rows
+        self._tapes.append(Tape(index, addresses, None, None, "none", at_addresses=True, tells=False))
+        return listened(rows, self._tapes[-1])
+
     def _rows(self, index: int, group: Group, ids: Tensor, ends: Tensor, program: Tensor) -> Tensor:
         """Rows of ids from which vectors will be computed, see `pocketrec.compress.computed`."""
-        if self._form != "train" or self._gradient != "pairs" or not group.access.regions:
+        if not self._by_pairs or not group.access.regions:
             return rows_of_ids(group, ids, ends, program, sparse=self._gradient == "sparse")
         with torch.no_grad():
             rows = rows_of_ids(group, ids, ends, program)
         if not self._learns:
             return rows
-        self._tapes.append(Tape(index, ids, ends, None, "none", program=program))
+        self._tapes.append(Tape(index, ids, ends, None, "none", program=program, tells=False))
         return listened(rows, self._tapes[-1])
 
     def _taped(

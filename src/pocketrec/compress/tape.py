@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.compress.group import Group, Pool
-from pocketrec.compress.jagged import columns_of_values, values_of_bags
+from pocketrec.compress.jagged import values_of_bags
 from pocketrec.native.norms import norms
 from pocketrec.spec.errors import OptionError
 
@@ -24,7 +24,10 @@ class Tape:
     """One lookup of one group: what it was called with, and the gradient of its result once backward has brought it.
 
     Where it handed its addresses back they are kept, so that nobody looks for them again. A program is there if it was
-    not the group's own: rows of distinct ids, one column for each table.
+    not the group's own: rows of distinct ids, one column for each table; or rows at addresses, which are `ids` then.
+
+    Where vectors are made of looked-up rows, two tapes share a call: pairs come from that of the rows (`tells` is
+    False), and what an adaptive method is told from that of the vectors (`learns` is False).
     """
 
     group: int
@@ -34,6 +37,9 @@ class Tape:
     pool: Pool
     addresses: Tensor | None = None
     program: Tensor | None = None
+    at_addresses: bool = False
+    learns: bool = True
+    tells: bool = True
     _grad: Tensor | None = None
     _version: int = 0
 
@@ -66,10 +72,10 @@ class _Listener(torch.autograd.Function):
         return vectors
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor | None, None]:
         for tape in ctx.tapes:
             tape.take(grads[0])
-        return None, None, None
+        return None, grads[0] if ctx.needs_input_grad[1] else None, None
 
 
 def listened(vectors: Tensor, *tapes: Tape) -> Tensor:
@@ -113,9 +119,6 @@ def touched(group: Group, tape: Tape) -> Touched:
     """
     assert tape.grad is not None, "called before backward"
     grad, columns = tape.grad, len(group.columns)
-    if tape.program is not None:  # distinct ids, one table after the other
-        assert tape.offsets is not None
-        return Touched(tape.ids, columns_of_values(tape.offsets, len(tape.program)), norms(grad))
     if tape.offsets is None:
         own = tape.ids if columns == tape.ids.shape[1] else tape.ids[:, group.columns]
         ids, importance = own.reshape(-1), norms(grad).view(-1)

@@ -13,6 +13,7 @@ from pocketrec.compress.computed import vectors_of_values
 from pocketrec.compress.group import Group, Pool
 from pocketrec.compress.jagged import check_bags, own_bags
 from pocketrec.compress.joined import LEFT_OUT, left_over, mean_factors, padding_of_rest, summed_bags
+from pocketrec.compress.rounded import rounded_values
 from pocketrec.native.joined import Join, Joined
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.sizing import Joins
@@ -131,7 +132,8 @@ def rows_of(groups: Sequence[Group], place: int, ids: Tensor) -> Tensor:
     found = torch.empty(0)
     for group in groups:
         program, joins = group.program_of(place), group.sizing.joins
-        own = vectors_of_values(group, asked, ends, tables, program)
+        alone = vectors_of_values if group.rounds is None else rounded_values
+        own = alone(group, asked, ends, tables, program)
         found = own if joins == "alone" else found + own if joins == "rest" else found * own
         if group.rest is not None:
             addresses = group.access.hiding(group.addresses(asked, ends, program=program))

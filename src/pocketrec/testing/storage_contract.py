@@ -50,6 +50,7 @@ class StorageContract:
         trained = STORAGES.get(self.storage.trained_as)
         assert trained is self.storage or trained.code == 0, "trained in its own type, or in floats"
         assert STORAGES.get(self.storage.array_trained_as or trained.name).code == 0, "arrays are trained in floats"
+        assert not self.storage.rounds_reads or trained.name == "float32", "what is rounded when read learns in float32"
 
     def test_what_is_trained_in_its_own_type_moves_in_place(self, rows: Tensor) -> None:
         if self.storage.trained_as != self.storage.name:

@@ -26,6 +26,7 @@ class Storage(ABC):
         trained_as: dtype of the training form; equal to `dtype` when it is trained in its own type, else the weights
             are kept in this type while training and converted when frozen. A name of a storage.
         array_trained_as: the same for shared arrays, where it differs.
+        rounds_reads: whether rows, trained as float32, are read as :meth:`seen` says while they train.
     """
 
     name: ClassVar[str]
@@ -33,6 +34,7 @@ class Storage(ABC):
     dtype: ClassVar[str]
     trained_as: ClassVar[str] = "float32"
     array_trained_as: ClassVar[str | None] = None
+    rounds_reads: ClassVar[bool] = False
 
     @abstractmethod
     def rows_shape(self, rows: int, width: int) -> tuple[int, ...]:
@@ -53,6 +55,14 @@ class Storage(ABC):
     @abstractmethod
     def step_size(self, rows: Tensor) -> Tensor:
         """Largest absolute error that encoding may make per row of float32 [rows, width]: float32 [rows, 1]."""
+
+    def seen(self, rows: Tensor) -> Tensor:
+        """What rows float32 [n, width] are read as while they train: as they would be served.
+
+        The gradient goes straight through: that of the result is that of the rows.
+        """
+        served = self.decode(self.encode(rows.detach()), rows.shape[1])
+        return rows + (served - rows).detach()
 
     def encode_array(self, weights: Tensor) -> Tensor:
         """float32 [weights] to the stored tensor of the shared array."""

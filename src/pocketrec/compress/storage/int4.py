@@ -9,7 +9,7 @@ Trained as float32, rounded to nearest when frozen; numbers beyond 65504, the la
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING
 
 from pocketrec.compress.storage._storage import ARRAY_BLOCK, Storage
 
@@ -23,7 +23,6 @@ _LEVELS = 15
 _FLOAT16_LIMIT = 65504.0
 
 
-@final
 class Int4(Storage):
     """Asymmetric 4-bit codes per row."""
 
