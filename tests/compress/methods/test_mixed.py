@@ -83,8 +83,9 @@ def test_traits_are_those_of_all_parts() -> None:
     assert METHOD(rest="hash_rows").traits.ids == ("rank", "plain", "hash63")
     assert not METHOD(rest="hash_rows").traits.needs_counts
     assert METHOD(rest="min_count", parts=({"tables": ["t"], "method": "robe", "bytes": 9},)).traits.ids[-1] == "hash63"
-    with pytest.raises(OptionError, match="min_count takes ids of space rank"):
-        size([TableSpec(name="t", rows=9, dim=4)], 1000, "mixed")
+    tables = [TableSpec(name="t", rows=9, dim=4), TableSpec(name="u", rows=9, dim=4)]
+    with pytest.raises(OptionError, match="min_count takes ids of space rank; table 'u' has plain ids"):
+        size(tables, 1000, "mixed", parts=[{"tables": ["t"], "method": "robe", "bytes": 100}])
     cafe = METHOD(parts=({"tables": ["t"], "method": "cafe", "bytes": 9},), rest="hash_rows")
     assert cafe.traits.adaptive
 
