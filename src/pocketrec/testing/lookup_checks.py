@@ -42,9 +42,12 @@ class LookupChecks(Cases):
         with torch.no_grad():
             whole = bank(ids)
             order = torch.randperm(len(ids), generator=torch.Generator().manual_seed(0))
-            assert torch.equal(bank(ids[order]), whole[order])
-            assert torch.equal(torch.cat([bank(part) for part in torch.split(ids, 7)]), whole)
-            assert torch.equal(bank(ids.repeat(2, 1)), torch.cat([whole, whole]))
+            # last bits of torch's matrix products depend on how many vectors are widened together
+            near = 1e-6 if any(group.access.widen for group in groups_of(bank)) else 0.0
+            same = partial(torch.testing.assert_close, rtol=near, atol=near)
+            same(bank(ids[order]), whole[order])
+            same(torch.cat([bank(part) for part in torch.split(ids, 7)]), whole)
+            same(bank(ids.repeat(2, 1)), torch.cat([whole, whole]))
             assert bank(ids[:0]).shape == (0, *whole.shape[1:])
             if all(group.joins != "factor" for group in sizing.groups):  # whose sum is multiplied with
                 torch.testing.assert_close(bank.pooled(ids), whole.sum(dim=1))
