@@ -105,6 +105,7 @@ def test_open_tables_take_absolute_budgets_and_some_methods(pocketrec: Say, file
     refused = {a["method"] for a in found["sizings"] if "refused" in a}
     assert refused == {
         "ada_embed",
+        "binary_code",
         "coded",
         "full",
         "mde",

@@ -98,7 +98,7 @@ class Mde(Method):
         return Decision(tables=tuple(sized), settings={"alpha": alpha, "top": top})
 
     def _law(self, tables: Sequence[TableSpec], budget_bytes: int) -> tuple[float, int]:
-        """The smallest alpha that fits with the whole dim for the smallest table, else the largest dim that fits for it.
+        """The smallest alpha that fits with a whole dim for the smallest table, else the largest dim that fits for it.
 
         Widths fall as alpha rises, and bytes with them.
         """
