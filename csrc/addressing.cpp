@@ -342,10 +342,26 @@ int64_t keyed(const Field& field, const pr_request& request, Run run, int64_t* o
     return run.count;
 }
 
+// Bits of ids that are dealt out to u parts: part j has bits j, j + u, j + 2 u, ... of the b ones.
+int64_t dealt(const Addressing& prepared, int64_t parts, Run run, int64_t* out, int64_t out_stride) {
+    const Field& field = prepared.field;
+    return each(field, parts, run, out, out_stride, [&](int64_t id, int64_t* own) {
+        const int64_t permuted = prepared.permuted(id);
+        int64_t start = field.start;
+        for (int64_t part = 0; part < field.u; ++part) {
+            int64_t number = 0, bit = 0;
+            for (int64_t place = part; place < field.b; place += field.u) number |= (permuted >> place & 1) << bit++;
+            own[part] = start + number;
+            start += int64_t{1} << bit;
+        }
+        std::fill(own + field.u, own + parts, int64_t{-1});
+    });
+}
+
 }  // namespace
 
 Addressing::Addressing(const Field& field) : field(field) {
-    if (field.kind != PR_QUOTIENT_REMAINDER) return;
+    if (field.kind != PR_QUOTIENT_REMAINDER && field.kind != PR_DIGITS) return;
     by_size = Divider(field.size);
     by_n = Divider(field.n);
 }
@@ -374,8 +390,7 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
             return hashed(field, parts, run, out, out_stride);
         case PR_QUOTIENT_REMAINDER:
             return each(field, parts, run, out, out_stride, [&](int64_t id, int64_t* own) {
-                const int64_t known = id < field.n ? id : 0;
-                const int64_t permuted = prepared.by_n.remainder(known * field.p + field.q);
+                const int64_t permuted = prepared.permuted(id);
                 const int64_t quotient = prepared.by_size.quotient(permuted);
                 own[0] = field.start + quotient;
                 own[1] = field.a + permuted - quotient * field.size;
@@ -402,6 +417,17 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
             });
         case PR_KEYED_CODES:
             return keyed(field, request, run, out, out_stride);
+        case PR_DIGITS:
+            if (field.b) return dealt(prepared, parts, run, out, out_stride);
+            return each(field, parts, run, out, out_stride, [&](int64_t id, int64_t* own) {
+                int64_t left = prepared.permuted(id), start = field.start;
+                for (int64_t part = 0; part < field.u; ++part, start += field.size) {
+                    const int64_t quotient = prepared.by_size.quotient(left);
+                    own[part] = start + left - quotient * field.size;
+                    left = quotient;
+                }
+                std::fill(own + field.u, own + parts, int64_t{-1});
+            });
         case PR_CHAIN: {
             const Cores cores(field);
             return each(field, parts, run, out, out_stride, [&](int64_t id, int64_t* own) {

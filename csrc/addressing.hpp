@@ -18,7 +18,10 @@ struct Addressing {
     explicit Addressing(const Field& field);
 
     Field field;
-    Divider by_size, by_n;  // quotient_remainder only
+    Divider by_size, by_n;  // quotient_remainder and digits only
+
+    // Where an id stands in the permutation of its table; ids that it does not have are id 0.
+    int64_t permuted(int64_t id) const { return by_n.remainder((id < field.n ? id : 0) * field.p + field.q); }
 };
 
 // The fields of a checked program.

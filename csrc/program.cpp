@@ -28,7 +28,7 @@ bool is_coefficient(int64_t number) {
 }
 
 void check_ranges(const Field& f, int64_t number) {
-    require(f.kind >= PR_ROW && f.kind <= PR_CHAIN, number, f, "kind must lie in 0..12");
+    require(f.kind >= PR_ROW && f.kind <= PR_DIGITS, number, f, "kind must lie in 0..13");
     require(f.start >= 0 && f.start < kStartEnd, number, f, "start must lie in 0..2305843009213693951");
     require(f.a >= -1 && f.a < kStartEnd, number, f, "a must lie in -1..2305843009213693951");
     require(f.size >= 0 && f.size < kSizeEnd, number, f, "size must lie in 0..4611686018427387903");
@@ -116,6 +116,11 @@ void check_chain(const Field& f, int64_t number, const pr_request& request) {
     require(f.size >= 1 && f.size <= ids, number, f, "chain needs 1 <= size <= b * p * q * global");
 }
 
+// Whether the place of every id in the permutation of its table stays below 2^63.
+bool has_permutation(const Field& f) {
+    return f.n == 1 || f.p <= (INT64_MAX - f.q) / (f.n - 1);
+}
+
 // Rows that medium ids share.
 bool has_shared_rows(const Field& f) {
     return f.u >= 0 && f.u <= INT32_MAX && f.q >= 0 && f.q < kStartEnd;
@@ -139,8 +144,7 @@ void check_kind(const Field& f, int64_t number, const pr_request& request) {
             require(request.parts == 2, number, f, "quotient_remainder needs 2 parts per value");
             require(f.size >= 1 && f.n >= 1 && f.p >= 1 && f.a >= 0 && f.q >= 0, number, f,
                     "quotient_remainder needs size, n, p >= 1 and a, q >= 0");
-            require(f.n == 1 || f.p <= (INT64_MAX - f.q) / (f.n - 1), number, f,
-                    "quotient_remainder needs (n - 1) * p + q < 2**63");
+            require(has_permutation(f), number, f, "quotient_remainder needs (n - 1) * p + q < 2**63");
             break;
         case PR_BLOCK:
         case PR_SIGNATURE:
@@ -178,6 +182,14 @@ void check_kind(const Field& f, int64_t number, const pr_request& request) {
             break;
         case PR_CHAIN:
             check_chain(f, number, request);
+            break;
+        case PR_DIGITS:
+            require(f.u >= 1 && f.u <= request.parts, number, f, "digits needs 1 <= u <= parts");
+            require(f.size >= 1 && f.n >= 1 && f.p >= 1 && f.q >= 0, number, f, "digits needs size, n, p >= 1 and q >= 0");
+            require(f.size <= kStartEnd / f.u, number, f, "digits needs u * size <= 2**61");
+            require(f.b >= 0 && f.b <= PR_MOST_DEALT_BITS && (!f.b || f.u <= f.b), number, f,
+                    "digits needs b in 0..60, and u <= b unless b is 0");
+            require(has_permutation(f), number, f, "digits needs (n - 1) * p + q < 2**63");
             break;
         default:
             break;

@@ -73,8 +73,26 @@ def test_bags_of_a_mixed_bank() -> None:
     weighted = bank(ids, offsets, weights)
     rows = bank.rows("b", 0, 200)[[4, 4, 9]]
     torch.testing.assert_close(weighted[1, 1], (rows * weights[3:6, None]).sum(0))
-    with pytest.raises(OptionError, match="one group"):
-        bank(ids, offsets, None, "none")
+    by_value, columns = bank(ids, offsets, None, "none"), [b // 2 for b, bag in enumerate(bags) for _ in bag]
+    for vector, x, column in zip(by_value, ids.tolist(), columns, strict=True):
+        assert torch.equal(vector, bank.rows("abcde"[column], x, x + 1)[0])
+
+
+def test_single_values_of_a_mixed_bank_learn() -> None:
+    ids = torch.tensor([1, 2, 3, 4, 4, 9, 5, 1, 1, 8, 9])
+    offsets, factors = torch.tensor([0, 2, 2, 3, 6, 7, 7, 9, 10, 11, 11]), draw(11, 4)
+    written, paired = build(mixed(), seed=0), build(mixed(), seed=0)
+    written.gradient = "dense"
+    for bank in (written, paired):
+        (bank(ids, offsets, None, "none") * factors).sum().backward()
+    paired.collect()
+    for index, group in enumerate(written.groups):
+        pairs, units = paired.pending[index], sum(r.numel() for r in group.regions()) // group.unit
+        found = torch.zeros(units, group.unit)
+        found[pairs.addresses] = pairs.grads
+        expected = torch.cat([group.tensor(name).grad.flatten() for name in group.access.regions])
+        assert expected.any()
+        torch.testing.assert_close(found.flatten(), expected)
 
 
 def test_a_mixed_bank_learns_resumes_and_freezes() -> None:

@@ -189,7 +189,7 @@ def test_keyed_input_comes_alone_and_in_order_for_single_values() -> None:
     with pytest.raises(OptionError, match="give it alone"):
         bank(reordered("abc"), torch.tensor([0]))
     assert bank(reordered("abc"), pool="none").shape == (11, 4)
-    with pytest.raises(OptionError, match="order of its columns"):
+    with pytest.raises(OptionError, match="order of the bank's columns"):
         bank(reordered("bca"), pool="none")
 
 

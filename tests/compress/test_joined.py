@@ -227,8 +227,11 @@ def test_several_units_between_groups_that_stand_alone() -> None:
             torch.testing.assert_close(found[:, column], vectors_of(bank, column, ids[:, column]))
             torch.testing.assert_close(found[:, column], dense_tables(bank)[column][_places(bank, column, ids)])
         torch.testing.assert_close(bank.pooled(ids), found.sum(dim=1))
-    with pytest.raises(OptionError, match="one group"):
-        bank(*bags(bank.sizing)[:2], None, "none")
+    ids, offsets, _ = bags(bank.sizing)
+    columns = torch.arange(5).repeat_interleave(offsets.diff().view(5, -1).sum(dim=1)).tolist()
+    with torch.no_grad():
+        expected = [vectors_of(bank, column, id[None])[0] for column, id in zip(columns, ids, strict=True)]
+        torch.testing.assert_close(bank(ids, offsets, None, "none"), torch.stack(expected))
     with pytest.raises(IdError, match="Id 50 is not in table 'u' of 50 rows"):
         bank(torch.tensor([[1, 2, 3, 50, 5]]))
     sizing = mixed()

@@ -97,6 +97,8 @@ class Oracle:
             found = cls.keyed_codes(x, row, parts, maps)
         elif kind == Kind.CHAIN:
             found = cls.chain(x if x < size else 0, row)
+        elif kind == Kind.DIGITS:
+            found = cls.digits(((x if x < n else 0) * p + q) % n, row)
         else:
             key = cls.mix(x, seed)
             home, own, (r, s, _, u) = cls.bucket(key, size), cls.tag(key), row[13:]
@@ -124,6 +126,19 @@ class Oracle:
             x, digit = divmod(x, k)
             digits.append(digit)
         return [first + digit * s for first, digit, s in zip(starts[1:], reversed(digits), slices, strict=False)]
+
+    @staticmethod
+    def digits(x: int, row: list[int]) -> list[int]:
+        """Of a number in some base, or of its bits, written down from the lowest on and taken in strides."""
+        start, base, bits, count = row[2], row[3], row[6], row[16]
+        if not bits:
+            return [start + j * base + x // base**j % base for j in range(count)]
+        written, found = format(x, f"0{bits}b")[::-1][:bits], []
+        for j in range(count):
+            own = written[j::count]
+            found.append(start + int(own[::-1], 2))
+            start += 2 ** len(own)
+        return found
 
     @staticmethod
     def place_of_tag(maps: list[int], home: int, buckets: int, count: int, tag: int) -> int:
@@ -344,6 +359,30 @@ def _hashes(dim: int, storage: str, generator: torch.Generator) -> tuple[list[Te
     return regions, rows, None, 3, Combining.SUM
 
 
+def _digits(dim: int, storage: str, generator: torch.Generator) -> tuple[list[Tensor], list[list[int]], None, int, int]:
+    regions = [encoded(torch.randn(n, dim, generator=generator), storage) for n in (12, 25)]
+    rows = [
+        program_row(column=1, kind=Kind.DIGITS, start=0, size=4, n=60, u=3, p=7, q=11),
+        program_row(column=0, kind=Kind.DIGITS, start=12, size=5, n=2**40, u=2, padding=9),
+        program_row(column=2, kind=Kind.DIGITS, start=5, n=13, b=4, u=3, size=1),
+        program_row(column=4, kind=Kind.DIGITS, start=30, size=7, n=2**31 + 9, u=1),
+        program_row(column=3, kind=Kind.ROW, start=4, size=9, a=-1),
+    ]
+    return regions, rows, None, 3, Combining.SUM
+
+
+def _remainders(
+    dim: int, storage: str, generator: torch.Generator
+) -> tuple[list[Tensor], list[list[int]], None, int, int]:
+    regions = [encoded(torch.randn(n, dim, generator=generator), storage) for n in (12, 25)]
+    rows = [
+        program_row(column=f % 5, kind=Kind.DIGITS, start=3 * f, size=7 + f, n=(10, 2**62 - 1)[f % 2], u=1,
+                    padding=(-1, 9)[f % 2])
+        for f in range(9)
+    ]  # fmt: skip
+    return regions, rows, None, 1, Combining.COPY
+
+
 def _blocks(dim: int, storage: str, generator: torch.Generator) -> tuple[list[Tensor], list[list[int]], None, int, int]:
     length, weights = max(1, dim // 3), 64 * 7
     array = torch.randn(weights // 64, 64, generator=generator)
@@ -486,6 +525,8 @@ GROUPS: dict[str, Callable[..., Any]] = {
     "sum": _parts(Combining.SUM),
     "product": _parts(Combining.PRODUCT),
     "hashes": _hashes,
+    "digits": _digits,
+    "remainders": _remainders,
     "blocks": _blocks,
     "signatures": _words(Kind.SIGNATURE),
     "sets": _words(Kind.SETS),

@@ -80,7 +80,9 @@ def test_golden_signs(backend: str, golden_ids: Tensor) -> None:
     assert negative == expected
 
 
-@pytest.mark.parametrize("group", ["rows", "sum", "blocks", "signatures", "sets", "keyed_codes"])
+@pytest.mark.parametrize(
+    "group", ["rows", "sum", "digits", "remainders", "blocks", "signatures", "sets", "keyed_codes"]
+)
 @pytest.mark.parametrize("jagged", [False, True])
 def test_agrees_with_python_integers(
     backend: str, make_call: Callable[..., Any], oracle: Any, group: str, jagged: bool

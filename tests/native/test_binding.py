@@ -184,6 +184,7 @@ def programs(draw: st.DrawFn, combining: int, parts: int) -> list[list[int]]:
         kinds = [Kind.ROW, Kind.HASH, Kind.MAPPED, Kind.SKETCHED, Kind.TAGGED] + [Kind.QUOTIENT_REMAINDER] * (
             parts == 2
         )
+        kinds += [Kind.DIGITS] * (combining != Combining.CONTRACT)
     rows = []
     for _ in range(draw(st.integers(1, 3))):
         kind, numbers = draw(st.sampled_from(kinds)), [draw(SMALL) for _ in range(12)]

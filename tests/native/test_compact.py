@@ -11,7 +11,7 @@ from pocketrec import native
 from pocketrec.native import Access, Combining, Kind, Pooling, compact, program_row
 from pocketrec.spec.errors import IdError
 
-GROUPS = ("rows", "sum", "product", "hashes", "blocks", "signatures", "sets", "keyed_codes")
+GROUPS = ("rows", "sum", "product", "hashes", "digits", "blocks", "signatures", "sets", "keyed_codes")
 
 
 def output_gradient(call: Any, seed: int = 3) -> Tensor:
@@ -151,7 +151,7 @@ def test_results_need_no_gradient_and_nothing_is_kept(backend: str, make_call: C
     assert not any(found.requires_grad for found in call.compact(torch.ones(5, 3, 7)))
 
 
-@pytest.mark.parametrize("group", ["rows", "sum", "product", "hashes"])
+@pytest.mark.parametrize("group", ["rows", "sum", "product", "hashes", "digits"])
 def test_addresses_that_were_found_are_not_looked_for(backend: str, make_call: Callable[..., Any], group: str) -> None:
     """Some of them no longer what the program says, and negative ones of any kind null addresses."""
     call = make_call(group, dim=7, batch=9, seed=1)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pocketrec.native import Access, Kind, Pooling, addresses, compact, library, lookup, program_row, update
 from pocketrec.spec.optimizer import OptimizerSpec
 
-GROUPS = ("rows", "sum", "product", "hashes", "blocks", "signatures", "sets", "keyed_codes", "chains_3")
+GROUPS = ("rows", "sum", "product", "hashes", "digits", "blocks", "signatures", "sets", "keyed_codes", "chains_3")
 OPS = torch.ops.pocketrec
 
 
@@ -54,7 +54,7 @@ def test_compact_and_gradients_are_proper_ops(backend: str, make_call: Callable[
     torch.library.opcheck(OPS.weight_gradients.default, (grad, *request(call)))
 
 
-@pytest.mark.parametrize("group", ["rows", "sum", "product", "hashes"])
+@pytest.mark.parametrize("group", ["rows", "sum", "product", "hashes", "digits"])
 def test_compact_of_found_addresses_is_a_proper_op(backend: str, make_call: Callable[..., Any], group: str) -> None:
     call = make_call(group, batch=3, pooling=None)
     grad = torch.ones_like(call.lookup())

@@ -15,7 +15,7 @@ from pocketrec import native
 from pocketrec.native import Access, BlockFlag, Combining, Kind, Pooling, Storage, lookup, program_row
 from pocketrec.spec.errors import IdError
 
-GROUPS = ("rows", "sum", "product", "hashes", "blocks", "signatures", "sets", "keyed_codes")
+GROUPS = ("rows", "sum", "product", "hashes", "digits", "blocks", "signatures", "sets", "keyed_codes")
 CHAINS = ("chains_2", "chains_3", "chains_4")
 STORAGES = ("float32", "float16", "bfloat16", "int8", "int4")
 

@@ -8,7 +8,7 @@ import torch
 from pocketrec.native import Access, Combining, Kind, addresses, lookup, program_row
 
 ROW, HASH, QUOTIENT_REMAINDER, BLOCK, LINEAR_BLOCK, MAPPED, HASHES, SIGNATURE, SETS, SKETCHED, TAGGED, *_ = Kind
-KEYED, CHAIN = Kind.KEYED_CODES, Kind.CHAIN
+KEYED, CHAIN, DIGITS = Kind.KEYED_CODES, Kind.CHAIN, Kind.DIGITS
 LINEAR = {"kind": LINEAR_BLOCK, "size": 9, "a": 4, "p": 3, "q": 5, "seed": 7}
 MAP = torch.arange(10)
 SIGNED = {"kind": SIGNATURE, "size": 9, "a": 4, "r": 5, "s": 4, "t": 16, "u": 1, "global": 5}
@@ -19,11 +19,12 @@ KEYED_CODED = {"kind": KEYED, "start": 2, "size": 28, "a": 4, "p": 2, "q": 6, "t
 
 # Sixty ids of dim 16, in cores of rank 3.
 TRAIN = {"kind": CHAIN, "size": 60, "n": 3, "u": 3, "a": 2, "r": 2, "s": 4, "t": 1, "b": 3, "p": 4, "q": 5, "global": 1}
+DIGIT = {"kind": DIGITS, "size": 3, "n": 9, "u": 1}
 
 # (row, parts, what is said): each breaks one rule by the least.
 BAD = [
-    ({"kind": 13}, 1, "kind must lie in 0..12"),
-    ({"kind": -1}, 1, "kind must lie in 0..12"),
+    ({"kind": 14}, 1, "kind must lie in 0..13"),
+    ({"kind": -1}, 1, "kind must lie in 0..13"),
     ({"r": -1}, 1, "r must lie in 0..4611686018427387903"),
     ({"r": 2**62}, 1, "r must lie in 0..4611686018427387903"),
     ({"start": -1}, 1, "start must lie in 0..2305843009213693951"),
@@ -129,6 +130,18 @@ BAD = [
     (TRAIN | {"b": 2**31 - 1, "p": 2**31 - 1, "q": 2}, 3, "whose product is at most 4611686018427387904"),
     (TRAIN | {"size": 0}, 3, "chain needs 1 <= size <= b * p * q * global"),
     (TRAIN | {"size": 61}, 3, "chain needs 1 <= size <= b * p * q * global"),
+    (DIGIT | {"u": 0}, 1, "digits needs 1 <= u <= parts"),
+    (DIGIT | {"u": 2}, 1, "digits needs 1 <= u <= parts"),
+    (DIGIT | {"size": 0}, 1, "digits needs size, n, p >= 1 and q >= 0"),
+    (DIGIT | {"n": 0}, 1, "digits needs size, n, p >= 1 and q >= 0"),
+    (DIGIT | {"p": 0}, 1, "digits needs size, n, p >= 1 and q >= 0"),
+    (DIGIT | {"q": -1}, 1, "digits needs size, n, p >= 1 and q >= 0"),
+    (DIGIT | {"size": 2**61 + 1}, 1, "digits needs u * size <= 2**61"),
+    (DIGIT | {"size": 2**60 + 1, "u": 2}, 2, "digits needs u * size <= 2**61"),
+    (DIGIT | {"b": -1}, 1, "digits needs b in 0..60, and u <= b unless b is 0"),
+    (DIGIT | {"b": 61}, 1, "digits needs b in 0..60, and u <= b unless b is 0"),
+    (DIGIT | {"b": 1, "u": 2}, 2, "digits needs b in 0..60, and u <= b unless b is 0"),
+    (DIGIT | {"n": 2**32 + 1, "p": 2**31}, 1, "digits needs (n - 1) * p + q < 2**63"),
 ]
 # The same with functions: 1 + 3 * 5 words of what a key is, 1 + 3 * 1 of codes.
 BAD_FUNCTIONS = [
@@ -159,6 +172,11 @@ GOOD = [
     (TRAIN, 3),
     (TRAIN | {"b": 2**31 - 1, "p": 2**31 - 1, "q": 1, "size": 2**62 - 2**32 + 1, "n": 4096, "s": 4096}, 3),
     ({"kind": MAPPED, "size": 0, "b": 10, "a": -1}, 1),
+    (DIGIT | {"size": 2**61, "start": 2**61 - 1}, 1),
+    (DIGIT | {"size": 2**60, "start": 2**61 - 1, "u": 2, "n": 2**62 - 1}, 3),
+    (DIGIT | {"b": 60, "start": 2**61 - 1, "u": 1, "n": 2**62 - 1}, 1),
+    (DIGIT | {"b": 3, "u": 3, "n": 2**62 - 1, "p": 2, "q": 2}, 4),
+    (DIGIT | {"n": 2**32 + 1, "p": 2**31 - 1}, 1),
     ({"kind": SKETCHED, "size": 3, "a": 1, "b": 1}, 1),
     ({"kind": SKETCHED, "size": 1, "a": 3, "seed": -(2**63)}, 1),
     ({"kind": SKETCHED, "size": 1, "a": 3, "u": 2**31 - 1, "q": 2**61 - 1}, 1),

@@ -110,13 +110,15 @@ class Bank(nn.Module):
         """
         if not isinstance(ids, Tensor):
             ids, offsets, weights = self._unkeyed(ids, offsets, weights)
-        if offsets is not None and pool == "none" and (len(self.units) > 1 or offsets.dim() == 2):
+        if offsets is not None and pool == "none" and offsets.dim() == 2:
             raise OptionError(
-                'pool="none" with offsets needs a bank of one group, and values in the order of its columns; '
-                "look tables up one by one instead."
+                'pool="none" with offsets needs values in the order of the bank\'s columns; look tables up one by one '
+                "instead."
             )
         units = self._looked_up(ids, offsets, weights, pool, by_value=True)
         parts = [vectors if factors is None else _times(vectors, factors) for vectors, factors in units]
+        if offsets is not None and pool == "none":
+            return parts[0] if len(parts) == 1 else torch.stack(parts).sum(dim=0)  # a unit has zeros for others' values
         together = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         return together if self._order is None else together.index_select(1, self._order)
 

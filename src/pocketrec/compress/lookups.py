@@ -16,6 +16,7 @@ from pocketrec.compress.tape import Tape, listened
 from pocketrec.compress.units import Unit
 from pocketrec.native.binding import kernels_for
 from pocketrec.native.eager import is_eager
+from pocketrec.native.plain_lookup import columns_in_bags
 from pocketrec.spec.errors import OptionError
 
 __all__ = ["Gradient", "Lookups"]
@@ -49,7 +50,8 @@ class Lookups:
         else:
             vectors = group.lookup(ids, offsets, weights, pool, sparse=self._gradient == "sparse")
         if offsets is not None and pool == "none" and group.access.widen is not None:
-            return group.widened(vectors, group.tables_of(columns_of_values(offsets, len(group.columns))))
+            of_column = columns_of_values if offsets.dim() == 1 else partial(columns_in_bags, ids)
+            return group.widened(vectors, group.tables_of(of_column(offsets, len(group.columns))))
         return group.widened(vectors)
 
     def together(self, unit: Unit, ids: Tensor, *, by_value: bool) -> tuple[Tensor, None] | None:

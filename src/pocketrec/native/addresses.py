@@ -18,6 +18,9 @@ With the columns of the program called by their names, and ``mix`` and ``bucket`
   `pocketrec.native.minhash`: ``w = mix(w ^ least_j, j)`` for j from 0, from w = 0.
 * keyed codes c: `pocketrec.native.keyed_codes`.
 * chain: the first row of the id's slice of each core, `pocketrec.native.chain`.
+* digits, with x as for quotient_remainder: part j of u is ``start + j * size + (x // size**j) mod size``, null from u
+  on. Where b is above 0, x has b bits, which are dealt out to the parts: bit t of part j is bit j + t u of x, and
+  part j has ``2**k`` addresses, with its k of the b bits, behind those of the parts before it.
 * linear_block c: ``s = ((x * r3 + c * r2 + r1) mod P) mod (size - Z + 1)`` with x = id + global, as the published ROBE
   code.
 * mapped: ``start + maps[b + (id if id < size else a)]``; null where the map says -1, or when a is -1 and id >= size.
@@ -46,7 +49,16 @@ from pocketrec.native.library import define
 from pocketrec.native.minhash import STEP
 from pocketrec.native.mix import as_int64, bucket, fin, mix, shift_right, tag
 from pocketrec.native.packing import contiguous, pack_ids, require_cpu
-from pocketrec.native.program import HASHED_BLOCKS, LINEAR_MODULUS, MOST_PICKS, MOST_SLOTS, BlockFlag, Column, Kind
+from pocketrec.native.program import (
+    HASHED_BLOCKS,
+    LINEAR_MODULUS,
+    MOST_DEALT_BITS,
+    MOST_PICKS,
+    MOST_SLOTS,
+    BlockFlag,
+    Column,
+    Kind,
+)
 from pocketrec.native.program_check import check_program
 from pocketrec.native.request import Request, check_ids
 from pocketrec.native.values import Values, values_of
@@ -82,11 +94,31 @@ def _hashes(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor
     return torch.where((ids < exact)[:, None], own, torch.where(numbers < row[:, Column.N, None], found, -1))
 
 
+def _permuted(ids: Tensor, row: Tensor) -> Tensor:
+    """Where the ids stand in the permutation of their table; ids that it does not have are id 0."""
+    count = row[:, Column.N]
+    return (torch.where(ids < count, ids, 0) * row[:, Column.P] + row[:, Column.Q]) % count
+
+
 def _quotient_remainder(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
-    remainders, count = row[:, Column.SIZE], row[:, Column.N]
-    known = torch.where(ids < count, ids, 0)
-    permuted = (known * row[:, Column.P] + row[:, Column.Q]) % count
+    remainders, permuted = row[:, Column.SIZE], _permuted(ids, row)
     return torch.stack((row[:, Column.START] + permuted // remainders, row[:, Column.A] + permuted % remainders), dim=1)
+
+
+def _digits(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
+    base, bits, count = row[:, Column.SIZE], row[:, Column.B], row[:, Column.U]
+    permuted, start, found = _permuted(ids, row), row[:, Column.START], []
+    left = permuted
+    for part in range(parts):
+        own = torch.where(part < count, (bits - part + count - 1) // count, 0)  # bits that are dealt to it
+        dealt = torch.zeros_like(ids)
+        for bit in range(MOST_DEALT_BITS if part < MOST_DEALT_BITS else 0):
+            place = torch.where(bit < own, part + bit * count, 0)
+            dealt = dealt | torch.where(bit < own, permuted >> place & 1, 0) << bit
+        address = start + torch.where(bits > 0, dealt, left % base)
+        found.append(torch.where(part < count, address, -1))
+        start, left = start + torch.where(bits > 0, 1 << own.clamp(min=0), base), left // base
+    return torch.stack(found, dim=1)
 
 
 def owned(ids: Tensor, row: Tensor) -> Tensor:
@@ -258,6 +290,7 @@ RULES: Final[Mapping[Kind, _Rule]] = {
     Kind.TAGGED: _tagged,
     Kind.KEYED_CODES: keyed_codes,
     Kind.CHAIN: chain_addresses,
+    Kind.DIGITS: _digits,
 }
 """Per kind: from ids int64 [n], the program rows of each [n, 17], maps and parts to addresses int64 [n, 1 to parts]."""
 

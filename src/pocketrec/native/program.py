@@ -19,6 +19,7 @@ __all__ = [
     "HASHED_BLOCKS",
     "LINEAR_MODULUS",
     "MOST_CORES",
+    "MOST_DEALT_BITS",
     "MOST_PICKS",
     "MOST_RANK",
     "MOST_SLOTS",
@@ -55,6 +56,9 @@ MOST_CORES: Final = 4
 MOST_RANK: Final = 4096
 """The rank of a tensor train, and each factor of its dim, at most."""
 
+MOST_DEALT_BITS: Final = 60
+"""Bits of an id that are dealt out to its parts, at most."""
+
 
 class Column(IntEnum):
     """What stands in which column of a program. Unused columns hold 0, or the default of `program_row`.
@@ -64,23 +68,24 @@ class Column(IntEnum):
     * ``KIND``: a `Kind`.
     * ``START``: first address of the table.
     * ``SIZE``: row: the end of the ids that have a row, ids from here on fold, and so do those before b. hash and
-      hashes: buckets. quotient_remainder: remainders m. blocks: weights in the array. mapped: entries of the table's
-      map, ids >= size fold. sketched and tagged: buckets.
+      hashes: buckets. quotient_remainder: remainders m. digits: their base. blocks: weights in the array. mapped:
+      entries of the table's map, ids >= size fold. sketched and tagged: buckets.
     * ``SEED``: any int64, already distinct per table; linear_block: r1.
     * ``A``: row and mapped: the id that takes those without a row, or -1 for the null address. hash and hashes:
       number of leading ids with a row of their own. quotient_remainder: first address of the remainder rows. blocks:
       block length Z. sketched: slots of a bucket, 1 to 32.
     * ``B``: row: the first id that has a row. block, signature and sets: a `BlockFlag`. mapped: first index of the
       table in `maps`. sketched and tagged: the same of the sketch, or of the offsets. keyed_codes: bits of a key that
-      are checked, 0 to 16; or, below 0, no bits: only ids 1 to -b - 1 have an entry.
-    * ``N``: hashes: how many, at most `parts`. quotient_remainder: ids of the table, modulus of the permutation; ids
-      >= n fold to id 0. block, signature and sets: ids 1 to n have weights of their own. tagged: how many tags there
-      are. keyed_codes: how many keys have weights of their own.
+      are checked, 0 to 16; or, below 0, no bits: only ids 1 to -b - 1 have an entry. digits: 0, or how many bits of an
+      id are dealt out to its parts in turn, 1 to 60, in the place of digits.
+    * ``N``: hashes: how many, at most `parts`. quotient_remainder and digits: ids of the table, modulus of the
+      permutation; ids >= n fold to id 0. block, signature and sets: ids 1 to n have weights of their own. tagged: how
+      many tags there are. keyed_codes: how many keys have weights of their own.
     * ``PADDING``: an id that is left out of its bag, or -1.
-    * ``P``, ``Q``: quotient_remainder: id' = (id * p + q) mod n, with (n - 1) * p + q < 2**63; linear_block: r3 and r2.
-      block, signature and sets: the own weights of id i begin at address p + (i - 1) q, before ``START``. keyed_codes:
-      p is the address of the weights that all other ids share, q that of the first own ones. sketched and tagged: q is
-      the first address of the rows that medium ids share.
+    * ``P``, ``Q``: quotient_remainder and digits: id' = (id * p + q) mod n, with (n - 1) * p + q < 2**63; linear_block:
+      r3 and r2. block, signature and sets: the own weights of id i begin at address p + (i - 1) q, before ``START``.
+      keyed_codes: p is the address of the weights that all other ids share, q that of the first own ones. sketched and
+      tagged: q is the first address of the rows that medium ids share.
     * ``GLOBAL``: linear_block: added to the id before hashing. signature, sets and keyed_codes: first index of the
       table in `maps`.
     * ``LIMIT``: ids from here on are refused, as negative ones are; 1 or more, or -1 where every id is taken.
@@ -91,7 +96,7 @@ class Column(IntEnum):
     * ``T``: signature: bits per key. sets: seed of the least hashes, any int64. keyed_codes: bits of a code of a block.
     * ``U``: signature: keys of which a block's place is drawn. keyed_codes: bits of a code of a whole vector, of which
       two values say that the key has something better. sketched and tagged: rows that medium ids share, 0 where there
-      are none.
+      are none. digits: how many, at most `parts`.
 
     A chain has in SIZE its ids, of which those >= size fold to id 0; in U how many cores, in N their rank; in A, R, S
     and T the factors of dim of cores 0 to 3, in B, P, Q and GLOBAL those of the ids. Factors of cores that are not
@@ -133,6 +138,7 @@ class Kind(IntEnum):
     TAGGED = 10
     KEYED_CODES = 11
     CHAIN = 12
+    DIGITS = 13
 
 
 HASHED_BLOCKS: Final = (Kind.BLOCK, Kind.SIGNATURE, Kind.SETS)

@@ -12,6 +12,7 @@ from pocketrec.native.program import (
     BLOCKS,
     LINEAR_MODULUS,
     MOST_CORES,
+    MOST_DEALT_BITS,
     MOST_PICKS,
     MOST_RANK,
     MOST_SLOTS,
@@ -94,9 +95,7 @@ def _rules(kind: Kind, program: Tensor, maps: Tensor | None, parts: int) -> Iter
     elif kind == Kind.QUOTIENT_REMAINDER:
         yield torch.full_like(size, parts) != 2, "2 parts per value"
         yield (size < 1) | (n < 1) | (a < 0) | (p < 1) | (q < 0), "size, n, p >= 1 and a, q >= 0"
-        # (n - 1) p + q < 2^63, without computing what may overflow
-        limit = (torch.iinfo(torch.int64).max - q) // (n - 1).clamp(min=1)
-        yield (n > 1) & (p > limit), "(n - 1) * p + q < 2**63"
+        yield _no_permutation(program)
     elif kind in (Kind.BLOCK, Kind.SIGNATURE, Kind.SETS):
         yield (a < 1) | (size < a), "1 <= a <= size"
         yield (b < 0) | (b >= _BLOCK_FLAGS_END), "flags b in 0..7"
@@ -123,6 +122,16 @@ def _rules(kind: Kind, program: Tensor, maps: Tensor | None, parts: int) -> Iter
         yield from _keyed_codes_rules(program, maps, parts)
     elif kind == Kind.CHAIN:
         yield from _chain_rules(program, parts)
+    elif kind == Kind.DIGITS:
+        u = program[:, Column.U]
+        yield (u < 1) | (u > parts), "1 <= u <= parts"
+        yield (size < 1) | (n < 1) | (p < 1) | (q < 0), "size, n, p >= 1 and q >= 0"
+        yield size > (1 << 61) // u.clamp(min=1), "u * size <= 2**61"
+        yield (
+            (b < 0) | (b > MOST_DEALT_BITS) | ((b > 0) & (u > b)),
+            f"b in 0..{MOST_DEALT_BITS}, and u <= b unless b is 0",
+        )
+        yield _no_permutation(program)
     else:
         yield size < 1, "size >= 1"
         inside = (b >= 0) & (b <= map_entries) & (size < map_entries - b) & (n < map_entries - b - size)
@@ -134,6 +143,13 @@ def _rules(kind: Kind, program: Tensor, maps: Tensor | None, parts: int) -> Iter
             (program[:, Column.U] > 0) & ~inside,
             "r, s >= 0 and r + size + 1 + s <= entries of maps where u is above 0",
         )
+
+
+def _no_permutation(program: Tensor) -> tuple[Tensor, str]:
+    """Where the place of an id in the permutation of its table overflows: (n - 1) p + q, without computing it."""
+    n, p, q = (program[:, column] for column in (Column.N, Column.P, Column.Q))
+    limit = (torch.iinfo(torch.int64).max - q) // (n - 1).clamp(min=1)
+    return (n > 1) & (p > limit), "(n - 1) * p + q < 2**63"
 
 
 def _no_shared_rows(program: Tensor) -> tuple[Tensor, str]:

@@ -13,7 +13,6 @@ Did not help when: the budget is below one number per id (the floor). At 10x on 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, final
@@ -21,8 +20,8 @@ from typing import TYPE_CHECKING, Any, final
 from pocketrec.compress.access import Access
 from pocketrec.compress.holdings import Holding, Matrix, Rows
 from pocketrec.compress.method import Decision, Method, Traits
-from pocketrec.compress.parts.init import stream, uniform_
 from pocketrec.compress.parts.row_tables import per_table, row_access, total_rows, uniform_rows
+from pocketrec.compress.parts.widening import low_rank, start_matrices
 from pocketrec.compress.storage import STORAGES
 from pocketrec.spec.sizing import GroupSizing, TableSizing
 from pocketrec.spec.stats import TableStats
@@ -76,25 +75,18 @@ class Narrow(Method):
     def initialise(self, group: Group, *, seed: int, data: Mapping[str, Any] | None = None) -> None:
         uniform_rows(group, "rows", self.init, seed=seed)
         if self.widen:
-            # entries of variance 1/width keep the variance of a widened number at that of the narrow one
-            width = int(group.sizing.settings["width"])
-            for index, matrix in enumerate(group.tensor("widen").data):
-                uniform_(matrix, math.sqrt(3 / width), seed=stream(seed, index, 1))
+            start_matrices(group, "widen", seed=seed)
 
     def from_dense(self, group: Group, weights: Mapping[str, Tensor]) -> None:
         """The best rank-`width` approximation (truncated SVD) with `widen`, else the first `width` numbers."""
-        import torch  # here, not above: sizing answers without it
-
         tables, width = group.sizing.tables, int(group.sizing.settings["width"])
         for index, (rows, sized) in enumerate(zip(per_table(group.tensor("rows").data, tables), tables, strict=True)):
             dense = weights[sized.table.name]
             if not self.widen:
                 rows.copy_(dense[:, :width])
                 continue
-            _, vectors = torch.linalg.eigh(dense.double().T @ dense.double())
-            basis = vectors[:, -width:].flip(1).float()
-            rows.copy_(dense @ basis)
-            group.tensor("widen").data[index] = basis.T
+            narrowed, group.tensor("widen").data[index] = low_rank(dense, width)
+            rows.copy_(narrowed)
 
     def access(self, sizing: GroupSizing, tensors: Mapping[str, Tensor]) -> Access:
         widen = "widen" if self.widen else None
