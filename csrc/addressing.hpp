@@ -18,7 +18,7 @@ struct Addressing {
     explicit Addressing(const Field& field);
 
     Field field;
-    Divider by_size, by_n;  // quotient_remainder only
+    Divider by_size, by_n;  // quotient_remainder; by_n of paged, too
 };
 
 // The fields of a checked program.
