@@ -358,12 +358,25 @@ int64_t dealt(const Addressing& prepared, int64_t parts, Run run, int64_t* out, 
     });
 }
 
+// The place of an id's row in the page that a map names for its own. A wild entry is cut to a page far beyond all regions.
+int64_t paged(const Addressing& prepared, const pr_request& request, Run run, int64_t* out, int64_t out_stride) {
+    const Field& field = prepared.field;
+    const int64_t far = (int64_t{1} << 61) / field.n;
+    return each_single(field, request.parts, run, out, out_stride, [&, far](int64_t id) {
+        const int64_t known = id < field.size ? id : field.a;
+        if (known < 0) return int64_t{-1};
+        const int64_t place = field.q + known, page = prepared.by_n.quotient(place);
+        const int64_t kept = map_entry(request, field.b + page);
+        return kept < 0 ? int64_t{-1} : field.start + std::min(kept, far) * field.n + place - page * field.n;
+    });
+}
+
 }  // namespace
 
 Addressing::Addressing(const Field& field) : field(field) {
-    if (field.kind != PR_QUOTIENT_REMAINDER && field.kind != PR_DIGITS) return;
-    by_size = Divider(field.size);
-    by_n = Divider(field.n);
+    const bool divided = field.kind == PR_QUOTIENT_REMAINDER || field.kind == PR_DIGITS;
+    if (divided) by_size = Divider(field.size);
+    if (divided || field.kind == PR_PAGED) by_n = Divider(field.n);
 }
 
 std::vector<Addressing> prepare(const std::vector<Field>& fields) {
@@ -415,6 +428,8 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
                 for (int64_t block = 0; block < parts; ++block)
                     own[block] = field.start + linear_block_start(field, id, block);
             });
+        case PR_PAGED:
+            return paged(prepared, request, run, out, out_stride);
         case PR_KEYED_CODES:
             return keyed(field, request, run, out, out_stride);
         case PR_DIGITS:

@@ -18,7 +18,7 @@ struct Addressing {
     explicit Addressing(const Field& field);
 
     Field field;
-    Divider by_size, by_n;  // quotient_remainder and digits only
+    Divider by_size, by_n;  // quotient_remainder and digits; by_n of paged, too
 
     // Where an id stands in the permutation of its table; ids that it does not have are id 0.
     int64_t permuted(int64_t id) const { return by_n.remainder((id < field.n ? id : 0) * field.p + field.q); }

@@ -1,6 +1,7 @@
 // The rules that a program must keep: src/pocketrec/native/program_check.py, in the same order.
 #include "program.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -28,7 +29,7 @@ bool is_coefficient(int64_t number) {
 }
 
 void check_ranges(const Field& f, int64_t number) {
-    require(f.kind >= PR_ROW && f.kind <= PR_DIGITS, number, f, "kind must lie in 0..13");
+    require(f.kind >= PR_ROW && f.kind <= PR_PAGED, number, f, "kind must lie in 0..14");
     require(f.start >= 0 && f.start < kStartEnd, number, f, "start must lie in 0..2305843009213693951");
     require(f.a >= -1 && f.a < kStartEnd, number, f, "a must lie in -1..2305843009213693951");
     require(f.size >= 0 && f.size < kSizeEnd, number, f, "size must lie in 0..4611686018427387903");
@@ -126,6 +127,15 @@ bool has_shared_rows(const Field& f) {
     return f.u >= 0 && f.u <= INT32_MAX && f.q >= 0 && f.q < kStartEnd;
 }
 
+// The page of every id that is taken has an entry, and a place in a page is far below what a wild entry is cut to.
+void check_paged(const Field& f, int64_t number, int64_t entries) {
+    require(f.n >= 1 && f.n <= INT32_MAX, number, f, "paged needs n in 1..2147483647");
+    require(f.q >= 0 && f.q < kStartEnd, number, f, "paged needs q in 0..2305843009213693951");
+    const int64_t most = std::max(f.size - 1, f.a);
+    require(f.b >= 0 && (most < 0 ? f.b <= entries : f.b < entries - (f.q + most) / f.n), number, f,
+            "paged needs 0 <= b and b + (q + max(size - 1, a)) // n < entries of maps");
+}
+
 void check_kind(const Field& f, int64_t number, const pr_request& request) {
     const int64_t entries = request.map_entries;
     switch (f.kind) {
@@ -190,6 +200,9 @@ void check_kind(const Field& f, int64_t number, const pr_request& request) {
             require(f.b >= 0 && f.b <= PR_MOST_DEALT_BITS && (!f.b || f.u <= f.b), number, f,
                     "digits needs b in 0..60, and u <= b unless b is 0");
             require(has_permutation(f), number, f, "digits needs (n - 1) * p + q < 2**63");
+            break;
+        case PR_PAGED:
+            check_paged(f, number, entries);
             break;
         default:
             break;

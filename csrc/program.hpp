@@ -69,12 +69,14 @@ inline int64_t target_address(const Field& field, int64_t target) {
     return target < 0 ? -1 : field.start + std::min(target, int64_t{1} << 62);
 }
 
+inline int64_t map_entry(const pr_request& request, int64_t place) {
+    return request.map_bytes == 4 ? static_cast<const int32_t*>(request.maps)[place]
+                                  : static_cast<const int64_t*>(request.maps)[place];
+}
+
 inline int64_t mapped_address(const Field& field, int64_t id, const pr_request& request) {
     const int64_t entry = id < field.size ? id : field.a;
-    if (entry < 0) return -1;
-    const int64_t place = field.b + entry;
-    return target_address(field, request.map_bytes == 4 ? static_cast<const int32_t*>(request.maps)[place]
-                                                        : static_cast<const int64_t*>(request.maps)[place]);
+    return entry < 0 ? -1 : target_address(field, map_entry(request, field.b + entry));
 }
 
 }  // namespace pocketrec

@@ -107,6 +107,7 @@ def test_open_tables_take_absolute_budgets_and_some_methods(pocketrec: Say, file
         "ada_embed",
         "binary_code",
         "coded",
+        "dedup",
         "dhe",
         "full",
         "mde",

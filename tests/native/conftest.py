@@ -93,6 +93,11 @@ class Oracle:
             entry = x if x < size else a
             target = maps[b + entry] if entry >= 0 else -1
             found = [start + target if target >= 0 else -1]
+        elif kind == Kind.PAGED:
+            entry = x if x < size else a
+            page, place = divmod(q + entry, n)
+            target = maps[b + page] if entry >= 0 else -1
+            found = [start + min(target, 2**61 // n) * n + place if target >= 0 else -1]
         elif kind == Kind.KEYED_CODES:
             found = cls.keyed_codes(x, row, parts, maps)
         elif kind == Kind.CHAIN:
@@ -326,11 +331,16 @@ def _rows(dim: int, storage: str, generator: torch.Generator) -> tuple[list[Tens
         program_row(column=0, kind=Kind.TAGGED, start=9, size=4, n=8, b=39, seed=2**62, q=12, s=2, u=9),
         program_row(column=1, kind=Kind.ROW, start=17, size=6, b=1, a=-1),
         program_row(column=1, kind=Kind.ROW, start=3, size=9, b=2, a=4, padding=5),
+        program_row(column=3, kind=Kind.PAGED, start=4, size=9, n=4, q=3, a=9, padding=4),
+        program_row(column=2, kind=Kind.PAGED, start=1, size=7, n=5, a=-1),
     ]
     maps = [-1, -1, 3, -1, 19, 0, 0, 5, 1, -1, 2, 7]
     maps += sketch_of({x: 3 * i - 5 for i, x in enumerate(BIG_IDS[:10])}, -9, 3, 3) + tags_of(BIG_IDS[4:], 2**62, 4)
     rows[6][native.Column.R] = len(maps)
     maps += tags_of(BIG_IDS[:2], 2**62, 4)
+    for row, pages in ((rows[9], [5, 0, -1, 1]), (rows[10], [4, 0])):
+        row[native.Column.B] = len(maps)
+        maps += pages
     return regions, rows, torch.tensor(maps, dtype=torch.int32), 1, Combining.COPY
 
 

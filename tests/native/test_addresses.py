@@ -138,6 +138,24 @@ def test_maps_of_both_widths(backend: str, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_pages_of_any_map(backend: str, oracle: Any, dtype: torch.dtype, parts: int) -> None:
+    """What a map says is a page, none, or one so far behind the regions that whoever reads it finds it there."""
+    wild = [0, 3, -1, 2**31 - 1, -(2**31)] + [2**62, 2**63 - 1, -(2**63), 2**32] * (dtype is torch.int64)
+    maps, ids = torch.tensor(wild * 3, dtype=dtype), [0, 1, 2, 5, 6, 7, 26, 99, 2**40, 2**63 - 1]
+    for length in (2, 3, 7, 2**31 - 1):
+        for first, fold in ((0, 0), (2, 3), (4, -1)):
+            row = program_row(kind=Kind.PAGED, start=2**61 - 1, size=7, b=4, n=length, q=first, a=fold, padding=5)
+            expected = [oracle.addresses(x, row, parts, maps.tolist()) for x in ids]
+            found = addresses(torch.tensor(ids)[:, None], torch.tensor([row]), maps=maps, parts=parts)
+            assert found.tolist() == expected
+            near = [target * length for target in wild if 0 <= target <= 3]
+            assert all(
+                a == -1 or a >= 2**61 - 1 + 2**30 or (a - 2**61 + 1) // length * length in near for a, *_ in expected
+            )
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
 @pytest.mark.parametrize("parts", [1, 3])
 def test_tags_in_any_words(backend: str, oracle: Any, dtype: torch.dtype, parts: int) -> None:
     """Sketches and tags of a map that nobody made: nothing is read outside, and all find the same."""

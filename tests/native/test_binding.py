@@ -181,9 +181,9 @@ def programs(draw: st.DrawFn, combining: int, parts: int) -> list[list[int]]:
     if combining == Combining.CONCAT:
         kinds = [Kind.BLOCK, Kind.LINEAR_BLOCK]
     else:
-        kinds = [Kind.ROW, Kind.HASH, Kind.MAPPED, Kind.SKETCHED, Kind.TAGGED] + [Kind.QUOTIENT_REMAINDER] * (
-            parts == 2
-        )
+        kinds = [Kind.ROW, Kind.HASH, Kind.MAPPED, Kind.PAGED, Kind.SKETCHED, Kind.TAGGED] + [
+            Kind.QUOTIENT_REMAINDER
+        ] * (parts == 2)
         kinds += [Kind.DIGITS] * (combining != Combining.CONTRACT)
     rows = []
     for _ in range(draw(st.integers(1, 3))):

@@ -183,16 +183,16 @@ def test_addresses_that_cannot_have_been_found_are_refused(backend: str, make_ca
 
 def test_a_gradient_of_another_shape_is_refused(backend: str, make_call: Callable[..., Any]) -> None:
     call = make_call("rows")
-    with pytest.raises(ValueError, match=r"grad must be \[5, 9, 7\].* got \[5, 9, 6\]"):
-        call.compact(torch.ones(5, 9, 6))
+    with pytest.raises(ValueError, match=r"grad must be \[5, 11, 7\].* got \[5, 11, 6\]"):
+        call.compact(torch.ones(5, 11, 6))
     with pytest.raises(TypeError, match=r"grad must be float32, got torch\.float64"):
-        call.compact(torch.ones(5, 9, 7).double())
+        call.compact(torch.ones(5, 11, 7).double())
 
 
 def test_a_gradient_with_strides_is_read_as_it_is(backend: str, make_call: Callable[..., Any]) -> None:
     call = make_call("rows")
-    grad = torch.randn(7, 5, 9, generator=torch.Generator().manual_seed(0)).permute(1, 2, 0)
+    grad = torch.randn(7, 5, 11, generator=torch.Generator().manual_seed(0)).permute(1, 2, 0)
     for found, expected in zip(call.compact(grad), call.compact(grad.contiguous()), strict=True):
         assert torch.equal(found, expected)
-    expanded = torch.ones(1).expand(5, 9, 7)  # what the backward of a sum hands over
+    expanded = torch.ones(1).expand(5, 11, 7)  # what the backward of a sum hands over
     assert torch.equal(call.compact(expanded)[1], call.compact(expanded.contiguous())[1])

@@ -139,7 +139,7 @@ def test_ids_beyond_a_limit_are_refused(make_call: Callable[..., Any]) -> None:
     call = make_call("rows")
     call.ids[:] = 3
     call.ids[2, 4] = 12  # field 2 reads column 4
-    call.access.program[:, Column.LIMIT] = torch.tensor([4, 4, 13, 4, 2**63 - 1, 4, -1, -1, -1])
+    call.access.program[:, Column.LIMIT] = torch.tensor([4, 4, 13, 4, 2**63 - 1, 4, -1, -1, -1, -1, -1])
     assert torch.equal(plain(call), call.lookup())
     call.access.program[2, Column.LIMIT] = 12
     with pytest.raises(RuntimeError, match="an id lies beyond its table"):

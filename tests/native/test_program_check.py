@@ -8,7 +8,7 @@ import torch
 from pocketrec.native import Access, Combining, Kind, addresses, lookup, program_row
 
 ROW, HASH, QUOTIENT_REMAINDER, BLOCK, LINEAR_BLOCK, MAPPED, HASHES, SIGNATURE, SETS, SKETCHED, TAGGED, *_ = Kind
-KEYED, CHAIN, DIGITS = Kind.KEYED_CODES, Kind.CHAIN, Kind.DIGITS
+KEYED, CHAIN, DIGITS, PAGED = Kind.KEYED_CODES, Kind.CHAIN, Kind.DIGITS, Kind.PAGED
 LINEAR = {"kind": LINEAR_BLOCK, "size": 9, "a": 4, "p": 3, "q": 5, "seed": 7}
 MAP = torch.arange(10)
 SIGNED = {"kind": SIGNATURE, "size": 9, "a": 4, "r": 5, "s": 4, "t": 16, "u": 1, "global": 5}
@@ -23,8 +23,8 @@ DIGIT = {"kind": DIGITS, "size": 3, "n": 9, "u": 1}
 
 # (row, parts, what is said): each breaks one rule by the least.
 BAD = [
-    ({"kind": 14}, 1, "kind must lie in 0..13"),
-    ({"kind": -1}, 1, "kind must lie in 0..13"),
+    ({"kind": 15}, 1, "kind must lie in 0..14"),
+    ({"kind": -1}, 1, "kind must lie in 0..14"),
     ({"r": -1}, 1, "r must lie in 0..4611686018427387903"),
     ({"r": 2**62}, 1, "r must lie in 0..4611686018427387903"),
     ({"start": -1}, 1, "start must lie in 0..2305843009213693951"),
@@ -78,6 +78,17 @@ BAD = [
     ({"kind": MAPPED, "size": 8, "b": 3}, 1, "mapped needs 0 <= b, b + size <= entries of maps"),
     ({"kind": MAPPED, "size": 5, "b": -1}, 1, "mapped needs 0 <= b, b + size <= entries of maps"),
     ({"kind": MAPPED, "size": 5, "b": 3, "a": 7}, 1, "b + a < entries of maps"),
+    ({"kind": PAGED, "size": 9, "n": 0}, 1, "paged needs n in 1..2147483647"),
+    ({"kind": PAGED, "size": 9, "n": 2**31}, 1, "paged needs n in 1..2147483647"),
+    ({"kind": PAGED, "size": 9, "n": 3, "q": -1}, 1, "paged needs q in 0..2305843009213693951"),
+    ({"kind": PAGED, "size": 9, "n": 3, "q": 2**61}, 1, "paged needs q in 0..2305843009213693951"),
+    ({"kind": PAGED, "size": 9, "n": 3, "b": -1}, 1, "paged needs 0 <= b and b + (q + max(size - 1, a)) // n <"),
+    ({"kind": PAGED, "size": 31, "n": 3}, 1, "paged needs 0 <= b and b + (q + max(size - 1, a)) // n < entries"),
+    ({"kind": PAGED, "size": 30, "n": 3, "q": 1}, 1, "paged needs 0 <= b and b + (q + max(size - 1, a)) // n <"),
+    ({"kind": PAGED, "size": 4, "n": 3, "a": 30}, 1, "paged needs 0 <= b and b + (q + max(size - 1, a)) // n <"),
+    ({"kind": PAGED, "size": 30, "n": 3, "b": 1}, 1, "paged needs 0 <= b and b + (q + max(size - 1, a)) // n <"),
+    ({"kind": PAGED, "size": 1, "n": 1, "b": 2**63 - 1}, 1, "paged needs 0 <= b and b + (q + max(size - 1, a)) // n"),
+    ({"kind": PAGED, "size": 0, "n": 1, "a": -1, "b": 11}, 1, "paged needs 0 <= b and b + (q + max(size - 1, a))"),
     ({"kind": SKETCHED, "size": 0, "a": 1}, 1, "sketched needs size >= 1 and a in 1..32"),
     ({"kind": SKETCHED, "size": 1, "a": 0}, 1, "sketched needs size >= 1 and a in 1..32"),
     ({"kind": SKETCHED, "size": 1, "a": 33}, 1, "sketched needs size >= 1 and a in 1..32"),
@@ -177,6 +188,10 @@ GOOD = [
     (DIGIT | {"b": 60, "start": 2**61 - 1, "u": 1, "n": 2**62 - 1}, 1),
     (DIGIT | {"b": 3, "u": 3, "n": 2**62 - 1, "p": 2, "q": 2}, 4),
     (DIGIT | {"n": 2**32 + 1, "p": 2**31 - 1}, 1),
+    ({"kind": PAGED, "size": 30, "n": 3}, 1),
+    ({"kind": PAGED, "size": 28, "n": 3, "q": 2, "a": 27}, 1),
+    ({"kind": PAGED, "size": 2**31 - 1, "n": 2**31 - 1, "b": 9}, 1),
+    ({"kind": PAGED, "size": 0, "n": 1, "a": -1, "b": 10, "q": 2**61 - 1}, 1),
     ({"kind": SKETCHED, "size": 3, "a": 1, "b": 1}, 1),
     ({"kind": SKETCHED, "size": 1, "a": 3, "seed": -(2**63)}, 1),
     ({"kind": SKETCHED, "size": 1, "a": 3, "u": 2**31 - 1, "q": 2**61 - 1}, 1),

@@ -92,12 +92,17 @@ def test_rows_nets_and_the_state_of_both_optimizers_are_taken_over(
 ) -> None:
     run = runs(method)
     fit(next_day, start=run.out, watcher=at_start)
-    before, (now,) = load_artifact(run.out / "model"), at_start.parts
+    before, (now, *later) = load_artifact(run.out / "model"), at_start.parts
+    staged = METHODS.get(method).traits.staged
+    assert bool(later) == staged
     for part in ("nets", "optimizer"):
         kept = before.tensors(part)
         assert kept.keys() == now[part].keys()
         assert all(torch.equal(t, now[part][name]) for name, t in kept.items())
     assert any(t.abs().sum() > 0 for t in now["optimizer"].values())
+    assert int(now["training"]["steps"]) > 0
+    if staged:  # it begins with its first stage, which holds other tensors: the method's own tests look at them
+        return
     sizing = load(run.out).sizing if method not in GROWING else None
     for name, kept_tensor in before.tensors("training").items():
         found = now["training"][name]
@@ -105,7 +110,6 @@ def test_rows_nets_and_the_state_of_both_optimizers_are_taken_over(
             assert torch.equal(kept_tensor, found), name
         else:
             _check_grown(method, run, name, kept_tensor, found, fit)
-    assert int(now["training"]["steps"]) > 0
 
 
 def _check_grown(method: str, run: Any, name: str, kept: Tensor, found: Tensor, fit: Callable[..., Trained]) -> None:

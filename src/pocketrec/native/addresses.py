@@ -24,6 +24,7 @@ With the columns of the program called by their names, and ``mix`` and ``bucket`
 * linear_block c: ``s = ((x * r3 + c * r2 + r1) mod P) mod (size - Z + 1)`` with x = id + global, as the published ROBE
   code.
 * mapped: ``start + maps[b + (id if id < size else a)]``; null where the map says -1, or when a is -1 and id >= size.
+* paged: with ``x = q + (id if id < size else a)``: ``start + maps[b + x // n] * n + x mod n``; null as for mapped.
 * sketched: with ``key = mix(id, seed)``, ``start + place`` of the first slot with ``tag(key)`` in bucket
   ``bucket(key, size)`` of the sketch [size, a, 3] at maps[b] (`pocketrec.native.sketch`); null where there is none, or
   its place is negative. But ``q + floor(tag * u / 2**32)``, with the tag as a number from 0, where u is above 0 and the
@@ -66,6 +67,7 @@ from pocketrec.native.values import Values, values_of
 __all__ = ["RULES", "addresses", "block_hashes", "compute_addresses", "owned"]
 
 _FAR: Final = 1 << 62
+_FAR_ROWS: Final = 1 << 61
 _LOW: Final = (1 << 32) - 1
 
 PICK_SALT: Final = as_int64(0xA0761D6478BD642F)
@@ -225,6 +227,19 @@ def _mapped(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor
     return _target_addresses(row, target)[:, None]
 
 
+def _paged(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
+    if maps is None or maps.shape[0] == 0:
+        return torch.full_like(ids, -1)[:, None]
+    inside, fold, length = ids < row[:, Column.SIZE], row[:, Column.A], row[:, Column.N]
+    read = inside | (fold >= 0)
+    place = row[:, Column.Q] + torch.where(inside, ids, fold.clamp(min=0))
+    entry = torch.where(read, row[:, Column.B] + place // length, 0)
+    kept = torch.where(read, maps.index_select(0, entry).long(), -1)
+    # a wild entry is cut to a page far beyond the regions, where it is found
+    address = row[:, Column.START] + torch.minimum(kept, _FAR_ROWS // length) * length + place % length
+    return torch.where(kept >= 0, address, -1)[:, None]
+
+
 def _target_addresses(row: Tensor, target: Tensor) -> Tensor:
     # Clamped, so that a wild entry is found beyond the regions instead of wrapping around.
     return torch.where(target >= 0, row[:, Column.START] + target.clamp(max=_FAR), -1)
@@ -291,6 +306,7 @@ RULES: Final[Mapping[Kind, _Rule]] = {
     Kind.KEYED_CODES: keyed_codes,
     Kind.CHAIN: chain_addresses,
     Kind.DIGITS: _digits,
+    Kind.PAGED: _paged,
 }
 """Per kind: from ids int64 [n], the program rows of each [n, 17], maps and parts to addresses int64 [n, 1 to parts]."""
 
@@ -355,7 +371,7 @@ def addresses(
         program: int64 [fields, 17].
         parts: addresses per value.
         offsets: as in `pocketrec.native.request.Request`.
-        maps: int32 or int64, the maps of mapped, sketched and tagged fields, or None.
+        maps: int32 or int64, the maps of mapped, paged, sketched and tagged fields, or None.
 
     Returns:
         int64 [values, parts], -1 for padding and null addresses: for 2-D ids one value per batch row and program field

@@ -69,23 +69,25 @@ class Column(IntEnum):
     * ``START``: first address of the table.
     * ``SIZE``: row: the end of the ids that have a row, ids from here on fold, and so do those before b. hash and
       hashes: buckets. quotient_remainder: remainders m. digits: their base. blocks: weights in the array. mapped:
-      entries of the table's map, ids >= size fold. sketched and tagged: buckets.
+      entries of the table's map, ids >= size fold. paged: ids of the table, those >= size fold. sketched and tagged:
+      buckets.
     * ``SEED``: any int64, already distinct per table; linear_block: r1.
-    * ``A``: row and mapped: the id that takes those without a row, or -1 for the null address. hash and hashes:
+    * ``A``: row, mapped and paged: the id that takes those without a row, or -1 for the null address. hash and hashes:
       number of leading ids with a row of their own. quotient_remainder: first address of the remainder rows. blocks:
       block length Z. sketched: slots of a bucket, 1 to 32.
-    * ``B``: row: the first id that has a row. block, signature and sets: a `BlockFlag`. mapped: first index of the
-      table in `maps`. sketched and tagged: the same of the sketch, or of the offsets. keyed_codes: bits of a key that
-      are checked, 0 to 16; or, below 0, no bits: only ids 1 to -b - 1 have an entry. digits: 0, or how many bits of an
-      id are dealt out to its parts in turn, 1 to 60, in the place of digits.
+    * ``B``: row: the first id that has a row. block, signature and sets: a `BlockFlag`. mapped and paged: first index
+      of the table in `maps`. sketched and tagged: the same of the sketch, or of the offsets. keyed_codes: bits of a key
+      that are checked, 0 to 16; or, below 0, no bits: only ids 1 to -b - 1 have an entry. digits: 0, or how many bits
+      of an id are dealt out to its parts in turn, 1 to 60, in the place of digits.
     * ``N``: hashes: how many, at most `parts`. quotient_remainder and digits: ids of the table, modulus of the
       permutation; ids >= n fold to id 0. block, signature and sets: ids 1 to n have weights of their own. tagged: how
-      many tags there are. keyed_codes: how many keys have weights of their own.
+      many tags there are. keyed_codes: how many keys have weights of their own. paged: rows of a page, 1 to 2**31 - 1.
     * ``PADDING``: an id that is left out of its bag, or -1.
     * ``P``, ``Q``: quotient_remainder and digits: id' = (id * p + q) mod n, with (n - 1) * p + q < 2**63; linear_block:
       r3 and r2. block, signature and sets: the own weights of id i begin at address p + (i - 1) q, before ``START``.
       keyed_codes: p is the address of the weights that all other ids share, q that of the first own ones. sketched and
-      tagged: q is the first address of the rows that medium ids share.
+      tagged: q is the first address of the rows that medium ids share. paged: q is the number of the row of id 0 among
+      those that are cut into pages.
     * ``GLOBAL``: linear_block: added to the id before hashing. signature, sets and keyed_codes: first index of the
       table in `maps`.
     * ``LIMIT``: ids from here on are refused, as negative ones are; 1 or more, or -1 where every id is taken.
@@ -139,6 +141,7 @@ class Kind(IntEnum):
     KEYED_CODES = 11
     CHAIN = 12
     DIGITS = 13
+    PAGED = 14
 
 
 HASHED_BLOCKS: Final = (Kind.BLOCK, Kind.SIGNATURE, Kind.SETS)
@@ -195,11 +198,11 @@ class Access(NamedTuple):
         storages: one `Storage` per region.
         dim: width of the vectors.
         parts: addresses per value: 1, 2 for quotient_remainder, ceil(dim / Z) for blocks, the cores for chains. In a
-            call with several parts a field of kind row, hash, mapped, sketched or tagged leaves the others null: its
-            vector is the first part alone.
+            call with several parts a field of kind row, hash, mapped, paged, sketched or tagged leaves the others null:
+            its vector is the first part alone.
         combining: a `Combining`.
-        maps: int32 or int64, the maps of all mapped, sketched and tagged fields one after the other, or None.
-            Signatures are int64 words: ceil(s / (64 // t)) for each id, key k in word k // (64 // t) from bit
+        maps: int32 or int64, the maps of all mapped, paged, sketched and tagged fields one after the other, or
+            None. Signatures are int64 words: ceil(s / (64 // t)) for each id, key k in word k // (64 // t) from bit
             k % (64 // t) * t on; a first word of 0 is no signature. Sets are int32: r + 1 numbers, where each set
             begins among the members behind them and where the last one ends, and the members.
     """

@@ -112,6 +112,12 @@ def _rules(kind: Kind, program: Tensor, maps: Tensor | None, parts: int) -> Iter
     elif kind == Kind.MAPPED:
         inside = (b >= 0) & (b <= map_entries - size) & (b < map_entries - a)
         yield ~inside, "0 <= b, b + size <= entries of maps and b + a < entries of maps"
+    elif kind == Kind.PAGED:
+        yield (n < 1) | (n >= 1 << 31), f"n in 1..{(1 << 31) - 1}"
+        yield (q < 0) | (q >= 1 << 61), f"q in 0..{(1 << 61) - 1}"
+        most = torch.maximum(size - 1, a)  # below 0 where no id is taken
+        end = torch.where(most < 0, map_entries + 1, map_entries - (q + most) // n.clamp(min=1))
+        yield (b < 0) | (b >= end), "0 <= b and b + (q + max(size - 1, a)) // n < entries of maps"
     elif kind == Kind.SKETCHED:
         yield (size < 1) | (a < 1) | (a > MOST_SLOTS), f"size >= 1 and a in 1..{MOST_SLOTS}"
         # Not b + 3 a size <= entries, which may overflow.
