@@ -39,6 +39,8 @@ class Access:
         maps: name of the int32 or int64 tensor that mapped addressing, signatures and sets are read from, or None.
         widen: name of a float32 [tables, width, dim] tensor that the looked-up vectors are multiplied by, or None;
             without it vectors narrower than the tables' dim are filled up with zeros.
+        stored: what the native ops call the storages of the regions, where these are not weights in the method's
+            storage; a packed sparse store is two regions, its index and its entries. None: they are such weights.
         adds_from: ids with addresses from this one on have no vector of their own: the groups that join are asked for
             them all the same, and theirs is added. None: no id is so.
     """
@@ -52,6 +54,7 @@ class Access:
     maps: str | None = None
     widen: str | None = None
     adds_from: int | None = None
+    stored: tuple[int, ...] | None = None
 
     @property
     def unit(self) -> int:

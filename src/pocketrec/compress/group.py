@@ -88,7 +88,8 @@ class Group(nn.Module):
         self._tables = torch.empty(0, dtype=torch.int64)
         self.access = self.method.access(self.sizing, self.tensors())
         self.kept = self._kept()
-        self.storages = [self.kept[name].code for name in self.access.regions]
+        stored = self.access.stored
+        self.storages = [self.kept[name].code for name in self.access.regions] if stored is None else list(stored)
         rows = [
             self._with_limit(self.access.addressing[place].program(column=column, padding=pad), place)
             for column, place, pad in zip(self.columns, self.places, self.padding, strict=True)

@@ -50,6 +50,7 @@ class Traits:
         grows: whether a table may get more rows later without moving those that it has.
         rehashed: whether it trains on ranks and is served on the hashes of their tokens. A method that holds only some
             ids of a table asks by one kind of id all the time, so such a one cannot be its part.
+        storages: in what numbers it can be kept, names of ``compress/storage``; None is all of them.
     """
 
     ids: tuple[IdSpace, ...] = ("rank", "plain")
@@ -60,6 +61,7 @@ class Traits:
     from_dense: bool = False
     grows: bool = False
     rehashed: bool = False
+    storages: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,8 @@ class Method(ABC):
 
     def __post_init__(self) -> None:
         STORAGES.get(self.storage)
+        taken = self.traits.storages
+        self.require("storage", taken is None or self.storage in taken, f"be {' or '.join(map(repr, taken or ()))}")
         if self.init is not None and not self.init > 0:
             raise OptionError(f"{self.name}: init must be above 0, got {self.init}.")
 
