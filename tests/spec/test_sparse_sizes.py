@@ -59,3 +59,21 @@ def test_more_numbers_than_int32_counts_need_a_wider_index() -> None:
     between = most_nonzeros(rows, 300, at[1].nbytes - 1)
     assert between is not None
     assert between.nonzeros == 2**31 - 1, "one more would need an index of twice the bytes"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"place_bytes": 0}, "dim 16 cannot have places of 0 bytes"),
+        ({"place_bytes": 3}, "places of 3 bytes"),
+        ({"dim": 300}, "dim 300 cannot have places of 1 bytes"),
+        ({"dim": 0}, "dim 0"),
+        ({"nonzeros": 0}, "5 x 16 numbers cannot hold 0 of them"),
+        ({"nonzeros": 81}, "cannot hold 81 of them"),
+        ({"rows": 0}, "0 x 16 numbers"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(change: dict[str, int], text: str) -> None:
+    """They may come from a file."""
+    with pytest.raises(ValueError, match=text):
+        SparseSize(**{"rows": 5, "dim": 16, "nonzeros": 7, "place_bytes": 1, **change})

@@ -40,12 +40,21 @@ class SparseSize:
         dim: numbers per row, 1 to 65,536.
         nonzeros: numbers that are held, which may be zeros, too: 1 to rows x dim.
         place_bytes: 1 or 2, of a place within a block. Rows of more than 256 numbers need 2.
+
+    Raises:
+        ValueError: a number that is out of range.
     """
 
     rows: int
     dim: int
     nonzeros: int
     place_bytes: int
+
+    def __post_init__(self) -> None:
+        if self.dim < 1 or self.place_bytes not in _PLACE_BYTES or not rows_per_block(self.dim, self.place_bytes):
+            raise ValueError(f"A sparse store of dim {self.dim} cannot have places of {self.place_bytes} bytes.")
+        if self.rows < 1 or not 1 <= self.nonzeros <= self.rows * self.dim:
+            raise ValueError(f"A sparse store of {self.rows} x {self.dim} numbers cannot hold {self.nonzeros} of them.")
 
     @property
     def rows_per_block(self) -> int:
@@ -87,8 +96,7 @@ def most_nonzeros(rows: int, dim: int, budget_bytes: int) -> SparseSize | None:
     >>> most_nonzeros(1_000_000, 16, 64_000)
     SparseSize(rows=1000000, dim=16, nonzeros=15754, place_bytes=2)
     """
-    fitting = [_most(rows, dim, budget_bytes, place_bytes) for place_bytes in _places(dim)]
-    found = [size for size in fitting if size.nonzeros > 0]
+    found = [size for places in _places(dim) if (size := _most(rows, dim, budget_bytes, places)) is not None]
     return max(found, key=lambda size: (size.nonzeros, -size.nbytes), default=None)
 
 
@@ -104,9 +112,11 @@ def _places(dim: int) -> list[int]:
     return [place_bytes for place_bytes in _PLACE_BYTES if rows_per_block(dim, place_bytes)]
 
 
-def _most(rows: int, dim: int, budget_bytes: int, place_bytes: int) -> SparseSize:
-    """With this width of places; of 0 or fewer numbers where not even the index fits."""
+def _most(rows: int, dim: int, budget_bytes: int, place_bytes: int) -> SparseSize | None:
+    """With this width of places; None where no number fits beside the index."""
     blocks, width = -(-rows // rows_per_block(dim, place_bytes)), place_bytes + VALUE_BYTES
     narrow, wide = ((budget_bytes - nbytes * (blocks + 1)) // width for nbytes in (4, 8))
     most = max(min(narrow, _INT32_END - 1), wide if wide >= _INT32_END else 0)
+    if most < 1:
+        return None
     return SparseSize(rows=rows, dim=dim, nonzeros=min(most, rows * dim), place_bytes=place_bytes)

@@ -11,11 +11,13 @@ from torch import Tensor
 from pocketrec.compress import Bank, attach, build, freeze, size, stages
 from pocketrec.compress.methods.deeplight import METHOD
 from pocketrec.compress.parts.magnitude import SAMPLE
+from pocketrec.compress.plain import PlainBank
+from pocketrec.native import use_backend
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.table import TableSpec
-from pocketrec.testing.cases import random_batch
+from pocketrec.testing.cases import random_batch, zipf_stats
 from pocketrec.testing.method_contract import MethodContract
 
 TABLES = [TableSpec(name="a", rows=300, dim=16), TableSpec(name="b", rows=60, dim=16)]
@@ -206,6 +208,30 @@ def test_it_resumes_exactly(stop: int) -> None:
     train(other, 40 - stop, first=stop)
     for name, tensor in through.tensors().items():
         assert torch.equal(tensor, other.tensors()[name]), name
+
+
+def test_it_may_hold_the_rare_ids_of_another_method() -> None:
+    """Which is asked for the rest, so a store is read beside rows; who prunes is told of its own ids only."""
+    tables = [replace(table, ids="rank") for table in TABLES]
+    options = {"cold": "deeplight", "cold_options": {"warm_epochs": 1, "damping": 0.1, "period": 1, "every": 1}}
+    sizing = size(tables, "8x", "offline_split", stats=zipf_stats(tables), **options)
+    bank: Bank | None = None
+    for stage, held in stages(sizing):
+        bank = build(held, seed=0, previous=bank)
+        train(bank, 20)
+        assert ((bank.tensors()["1.rows"] == 0).float().mean() > 0.5) == (stage.name == "prune")
+    assert bank is not None
+    frozen = freeze(bank)
+    assert frozen.held_bytes() == sizing.serve_bytes <= sizing.budget_bytes
+    ids = torch.stack([torch.arange(300), torch.arange(300) % 60], dim=1)
+    found = frozen(ids)
+    near = bank.eval()(ids).detach()
+    held = found != 0
+    assert 0.1 < held.float().mean() < 0.9
+    torch.testing.assert_close(found[held], near[held], rtol=2**-11, atol=1e-7)
+    with use_backend("reference"):
+        assert torch.equal(frozen(ids), found)
+    assert torch.equal(PlainBank(frozen)(ids), found)
 
 
 # -- sizes and refusals ----------------------------------------------------------------------------------------------

@@ -125,6 +125,7 @@ class DeepLight(Method):
         if not self.warm_epochs:
             return super().stages(sizing, optimizer)
         warm = self.group_sizing(sizing.tables, {**sizing.settings, "warm": True}, optimizer)
+        warm = replace(warm, joins=sizing.joins)  # it may be the cold part of another method
         return (
             (Stage(name="warm", epochs=self.warm_epochs), warm),
             (Stage(name="prune", optimizer="keep"), sizing),
