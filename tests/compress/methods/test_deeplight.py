@@ -16,7 +16,7 @@ from pocketrec.native import use_backend
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.sizing import Sizing
-from pocketrec.spec.table import TableSpec
+from pocketrec.spec.table import IdSpace, TableSpec
 from pocketrec.testing.cases import random_batch, zipf_stats
 from pocketrec.testing.method_contract import MethodContract
 
@@ -26,7 +26,11 @@ NUMBERS = 360 * 16
 
 class TestDeepLight(MethodContract):
     method = METHOD
-    variants = ({}, {"warm_epochs": 0, "every": 2, "period": 3})
+    variants = ({}, {"warm_epochs": 0, "prune_epochs": 0, "every": 2, "period": 3})
+
+    def test_values_come_from_the_seed_alone(self, variant: Mapping[str, Any], space: IdSpace) -> None:
+        """Before any stage begins with zeros."""
+        super().test_values_come_from_the_seed_alone({**variant, "prune_epochs": 0}, space)
 
     def test_freezing_stays_within_a_step(self, variant: Mapping[str, Any], storage: str) -> None:
         """What is held is the nearest float16, all else is zero, and nothing of larger magnitude."""
@@ -41,7 +45,7 @@ class TestDeepLight(MethodContract):
 
 
 def sized(budget: str | int = "4x", tables: list[TableSpec] = TABLES, **options: Any) -> Sizing:
-    chosen = {"warm_epochs": 0, **options}
+    chosen = {"warm_epochs": 0, "prune_epochs": 0, **options}
     return size(tables, budget, "deeplight", optimizer=OptimizerSpec(name="sgd", lr=0.1), **chosen)
 
 
@@ -74,11 +78,13 @@ def test_after_t_steps_a_share_of_r_times_1_minus_d_to_the_t_over_100_is_zero(bu
 
 def test_the_papers_figures_are_the_defaults() -> None:
     method = METHOD()
-    assert (method.warm_epochs, method.damping, method.period, method.every) == (2, 0.99, 100, 10)
+    assert (method.warm_epochs, method.prune_epochs, method.damping, method.period, method.every) == (
+        2, 8, 0.99, 100, 10,
+    )  # fmt: skip
     assert method._steps == 68_732
     assert 0.99 ** (method._steps / 100) <= 1e-3 < 0.99 ** ((method._steps - 1) / 100)
     (note,) = sized().notes
-    assert "about 68,732 steps after the warm-up" in note
+    assert "67.22% of all numbers become zeros, a thousandth of these after 68,732 steps" in note
     assert sized("1x", tables=[TableSpec(name="a", rows=300, dim=16)]).notes == (), "nothing is pruned"
 
 
@@ -161,27 +167,52 @@ def test_rows_that_are_touched_do_not_wait_for_their_turn() -> None:
 # -- stages ----------------------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_pruned_while_it_warms_up() -> None:
-    (warm, warm_sizing), (prune, sizing) = stages(sized(warm_epochs=3))
-    assert (warm.name, warm.epochs, prune.name, prune.epochs, prune.optimizer) == ("warm", 3, "prune", None, "keep")
-    assert warm_sizing.train_bytes == NUMBERS * 4
-    assert sizing.train_bytes == NUMBERS * 4 + 360 + 8 + 4
-    assert warm_sizing.serve_bytes == sizing.serve_bytes
-    bank = build(warm_sizing, seed=0)
+def test_it_warms_up_prunes_by_the_schedule_and_finishes() -> None:
+    plan = stages(sized(warm_epochs=3, prune_epochs=4))
+    found = [(stage.name, stage.epochs, stage.optimizer) for stage, _ in plan]
+    assert found == [("warm", 3, "keep"), ("prune", 4, "keep"), ("finish", None, "keep")]
+    (_, warm), (_, prune), (_, last) = plan
+    assert warm.train_bytes == NUMBERS * 4
+    assert prune.train_bytes == last.train_bytes == NUMBERS * 4 + 360 + 8 + 4
+    assert warm.serve_bytes == prune.serve_bytes == last.serve_bytes
+    kept = last.groups[0].settings["nonzeros"]
+
+    bank = build(warm, seed=0)
     train(bank, 50)
     assert (rows_of(bank) != 0).all()
-    after = build(sizing, seed=0, previous=bank)
-    assert torch.equal(rows_of(after), rows_of(bank))
-    assert int(after.steps) == 50
-    train(after, 10, first=50)
-    target = 1 - sizing.groups[0].settings["nonzeros"] / NUMBERS
-    share = float((rows_of(after) == 0).float().mean())
-    assert abs(share - target * (1 - 0.99**0.1)) < 1e-3, "counted from the end of the warm-up"
+
+    before, bank = bank, build(prune, seed=0, previous=bank)
+    assert torch.equal(rows_of(bank), rows_of(before))
+    assert int(bank.steps) == 50
+    train(bank, 10, first=50)
+    share = float((rows_of(bank) == 0).float().mean())
+    assert abs(share - (1 - kept / NUMBERS) * (1 - 0.99**0.1)) < 1e-3, "counted from the end of the warm-up"
+
+    before, bank = bank, build(last, seed=0, previous=bank)
+    largest = rows_of(before).abs().flatten().topk(kept).indices
+    assert torch.equal(rows_of(bank).flatten().nonzero()[:, 0], largest.sort().values), "what is missing, at once"
+    assert torch.equal(rows_of(bank).flatten()[largest], rows_of(before).flatten()[largest])
+    for step in range(60, 100, 10):
+        train(bank, 10, first=step)
+        assert int((rows_of(bank) != 0).sum()) == kept, "and it stays so, after every tenth step"
 
 
-@pytest.mark.parametrize("warm_epochs", [0, 1])
-def test_what_is_frozen_holds_exactly_the_largest(warm_epochs: int) -> None:
-    sizing = sized("10x", warm_epochs=warm_epochs)
+@pytest.mark.parametrize(
+    ("warm", "prune", "names"), [(0, 0, ["prune"]), (1, 0, ["warm", "prune"]), (0, 1, ["prune", "finish"])]
+)
+def test_stages_may_be_left_out(warm: int, prune: int, names: list[str]) -> None:
+    sizing = sized(warm_epochs=warm, prune_epochs=prune)
+    assert [stage.name for stage, _ in stages(sizing)] == names
+    assert METHOD(warm_epochs=warm, prune_epochs=prune).traits.staged == (len(names) > 1)
+    assert stages(sizing)[0][0].optimizer == ("reset" if len(names) == 1 else "keep")
+    bank = build(stages(sizing)[-1][1], seed=0)
+    train(bank, 10)
+    assert (rows_of(bank) == 0).float().mean() < 1e-3, "who begins with the last stage has the schedule in it"
+
+
+@pytest.mark.parametrize("options", [{}, {"warm_epochs": 1}, {"prune_epochs": 1}])
+def test_what_is_frozen_holds_exactly_the_largest(options: dict[str, int]) -> None:
+    sizing = sized("10x", **options)
     first = stages(sizing)[0][1]
     bank = build(first, seed=0)
     train(bank, 25)
@@ -213,7 +244,8 @@ def test_it_resumes_exactly(stop: int) -> None:
 def test_it_may_hold_the_rare_ids_of_another_method() -> None:
     """Which is asked for the rest, so a store is read beside rows; who prunes is told of its own ids only."""
     tables = [replace(table, ids="rank") for table in TABLES]
-    options = {"cold": "deeplight", "cold_options": {"warm_epochs": 1, "damping": 0.1, "period": 1, "every": 1}}
+    inside = {"warm_epochs": 1, "prune_epochs": 0, "damping": 0.1, "period": 1, "every": 1}
+    options = {"cold": "deeplight", "cold_options": inside}
     sizing = size(tables, "8x", "offline_split", stats=zipf_stats(tables), **options)
     bank: Bank | None = None
     for stage, held in stages(sizing):
@@ -250,6 +282,7 @@ def test_options_are_refused_by_name() -> None:
     for option, value, text in (
         ("storage", "int8", "storage must be 'float16', got 'int8'"),
         ("warm_epochs", -1, "warm_epochs must be 0 or more"),
+        ("prune_epochs", -1, "prune_epochs must be 0 or more"),
         ("damping", 1.0, "damping must be above 0 and below 1"),
         ("period", 0, "period must be 1 or more"),
         ("every", 0, "every must be 1 or more"),

@@ -8,9 +8,8 @@ Bytes: per number that is kept 3 or 4, its place and its value in float16, which
     per block of 256 / dim or 65,536 / dim rows. Training holds all rows, and a byte each. A vocabulary tells all ids
     apart.
 Use when: training may take the memory of all rows, and serving may not.
-Did not help when: not measured yet. By its schedule: 68,732 steps after the warm-up are needed until all but a
-    thousandth of R is pruned, and what is missing in the end is pruned at once; where training is shorter, make
-    `period` smaller.
+Did not help when: not measured yet. By its schedule: all but a thousandth of R is pruned after 68,732 steps, and what
+    is missing in the end is pruned at once; where `prune_epochs` have fewer steps, make `period` smaller.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from pocketrec.compress.access import Access
 from pocketrec.compress.holdings import Holding, Rows, Scratch
 from pocketrec.compress.method import Decision, Method, Traits
-from pocketrec.compress.parts.magnitude import SAMPLE, sample_places, threshold
+from pocketrec.compress.parts.magnitude import SAMPLE, cut_at, kept_by, sample_places, threshold
 from pocketrec.compress.parts.packed_sparse import STORE, pack, store_codes, store_holdings
 from pocketrec.compress.parts.row_tables import fold_dense, row_access, starts, total_rows, uniform_rows
 from pocketrec.spec.errors import OptionError
@@ -44,6 +43,7 @@ __all__ = ["METHOD", "DeepLight"]
 _MOST_DIM: Final = 65_536  # numbers of a row, so that one of 16 bits says which
 _LEFT: Final = 1e-3  # share of the wanted zeros that is still missing when a schedule counts as done
 _WINDOWS: Final = 256
+_DONE: Final = 1 << 40  # thresholds, as good as endlessly many: from here on all that is to be zero is
 
 
 @final
@@ -55,10 +55,15 @@ class DeepLight(Method):
     steps the threshold is found for which the wanted share of a fixed sample of 65,536 numbers (of all numbers, where
     there are no more) lies below it. A row is pruned by it when it is next touched, once in `every` steps, so that
     what grows again has as many updates to pass the threshold. Rows that nobody touches are pruned in turn, 65,536
-    numbers at a time. A model that is continued on other data warms up again, and its schedule begins anew.
+    numbers at a time.
+
+    The published program warms up for 2 of 10 epochs and prunes in the others. A third stage follows here, in which
+    all of R is pruned from its first step on: of the epochs of the last stage the best one is chosen, and it would be
+    one in which little was pruned yet. A model that is continued on other data warms up again.
 
     Attributes:
         warm_epochs: of training before anything is pruned, 0 or more.
+        prune_epochs: of training by the schedule, 0 or more; with 0 the last stage is the one that has the schedule.
         damping: D, above 0 and below 1.
         period: U, in steps, 1 or more: what is missing to the wanted share is multiplied by D in so many.
         every: steps from one threshold to the next, 1 or more.
@@ -69,6 +74,7 @@ class DeepLight(Method):
 
     storage: str = "float16"
     warm_epochs: int = 2
+    prune_epochs: int = 8
     damping: float = 0.99
     period: int = 100
     every: int = 10
@@ -76,10 +82,11 @@ class DeepLight(Method):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require("warm_epochs", self.warm_epochs >= 0, "be 0 or more")
+        self.require("prune_epochs", self.prune_epochs >= 0, "be 0 or more")
         self.require("damping", 0 < self.damping < 1, "be above 0 and below 1")
         self.require("period", self.period >= 1, "be 1 or more")
         self.require("every", self.every >= 1, "be 1 or more")
-        if not self.warm_epochs:
+        if not self.warm_epochs and not self.prune_epochs:
             object.__setattr__(self, "traits", replace(type(self).traits, staged=False))
 
     # -- sizes -------------------------------------------------------------------------------------------------------
@@ -99,9 +106,9 @@ class DeepLight(Method):
             for t in tables
         )  # fmt: skip
         note = (
-            f"{1 - size.nonzeros / (rows * dim):.2%} of all numbers become zeros. Training should have about "
-            f"{self._steps:,} steps after the warm-up, or another period than {self.period}: what is missing then is "
-            "pruned at once."
+            f"{1 - size.nonzeros / (rows * dim):.2%} of all numbers become zeros, a thousandth of these after "
+            f"{self._steps:,} steps of pruning or at its end. Where it has fewer steps, a period below {self.period} "
+            "prunes faster."
         )
         settings = {"nonzeros": size.nonzeros, "place_bytes": size.place_bytes}
         return Decision(tables=sized, settings=settings, notes=() if size.nonzeros == rows * dim else (note,))
@@ -114,7 +121,7 @@ class DeepLight(Method):
     def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Holding, ...]:
         ids, dim = total_rows(tables), tables[0].table.dim
         rows, store = Rows("rows", ids, dim, served=False), store_holdings(_size(tables, settings))
-        if settings.get("warm"):
+        if settings.get("stage") == "warm":
             return rows, *store
         return (
             rows, Scratch("windows", (ids,), "uint8"), Scratch("pruned_steps", (1,), "int64"),
@@ -122,19 +129,27 @@ class DeepLight(Method):
         )  # fmt: skip
 
     def stages(self, sizing: GroupSizing, optimizer: OptimizerSpec) -> tuple[tuple[Stage, GroupSizing], ...]:
-        if not self.warm_epochs:
-            return super().stages(sizing, optimizer)
-        warm = self.group_sizing(sizing.tables, {**sizing.settings, "warm": True}, optimizer)
-        warm = replace(warm, joins=sizing.joins)  # it may be the cold part of another method
-        return (
-            (Stage(name="warm", epochs=self.warm_epochs), warm),
-            (Stage(name="prune", optimizer="keep"), sizing),
-        )
+        found = []
+        for name, epochs in (("warm", self.warm_epochs), ("prune", self.prune_epochs)):
+            if epochs:
+                held = self.group_sizing(sizing.tables, {**sizing.settings, "stage": name}, optimizer)
+                # it may be the cold part of another method
+                found.append((Stage(name=name, epochs=epochs, optimizer="keep"), replace(held, joins=sizing.joins)))
+        last = Stage(name="finish" if self.prune_epochs else "prune", optimizer="keep" if found else "reset")
+        return *found, (last, sizing)
 
     # -- values ------------------------------------------------------------------------------------------------------
 
     def initialise(self, group: Group, *, seed: int, data: Mapping[str, Any] | None = None) -> None:
         uniform_rows(group, "rows", self.init, seed=seed)
+
+    def warm(self, group: Group, previous: Group) -> None:
+        super().warm(group, previous)
+        if previous.sizing.settings.get("stage") == "prune" and "stage" not in group.sizing.settings:
+            rows = group.tensor("rows").data
+            for first, kept in kept_by(cut_at(rows, int(group.sizing.settings["nonzeros"])), rows, 1):
+                rows[first : first + len(kept)].masked_fill_(~kept, 0.0)
+            group.tensor("pruned_steps").fill_(_DONE * self.every)
 
     def from_dense(self, group: Group, weights: Mapping[str, Tensor]) -> None:
         fold_dense(group, "rows", weights)
@@ -148,7 +163,7 @@ class DeepLight(Method):
     def frozen(self, group: Group) -> tuple[GroupSizing, dict[str, Tensor]]:
         from pocketrec.compress.freeze import encoded
 
-        settings = {name: value for name, value in group.sizing.settings.items() if name != "warm"}
+        settings = {name: value for name, value in group.sizing.settings.items() if name != "stage"}
         store = pack(group.tensor("rows").detach(), _size(group.sizing.tables, settings))
         return replace(group.sizing, settings=settings), encoded(group, store)
 
@@ -159,7 +174,7 @@ class DeepLight(Method):
         return (1 - int(settings["nonzeros"]) / numbers) * float(1 - self.damping ** (step / self.period))
 
     def after_step(self, group: Group, *, step: int, ids: Tensor, tables: Tensor, importance: Tensor) -> None:
-        if group.sizing.settings.get("warm") or not len(ids):
+        if group.sizing.settings.get("stage") == "warm" or not len(ids):
             return
         import torch  # here, not above: sizing answers without it
 
