@@ -84,7 +84,7 @@ def test_the_papers_figures_are_the_defaults() -> None:
     assert method._steps == 68_732
     assert 0.99 ** (method._steps / 100) <= 1e-3 < 0.99 ** ((method._steps - 1) / 100)
     (note,) = sized().notes
-    assert "67.22% of all numbers become zeros, a thousandth of these after 68,732 steps" in note
+    assert "67.22% of all numbers become zeros, all but a thousandth of these within 68,732 steps" in note
     assert sized("1x", tables=[TableSpec(name="a", rows=300, dim=16)]).notes == (), "nothing is pruned"
 
 
