@@ -6,7 +6,7 @@
  * plain-torch reference of the same name in src/pocketrec/native.
  *
  * All arrays are contiguous, of the machine's byte order, and owned by the caller. Floats are aligned to 4 bytes and
- * int64 to 8; rows of storages int4 and int8 need no alignment. No kernel keeps a pointer. Two calls may run at once on
+ * int64 to 8; rows of storages int4 and int8, and entries, need no alignment. No kernel keeps a pointer. Two calls may run at once on
  * different outputs; the threads of a pool that sleeps (threads.hpp) are all that outlives a call.
  */
 #ifndef POCKETREC_H
@@ -33,7 +33,14 @@ extern "C" {
 #endif
 
 enum pr_status { PR_OK = 0, PR_ID_ERROR = 1, PR_VALUE_ERROR = 2, PR_MEMORY_ERROR = 3 };
-enum pr_storage { PR_FLOAT32 = 0, PR_FLOAT16 = 1, PR_BFLOAT16 = 2, PR_INT4 = 4, PR_INT8 = 8 };
+/* A packed sparse store is two regions, one behind the other. The first is its index, int32 (or int64: PR_WIDE_...)
+ * [rows / rows of a block + 1], where the entries of each block begin and the last one's end; places of entries have 8 or 16
+ * bits. The second are the entries, PR_ENTRIES: so many bytes of place, lower first, and two of a float16. They have no
+ * addresses. Rows of a block: the largest power of two for which all its numbers have a place. */
+enum pr_storage {
+    PR_FLOAT32 = 0, PR_FLOAT16 = 1, PR_BFLOAT16 = 2, PR_INT4 = 4, PR_INT8 = 8,
+    PR_SPARSE8 = 16, PR_SPARSE16 = 17, PR_WIDE_SPARSE8 = 18, PR_WIDE_SPARSE16 = 19, PR_ENTRIES = 20
+};
 enum pr_kind {
     PR_ROW = 0, PR_HASH = 1, PR_QUOTIENT_REMAINDER = 2, PR_BLOCK = 3, PR_LINEAR_BLOCK = 4, PR_MAPPED = 5, PR_HASHES = 6,
     PR_SIGNATURE = 7, PR_SETS = 8, PR_SKETCHED = 9, PR_TAGGED = 10, PR_KEYED_CODES = 11, PR_CHAIN = 12, PR_DIGITS = 13,
@@ -51,7 +58,8 @@ typedef struct {
 
 typedef struct {
     const void* data;
-    int64_t rows; /* of dim numbers; of n for chains; for blocks: weights, or rows of 64 codes for int4 and int8 */
+    int64_t rows; /* of dim numbers; of n for chains; for blocks: weights, or rows of 64 codes for int4 and int8; of an
+                   * index: its numbers; of entries: how many */
     int64_t storage;
 } pr_region;
 

@@ -51,9 +51,20 @@ void Reader::single(const int64_t* addresses, int64_t count, float* out, bool st
         const int64_t storage = addresses[i] < 0 ? int64_t{PR_FLOAT32} : regions_.storage_of(addresses[i]);
         int64_t end = i + 1;
         while (end < count && (addresses[end] < 0 || regions_.storage_of(addresses[end]) == storage)) ++end;
-        gather_.rows({storage, dim}, memory(), found + i, end - i, out + i * dim, false, nullptr);
+        if (SparseStore::is_index(storage))
+            sparse(addresses + i, end - i, out + i * dim);
+        else
+            gather_.rows({storage, dim}, memory(), found + i, end - i, out + i * dim, false, nullptr);
         i = end;
     }
+}
+
+void Reader::sparse(const int64_t* addresses, int64_t count, float* out) const {
+    for (int64_t i = 0; i < count; ++i, out += request_.dim)
+        if (addresses[i] >= 0)
+            regions_.read_sparse(addresses[i], out);
+        else if (addresses[i] != kElsewhere)
+            std::fill_n(out, request_.dim, 0.0f);
 }
 
 void Reader::mixed_parts(const int64_t* addresses, int64_t count, float* out) {

@@ -61,6 +61,7 @@ class Reader {
     const int64_t* places(const int64_t* addresses, int64_t count);
     Memory memory() const { return regions_.is_one() ? regions_.memory() : Regions::anywhere(); }
     void mixed_parts(const int64_t* addresses, int64_t count, float* out);
+    void sparse(const int64_t* addresses, int64_t count, float* out) const;
     void check_blocks_end(const Field& field, const int64_t* starts, int64_t count, int64_t stride) const;
 
     // Of values that are read together: room, the blocks of those numbered first, first + step, ..., their vectors.

@@ -127,7 +127,7 @@ def _traits(kind: type[Method]) -> list[str]:
     rows = []
     for f in dataclasses.fields(kind.traits):
         value = getattr(kind.traits, f.name)
-        text = said[value] if isinstance(value, bool) else ", ".join(value)
+        text = said[value] if isinstance(value, bool) else "all" if value is None else ", ".join(value)
         rows.append(f"| `{f.name}` | {text} | {_plain(meanings[f.name])} |")
     return ["| trait | | meaning |", "| --- | --- | --- |", *rows]
 

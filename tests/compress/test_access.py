@@ -17,6 +17,7 @@ def test_an_access_is_a_value() -> None:
     assert access == Access(regions=("rows",), addressing=[Row(start=0, rows=3)], width=4)
     assert (access.parts, access.combine, access.maps, access.widen) == (1, Combine.copy, None, None)
     assert access.adds_from is None
+    assert access.stored is None
     with pytest.raises(AttributeError):
         access.width = 5  # type: ignore[misc]
 

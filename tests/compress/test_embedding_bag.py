@@ -14,7 +14,7 @@ from pocketrec.compress.method import METHODS, of
 from pocketrec.spec.errors import BudgetTooSmall, OptionError
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.table import TableSpec
-from pocketrec.testing.cases import zipf_stats
+from pocketrec.testing.cases import kept_in, zipf_stats
 from pocketrec.testing.sets import Sets
 
 ROWS, DIM = 50, 6
@@ -278,7 +278,7 @@ def test_every_method_in_few_bytes(method: str, fused: bool) -> None:
     shape: dict[str, object] = {"ada_embed": {"every": 1}, "dhe": {"hashes": 64}}.get(method, {})
     bag = EmbeddingBag(
         1000, 16, mode="sum", method=method, budget="1x" if method == "full" else "4x",
-        ids="plain" if "plain" in traits.ids else "rank", fused=fused, data=DATA, storage="float32",
+        ids="plain" if "plain" in traits.ids else "rank", fused=fused, data=DATA, storage=kept_in(method, "float32"),
         **shape,
     )  # fmt: skip
     before = bag.table()
@@ -293,7 +293,8 @@ def test_every_method_in_few_bytes(method: str, fused: bool) -> None:
     assert not torch.equal(bag.table(), before)
     served = bag.frozen()
     assert served.bank.held_bytes() == served.serve_bytes == bag.serve_bytes <= 64_000
-    torch.testing.assert_close(served(IDS, OFFSETS), bag(IDS, OFFSETS))
+    if method != "deeplight":  # which prunes when it is frozen
+        torch.testing.assert_close(served(IDS, OFFSETS), bag(IDS, OFFSETS))
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
@@ -308,7 +309,7 @@ def test_from_pretrained_as_the_traits_say(method: str) -> None:
     bag = EmbeddingBag.from_pretrained(weight, method, budget, ids=ids, mode="sum")
     torch.testing.assert_close(bag.table(), weight, msg="with so many bytes nothing is lost")
     compressed = EmbeddingBag.from_pretrained(
-        weight, method, "1x", ids=ids, storage="int8" if method == "full" else "float32"
+        weight, method, "1x", ids=ids, storage=kept_in(method, "int8" if method == "full" else "float32")
     )
     lost = (compressed.table() - weight).square().mean() / weight.square().mean()
     assert lost < 0.5

@@ -46,12 +46,12 @@ def test_offsets_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
 
 def test_units_are_rows_or_weights() -> None:
     floats, codes, halves = torch.zeros(7, 5), torch.zeros(7, 72).byte(), torch.zeros(7, 36).byte()
-    assert units(floats, Storage.FLOAT, Combining.COPY) == 7
-    assert units(codes, Storage.INT8, Combining.COPY) == 7
-    assert units(torch.zeros(7), Storage.FLOAT, Combining.CONCAT) == 7
-    assert units(codes, Storage.INT8, Combining.CONCAT) == 7 * 64
-    assert units(halves, Storage.INT4, Combining.COPY) == 7
-    assert units(halves, Storage.INT4, Combining.CONCAT) == 7 * 64
+    assert units(floats, Storage.FLOAT, 3, Combining.COPY) == 7
+    assert units(codes, Storage.INT8, 3, Combining.COPY) == 7
+    assert units(torch.zeros(7), Storage.FLOAT, 3, Combining.CONCAT) == 7
+    assert units(codes, Storage.INT8, 3, Combining.CONCAT) == 7 * 64
+    assert units(halves, Storage.INT4, 3, Combining.COPY) == 7
+    assert units(halves, Storage.INT4, 3, Combining.CONCAT) == 7 * 64
 
 
 def test_codes_fill_whole_bytes() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from pocketrec.pipeline import Trained, train
 from pocketrec.spec.schema import DenseTransform, Field, Schema
+from pocketrec.testing.cases import kept_in
 
 ROWS = 1200
 TINY: dict[str, Any] = {
@@ -153,7 +154,8 @@ def runs(
         key = (method, storage, kind)
         if key not in made:
             out = tmp_path_factory.mktemp("runs") / "-".join(key)
-            settings = {"method": method, "budget": budget_of(method, kind), "options": {"storage": storage}}
+            options = {"storage": kept_in(method, storage)}
+            settings = {"method": method, "budget": budget_of(method, kind), "options": options}
             made[key] = Run(out, fit(logs[kind], out=out, **settings))
         return made[key]
 

@@ -23,7 +23,7 @@ from pocketrec.train import Trainer
 from pocketrec.train.optim import optimizer_tensors
 from pocketrec.train.watch import Silent
 
-GROWING = ("full", "narrow")
+GROWING = ("deeplight", "full", "narrow")
 
 
 class AtTheStart(Silent):

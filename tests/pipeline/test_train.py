@@ -24,6 +24,7 @@ from pocketrec.spec.errors import ArtifactError, BudgetTextError, BudgetTooSmall
 from pocketrec.spec.result import read_results
 from pocketrec.spec.schema import Schema
 from pocketrec.spec.table import TableSpec
+from pocketrec.testing.cases import kept_in
 from pocketrec.train.watch import Silent
 
 CASES = [(method, storage) for method in METHODS.names() for storage in ("float32", "int8")]
@@ -53,7 +54,7 @@ def test_the_loaded_model_predicts_as_the_one_in_memory(
     method: str, storage: str, runs: Callable[..., Any], fit: Callable[..., Trained], logs: dict[str, Any]
 ) -> None:
     run, frame = runs(method, storage), logs["ranks"].table
-    settings = {"method": method, "budget": run.trained.result.budget, "options": {"storage": storage}}
+    settings = {"method": method, "budget": run.trained.result.budget, "options": {"storage": kept_in(method, storage)}}
     in_memory = fit(logs["ranks"], **settings)
     assert in_memory.recommender.artifact is None
     expected = in_memory.recommender.logits(frame)

@@ -5,15 +5,18 @@ import torch
 
 from pocketrec.compress import size
 from pocketrec.compress.methods.full import METHOD
+from pocketrec.compress.storage import STORAGES
 from pocketrec.spec.budget import dense_float32_bytes
 from pocketrec.testing.cases import (
     Cases,
+    kept_in,
     learn,
     pools,
     public_tables,
     random_batch,
     refusal,
     small_tables,
+    storages_of,
     zipf_stats,
 )
 
@@ -28,6 +31,13 @@ def test_zipf_counts_for_every_row_but_the_unknown() -> None:
     tables = small_tables("rank")
     stats = zipf_stats(tables)
     assert [stats[t.name].ids for t in tables] == [max(1, t.closed_rows - 1) for t in tables]
+
+
+def test_a_method_may_take_some_storages_only() -> None:
+    assert storages_of(METHOD) == STORAGES.names()
+    assert (kept_in("full", "int4"), kept_in("deeplight", "int4"), kept_in("deeplight", "float16")) == (
+        "int4", "float16", "float16",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("space", ["rank", "plain", "hash63"])

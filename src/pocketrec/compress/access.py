@@ -41,6 +41,8 @@ class Access:
             without it vectors narrower than the tables' dim are filled up with zeros.
         computes: whether vectors are computed from what is looked up, by :meth:`Method.computed`. Without regions
             nothing is looked up, and `width` is 0.
+        stored: what the native ops call the storages of the regions, where these are not weights in the method's
+            storage; a packed sparse store is two regions, its index and its entries. None: they are such weights.
         adds_from: ids with addresses from this one on have no vector of their own: the groups that join are asked for
             them all the same, and theirs is added. None: no id is so.
     """
@@ -55,6 +57,7 @@ class Access:
     widen: str | None = None
     computes: bool = False
     adds_from: int | None = None
+    stored: tuple[int, ...] | None = None
 
     @property
     def unit(self) -> int:

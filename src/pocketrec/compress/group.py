@@ -91,7 +91,8 @@ class Group(nn.Module):
         self._program_of_tables: Tensor | None = None
         self.access = self.method.access(self.sizing, self.tensors())
         self.kept = self._kept()
-        self.storages = [self.kept[name].code for name in self.access.regions]
+        stored = self.access.stored
+        self.storages = [self.kept[name].code for name in self.access.regions] if stored is None else list(stored)
         self._rounds = self._storage_that_rounds()
         rows = [
             self._with_limit(self.access.addressing[place].program(column=column, padding=pad), place)

@@ -53,6 +53,7 @@ class Traits:
             asked for in the same call.
         rehashed: whether it trains on ranks and is served on the hashes of their tokens. A method that holds only some
             ids of a table asks by one kind of id all the time, so such a one cannot be its part.
+        storages: in what numbers it can be kept, names of ``compress/storage``; None is all of them.
     """
 
     ids: tuple[IdSpace, ...] = ("rank", "plain")
@@ -64,6 +65,7 @@ class Traits:
     grows: bool = False
     rounds: bool = False
     rehashed: bool = False
+    storages: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +101,8 @@ class Method(ABC):
 
     def __post_init__(self) -> None:
         STORAGES.get(self.storage)
+        taken = self.traits.storages
+        self.require("storage", taken is None or self.storage in taken, f"be {' or '.join(map(repr, taken or ()))}")
         if self.init is not None and not self.init > 0:
             raise OptionError(f"{self.name}: init must be above 0, got {self.init}.")
 

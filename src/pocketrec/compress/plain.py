@@ -15,7 +15,6 @@ from pocketrec.compress.bank import Bank
 from pocketrec.compress.computed import vectors_of_bags, vectors_of_grid
 from pocketrec.compress.group import POOLING, Group
 from pocketrec.compress.joined import LEFT_OUT, left_over
-from pocketrec.compress.storage import STORAGES
 from pocketrec.native.plain_lookup import Rows, check_rows, columns_in_bags, plain_addresses, plain_lookup, plain_pool
 from pocketrec.native.request import Request
 from pocketrec.spec.sizing import Sizing
@@ -141,8 +140,8 @@ def _picked(offsets: Tensor, columns: int, chosen: list[int]) -> Tensor:
 def _request(
     group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, *, by_value: bool = False
 ) -> Request:
-    access, regions, stored = group.access, group.regions(), STORAGES.get(group.method.storage).code
+    access = group.access
     return Request(
-        regions, ids, offsets, weights, group.program, group.maps(), [stored] * len(regions), access.width,
+        group.regions(), ids, offsets, weights, group.program, group.maps(), group.storages, access.width,
         access.parts, int(access.combine), POOLING["none" if offsets is None or by_value else "sum"],
     )  # fmt: skip

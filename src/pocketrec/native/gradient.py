@@ -26,7 +26,7 @@ __all__ = ["region_gradients", "sparse_gradients", "weight_gradients"]
 
 def _sizes(request: Request) -> list[int]:
     pairs = zip(request.regions, request.storages, strict=True)
-    return [units(region, storage, request.combining) for region, storage in pairs]
+    return [units(region, storage, request.dim, request.combining) for region, storage in pairs]
 
 
 def _split(request: Request, pairs: tuple[Tensor, Tensor], wanted: Sequence[bool]) -> dict[int, tuple[Tensor, Tensor]]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.request import Request
+from pocketrec.native.sparse import SPARSE
 from pocketrec.native.threads import threads
 
 __all__ = ["Packed", "contiguous", "pack", "pack_ids", "require_cpu"]
@@ -89,5 +90,6 @@ def pack(request: Request) -> Packed:
     for region, storage in zip(regions, storages, strict=True):
         data.append(region.data_ptr())
         rows.append(region.shape[0])
-        codes.append(storage or _FLOAT_CODES[region.dtype])
+        wide = 2 if storage in SPARSE and region.dtype is torch.int64 else 0
+        codes.append(storage + wide or _FLOAT_CODES[region.dtype])
     return data, rows, codes, numbers

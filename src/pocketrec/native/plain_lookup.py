@@ -20,6 +20,7 @@ from pocketrec.native.program import HASHED_BLOCKS, BlockFlag, Column, Combining
 from pocketrec.native.program_check import check_blocks, check_program
 from pocketrec.native.regions import block_addresses, block_signs, stored_rows, stored_weights
 from pocketrec.native.request import Request, bag_shape, check_request, units
+from pocketrec.native.sparse import SPARSE, rows_between, spans_of
 from pocketrec.native.values import Values
 from pocketrec.spec.errors import OptionError
 
@@ -183,22 +184,35 @@ def _combined(request: Request, values: Values, addresses: Tensor, rows: Rows) -
 def _part(request: Request, addresses: Tensor) -> Tensor:
     """Vectors float32 [n, dim] at addresses int64 [n]; zeros at null addresses."""
     first, out = 0, torch.zeros((addresses.shape[0], request.dim))
-    for region, storage in zip(request.regions, request.storages, strict=True):
-        size = region.shape[0]
+    for number, (region, storage) in enumerate(zip(request.regions, request.storages, strict=True)):
+        size = units(region, storage, request.dim, request.combining)
         if size:
             inside = (addresses >= first) & (addresses < first + size)
-            found = stored_rows(region, storage, torch.where(inside, addresses - first, 0), request.dim)
+            found = _rows(request, number, torch.where(inside, addresses - first, 0))
             out = torch.where(inside[:, None], found, out)
         first += size
     _require(addresses < first, "an address lies beyond the rows of the tables")
     return out
 
 
+def _rows(request: Request, number: int, rows: Tensor) -> Tensor:
+    """Rows int64 [n] of one region, float32 [n, dim]."""
+    region, storage, dim = request.regions[number], request.storages[number], request.dim
+    if storage not in SPARSE:
+        return stored_rows(region, storage, rows, dim)
+    entries = request.regions[number + 1]
+    spans = spans_of(region, entries, rows, dim)
+    _require(spans.fits, "the entries of a block lie beyond those of its sparse store")
+    return rows_between(spans, entries, rows, dim)
+
+
 def _blocks(request: Request, values: Values, starts: Tensor, rows: Rows) -> Tensor:
     region, storage = request.regions[0], request.storages[0]
     row = _table(rows).index_select(0, values.fields)
     weights = block_addresses(starts, row, request.dim)
-    _require(weights < units(region, storage, request.combining), "an address lies beyond the shared array")
+    _require(
+        weights < units(region, storage, request.dim, request.combining), "an address lies beyond the shared array"
+    )
     found = stored_weights(region, storage, weights.clamp(min=0))
     if any(r[Column.KIND] in HASHED_BLOCKS and r[Column.B] & BlockFlag.SIGN for r in rows):
         found = found * block_signs(values.ids, row, request.maps, request.dim)

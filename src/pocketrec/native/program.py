@@ -183,11 +183,17 @@ class Storage(IntEnum):
 
     INT4 and INT8 rows are bytes: codes, a scale, a bias; value = code * scale + bias. Four bits a code, the lower half
     of a byte first, and float16 scale and bias; or eight bits a code, and float32.
+
+    SPARSE8 and SPARSE16 are the index of a packed sparse store, whose numbers have places of 8 or 16 bits, and the
+    region behind it, ENTRIES, holds these (see `pocketrec.native.sparse`).
     """
 
     FLOAT = 0
     INT4 = 4
     INT8 = 8
+    SPARSE8 = 16
+    SPARSE16 = 17
+    ENTRIES = 20
 
 
 class Access(NamedTuple):

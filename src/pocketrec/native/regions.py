@@ -12,6 +12,7 @@ from pocketrec.native.chain import chain_of, chain_vectors, slice_addresses
 from pocketrec.native.mix import SIGN_SALT, mix
 from pocketrec.native.program import HASHED_BLOCKS, WEIGHTS_PER_SCALE, BlockFlag, Column, Combining, Storage
 from pocketrec.native.request import Request, code_bytes, units
+from pocketrec.native.sparse import SPARSE, refuse_spans, rows_between, spans_of
 from pocketrec.native.values import Values
 from pocketrec.spec.errors import IdError
 
@@ -85,10 +86,17 @@ def _floats(tail: Tensor, storage: int) -> Tensor:
 
 def part_vectors(request: Request, addresses: Tensor) -> Tensor:
     """Vectors float32 [n, dim] at addresses int64 [n]; zeros at null addresses."""
-    sizes = [region.shape[0] for region in request.regions]
-    out = torch.zeros((addresses.shape[0], request.dim), dtype=torch.float32, device=addresses.device)
+    dim, regions, storages = request.dim, request.regions, request.storages
+    sizes = [units(region, storage, dim, request.combining) for region, storage in zip(regions, storages, strict=True)]
+    out = torch.zeros((addresses.shape[0], dim), dtype=torch.float32, device=addresses.device)
     for number, chosen, rows in in_regions(addresses, sizes):
-        found = stored_rows(request.regions[number], request.storages[number], rows, request.dim)
+        if storages[number] in SPARSE:
+            index, entries = regions[number : number + 2]
+            spans = spans_of(index, entries, rows, dim)
+            refuse_spans(spans, entries)
+            found = rows_between(spans, entries, rows, dim)
+        else:
+            found = stored_rows(regions[number], storages[number], rows, dim)
         out = found if chosen is None else out.index_copy_(0, chosen, found)
     return out
 
@@ -188,7 +196,7 @@ def value_vectors(request: Request, values: Values, addresses: Tensor) -> Tensor
     if request.combining == Combining.CONCAT:
         region, storage = request.regions[0], request.storages[0]
         weights, signs = block_weights(values, addresses, request.program, request.maps, request.dim)
-        refuse_beyond(weights, units(region, storage, request.combining))
+        refuse_beyond(weights, units(region, storage, request.dim, request.combining))
         found = stored_weights(region, storage, weights.clamp(min=0)) * signs
         return torch.where(weights >= 0, found, 0.0)
     out = part_vectors(request, addresses[:, 0])

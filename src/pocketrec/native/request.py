@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.program import PROGRAM_COLUMNS, WEIGHTS_PER_SCALE, Column, Combining, Pooling, Storage
+from pocketrec.native.sparse import SPARSE, check_stores, store_rows
 
 __all__ = [
     "FLOATS",
@@ -27,6 +28,7 @@ __all__ = [
 FLOATS: Final = (torch.float32, torch.float16, torch.bfloat16)
 
 _CODE_BITS: Final[dict[int, int]] = {Storage.INT4: 4, Storage.INT8: 8}
+_OF_STORES: Final = (*SPARSE, Storage.ENTRIES)
 _SCALE_BYTES: Final[dict[int, int]] = {Storage.INT4: 4, Storage.INT8: 8}  # float16 or float32 scale and bias
 
 SCHEMA: Final = (
@@ -42,7 +44,7 @@ class Request(NamedTuple):
         regions: float32, float16 or bfloat16 [rows, dim], or uint8: [rows, dim + 8] for storage int8 and
             [rows, ceil(dim / 2) + 4] for int4. For combining CONCAT one region: float [weights], or uint8
             [ceil(weights / 64), 72] for int8 and [ceil(weights / 64), 36] for int4. For combining CONTRACT one region
-            whose rows are as wide as the rank.
+            whose rows are as wide as the rank. A packed sparse store is two regions, see `pocketrec.native.sparse`.
         ids: int64 [batch, columns], or int64 [values] with offsets.
         offsets: None, or int64 [fields * batch + 1]: bag i of field f is ``ids[offsets[k]:offsets[k + 1]]`` with
             k = f * batch + i; or int64 [fields, batch + 1]: bag i of field f is
@@ -71,8 +73,12 @@ class Request(NamedTuple):
     pooling: int
 
 
-def units(region: Tensor, storage: int, combining: int) -> int:
-    """Addresses of a region: its rows, or its weights when blocks are drawn from it."""
+def units(region: Tensor, storage: int, dim: int, combining: int) -> int:
+    """Addresses of a region: its rows of `dim` numbers, or its weights when blocks are drawn from it."""
+    if storage in SPARSE:
+        return store_rows(region, storage, dim)
+    if storage == Storage.ENTRIES:
+        return 0
     if combining == Combining.CONCAT and storage != Storage.FLOAT:
         return region.shape[0] * WEIGHTS_PER_SCALE
     return region.shape[0]
@@ -166,8 +172,10 @@ def check_request(request: Request) -> None:
     if request.combining == Combining.CONTRACT:
         dim = row_width(request.regions[0], request.storages[0]) if request.regions[0].dim() == 2 else 1
     for number, (region, storage) in enumerate(zip(request.regions, request.storages, strict=True)):
-        if not _region_fits(region, storage, dim, blocks):
+        if not _region_fits(region, storage, dim, blocks) and storage not in _OF_STORES:
             _refuse_region(number, region, storage, dim, blocks)
+    if any(storage in _OF_STORES for storage in request.storages):
+        check_stores(request.regions, request.storages, dim)
     if request.weights is not None:
         _check_weights(request, request.weights)
 
@@ -214,6 +222,8 @@ def _check_codes(request: Request) -> None:
         raise ValueError(f"{Combining(combining).name} cannot combine {parts} parts (COPY takes 1, PRODUCT 2).")
     if combining in (Combining.CONCAT, Combining.CONTRACT) and regions != 1:
         raise ValueError(f"blocks, and slices of cores, are read from one region, got {regions}.")
+    if combining in (Combining.CONCAT, Combining.CONTRACT) and request.storages[0] in _OF_STORES:
+        raise ValueError("blocks, and slices of cores, cannot be read from a packed sparse store.")
     if request.offsets is None and pooling != Pooling.NONE:
         raise ValueError(f"pooling {Pooling(pooling).name} needs offsets; 2-D ids are one value per bag.")
 
@@ -233,7 +243,8 @@ def _region_fits(region: Tensor, storage: int, dim: int, blocks: bool) -> bool:
 def _refuse_region(number: int, region: Tensor, storage: int, dim: int, blocks: bool) -> NoReturn:
     if storage not in (Storage.FLOAT, *_CODE_BITS):
         raise NotImplementedError(
-            f"region {number}: storage code {storage} is unknown. Implemented: 0 (float), 4 (int4) and 8 (int8)."
+            f"region {number}: storage code {storage} is unknown. Implemented: 0 (float), 4 (int4), 8 (int8), and "
+            "16, 17 and 20 (packed sparse)."
         )
     if storage != Storage.FLOAT:
         dtypes: tuple[torch.dtype, ...] = (torch.uint8,)

@@ -12,6 +12,7 @@ from torch import Tensor
 from pocketrec.compress import Bank, build, stages
 from pocketrec.compress.group import Group
 from pocketrec.compress.method import METHODS, Method, of
+from pocketrec.compress.storage import STORAGES
 from pocketrec.spec.budget import dense_float32_bytes
 from pocketrec.spec.cardinalities import scaled_cardinalities
 from pocketrec.spec.optimizer import OptimizerSpec
@@ -23,12 +24,14 @@ __all__ = [
     "Batch",
     "Cases",
     "groups_of",
+    "kept_in",
     "learn",
     "pools",
     "public_tables",
     "random_batch",
     "refusal",
     "small_tables",
+    "storages_of",
     "zipf_stats",
 ]
 
@@ -115,6 +118,17 @@ def learn(bank: Bank, batch: Batch) -> None:
         assert matrix.grad is not None
         matrix.data -= 0.01 * matrix.grad
         matrix.grad = None
+
+
+def storages_of(method: type[Method]) -> list[str]:
+    """The storages that a method takes."""
+    return [name for name in STORAGES.names() if method.traits.storages is None or name in method.traits.storages]
+
+
+def kept_in(method: str, storage: str) -> str:
+    """The storage, where a method takes it; else the first that it takes."""
+    taken = storages_of(METHODS.get(method))
+    return storage if storage in taken else taken[0]
 
 
 def refusal(kind: type[Exception], call: Callable[[], object], text: str = "") -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from pocketrec.compress.storage import STORAGES
+from pocketrec.testing.cases import storages_of
 from pocketrec.testing.learning_checks import LearningChecks
 from pocketrec.testing.lookup_checks import LookupChecks
 from pocketrec.testing.serving_checks import ServingChecks
@@ -25,7 +26,8 @@ class MethodContract(SizingChecks, LookupChecks, LearningChecks, ServingChecks):
             method = METHOD
             variants = ({}, {"block": 1}, {"sign": False})
 
-    Every check runs for every variant, and where it matters for every storage, budget ratio, id space and optimizer.
+    Every check runs for every variant, and where it matters for every storage that the method takes, budget ratio, id
+    space and optimizer.
     """
 
     ratios: ClassVar[tuple[int, ...]] = (2, 5, 10, 50, 100, 1000)
@@ -38,22 +40,18 @@ class MethodContract(SizingChecks, LookupChecks, LearningChecks, ServingChecks):
             metafunc.parametrize(("variant", "space"), cases, ids=[f"{_label(v)}-{space}" for v, space in cases])
         elif "variant" in names:
             metafunc.parametrize("variant", self.variants, ids=_label)
-        if "storage" in names:
-            metafunc.parametrize("storage", _served())
+        taken = [s for s in storages_of(self.method) if not STORAGES.get(s).rounds_reads]
+        if "storage" in names:  # but those that training reads through: they serve as others do, their own tests say so
+            metafunc.parametrize("storage", taken)
         if "one_of_a_kind" in names:  # storages that the native ops read in different ways
-            converted = [s for s in STORAGES.names() if s not in _trained()] + ["float32"]
+            converted = [s for s in taken if s not in _trained()] + [s for s in taken if s == "float32"]
             metafunc.parametrize("one_of_a_kind", sorted({STORAGES.get(s).code: s for s in converted}.values()))
         if "trained" in names:
-            metafunc.parametrize("trained", _trained())
+            metafunc.parametrize("trained", [s for s in _trained() if s in taken] or taken)
         if "ratio" in names:
             metafunc.parametrize("ratio", self.ratios, ids="{}x".format)
         if "optimizer" in names:
             metafunc.parametrize("optimizer", ["sgd", "rowwise_adagrad", "adagrad", "adam"])
-
-
-def _served() -> list[str]:
-    """All storages but those that training reads through: they serve as others do, and their own tests say so."""
-    return [name for name in STORAGES.names() if not STORAGES.get(name).rounds_reads]
 
 
 def _trained() -> list[str]:

@@ -22,7 +22,7 @@ from pocketrec.spec.errors import OptionError
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.table import TableSpec
-from pocketrec.testing.cases import refusal, zipf_stats
+from pocketrec.testing.cases import kept_in, refusal, zipf_stats
 from pocketrec.testing.click_rows import TABLE_ROWS, planted
 from pocketrec.testing.elsewhere import scores_elsewhere
 from pocketrec.testing.sets import some_data
@@ -78,7 +78,7 @@ class ModelContract:
 
     def sized(self, method: str, *, rows: int | None = None, storage: str = "float32") -> Sizing:
         """Three small tables (or large ones) at half their bytes, or at the method's floor."""
-        chosen, dim = of(method, {"storage": storage}), self.model.vector_dim(_DIM)
+        chosen, dim = of(method, {"storage": kept_in(method, storage)}), self.model.vector_dim(_DIM)
         space = "rank" if "rank" in chosen.traits.ids else chosen.traits.ids[0]
         tables = [TableSpec(name=f"t{i}", rows=rows or n, dim=dim, ids=space) for i, n in enumerate(TABLE_ROWS)]
         budget_bytes = max(dense_float32_bytes(tables) // 2, chosen.least_bytes(tables))

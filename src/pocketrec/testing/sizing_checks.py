@@ -12,12 +12,13 @@ from typing import Any, get_args
 
 from pocketrec.compress import build, freeze, layout, stages
 from pocketrec.compress.method import METHODS, of
+from pocketrec.compress.storage import STORAGES
 from pocketrec.spec.budget import Budget, dense_float32_bytes
 from pocketrec.spec.errors import BudgetTooSmall, OptionError
 from pocketrec.spec.optimizer import OptimizerName, OptimizerSpec
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.table import IdSpace
-from pocketrec.testing.cases import Cases, public_tables, refusal, zipf_stats
+from pocketrec.testing.cases import Cases, public_tables, refusal, storages_of, zipf_stats
 
 __all__ = ["CARD", "SizingChecks"]
 
@@ -51,6 +52,10 @@ class SizingChecks(Cases):
     def test_unknown_options_are_refused(self) -> None:
         refusal(OptionError, lambda: of(self.method.name, {"no_such_option": 1}), "no_such_option")
         refusal(OptionError, lambda: of(self.method.name, {"init": -1.0}), "init")
+
+    def test_other_storages_are_refused(self) -> None:
+        for storage in set(STORAGES.names()) - set(storages_of(self.method)):
+            refusal(OptionError, partial(of, self.method.name, {"storage": storage}), "storage must be")
 
     def test_other_id_spaces_are_refused(self) -> None:
         for space in get_args(IdSpace):

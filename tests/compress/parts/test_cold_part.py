@@ -19,6 +19,7 @@ def test_the_cold_method_has_the_hot_ones_storage_unless_told_otherwise() -> Non
     hot = of("full", {"storage": "int8", "init": 0.5})
     assert ColdPart.of(hot, "hash_rows", {}).method == of("hash_rows", {"storage": "int8", "init": 0.5})
     assert ColdPart.of(hot, "robe", {"storage": "float32", "block": 2}).method.storage == "float32"
+    assert ColdPart.of(hot, "deeplight", {}).method == of("deeplight", {"init": 0.5}), "which is kept in float16 only"
 
 
 def test_a_method_cannot_contain_itself() -> None:

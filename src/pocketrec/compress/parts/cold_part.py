@@ -37,16 +37,22 @@ class ColdPart:
     def of(hot: Method, cold: str, options: object) -> ColdPart:
         """The method called `cold`; `storage` and `init` are those of `hot` where the options do not name them.
 
+        A method that does not take this storage keeps its own.
+
         Raises:
             OptionError: the method would contain itself, or these are no options.
         """
-        if METHODS.get(cold) is type(hot):
+        kind = METHODS.get(cold)
+        if kind is type(hot):
             raise OptionError(
                 f"{hot.name}: cold must name another method (hash_rows, robe, ...): who is hot is decided once."
             )
         if not isinstance(options, Mapping):
             raise OptionError(f"{hot.name}: cold_options are options by name, not {options!r}.")
-        method = of(cold, {"storage": hot.storage, "init": hot.init, **options})
+        taken, given = kind.traits.storages, {"storage": hot.storage, "init": hot.init}
+        if taken is not None and hot.storage not in taken:
+            del given["storage"]
+        method = of(cold, {**given, **options})
         if method.traits.rehashed:
             raise OptionError(
                 f"{hot.name}: {cold} with these options is served on other ids than it trains on, so it cannot be a "

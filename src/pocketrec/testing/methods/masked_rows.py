@@ -77,7 +77,8 @@ class MaskedRows(Method):
 
     def stages(self, sizing: GroupSizing, optimizer: OptimizerSpec) -> tuple[tuple[Stage, GroupSizing], ...]:
         search = self.group_sizing(sizing.tables, {**sizing.settings, "search": True}, optimizer)
-        search = replace(search, serve=sizing.serve)  # what it will be frozen to, whenever that is
+        # what it will be frozen to, whenever that is; and it may be the cold part of another method
+        search = replace(search, serve=sizing.serve, joins=sizing.joins)
         return (
             (Stage(name="search", epochs=self.search_epochs), search),
             (Stage(name="retrain", optimizer="keep"), sizing),
