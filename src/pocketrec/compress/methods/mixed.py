@@ -74,11 +74,10 @@ class Mixed(Method):
         traits = Traits(
             # whether a table's ids are of a space that its part takes, the part says
             ids=tuple(space for space in _SPACES if any(space in t.ids for t in each)),
-            **{
-                name: any(getattr(t, name) for t in each)
-                for name in ("needs_counts", "needs_value_sets", "adaptive", "staged", "rounds", "rehashed")
-            },
-        )
+            needs_counts=any(t.needs_counts for t in each), needs_value_sets=any(t.needs_value_sets for t in each),
+            adaptive=any(t.adaptive for t in each), staged=any(t.staged for t in each),
+            rounds=any(t.rounds for t in each), rehashed=any(t.rehashed for t in each),
+        )  # fmt: skip
         object.__setattr__(self, "traits", traits)
 
     def _all(self) -> list[_Part]:
