@@ -10,6 +10,7 @@ const counted = document.getElementById("counted"); // which bytes stand on the 
 // The buttons are told one by one: by itself plotly has one that sends a chart to its makers.
 const config = {
   displayModeBar: "hover", displaylogo: false, plotlyServerURL: "", responsive: true,
+  typesetMath: false, // a "$" in a name is a "$"
   modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
 };
 
