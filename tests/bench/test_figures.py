@@ -49,6 +49,17 @@ def test_bands_and_bars_are_intervals_of_the_mean_and_frame_nothing(study) -> No
     assert names == ["min_count", "min_count", "robe", "robe"]  # one budget is a bar, no band
 
 
+def test_many_bands_are_thin(make_run) -> None:
+    def bands(methods: int) -> set[str]:
+        runs = [
+            make_run(method=f"m{k}", budget_bytes=b, seed=s, auc=0.7 + s / 100)
+            for k in range(methods) for b in (4_000, 40_000) for s in range(3)
+        ]  # fmt: skip
+        return {t.plot["fillcolor"][-2:] for t in drawn(runs).traces if "fillcolor" in t.plot}
+
+    assert [bands(4), bands(8), bands(9)] == [{"28"}, {"18"}, {"0d"}]
+
+
 def test_two_seeds_have_no_interval(study) -> None:
     chart = drawn([run for run in study if run.seed < 2])
     assert all(trace.plot["error_y"]["array"] == [0] * len(trace.groups) for trace in told(chart).values())

@@ -306,6 +306,20 @@ def test_dark_rooms_and_paper(page: Browser) -> None:
     assert page.complaints() == []
 
 
+def test_a_narrow_window_has_room_for_the_chart(page: Browser) -> None:
+    size = "(r => [r.width, r.height])(document.querySelector('#auc-1 .main-svg').getBoundingClientRect())"
+    wide, height = page.ask(size)
+    page.call("Emulation.setDeviceMetricsOverride", width=480, height=900, deviceScaleFactor=1, mobile=True)
+    try:
+        page.wait_for(f"{size}[0] < 480")
+        assert page.ask(size)[1] == height
+        assert page.ask("document.documentElement.scrollWidth") == 480
+        assert not page.ask("document.querySelector('#auc-1 .legend')")
+    finally:
+        page.call("Emulation.clearDeviceMetricsOverride")
+    page.wait_for(f"{size}[0] === {wide}")
+
+
 def test_hostile_names_run_nothing_and_lead_nowhere(browser: Browser, make_run, tmp_path: Path) -> None:
     evil = (
         "</script><script>window.ran = 1</script><img src=x onerror='window.ran = 2'><a href='https://x.example/'>a</a>"

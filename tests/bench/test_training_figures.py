@@ -71,6 +71,13 @@ def test_epochs_are_counted_where_a_curve_does_not_say(make_run) -> None:
     assert (line["x"], line["y"]) == ([1, 3], [0.7, 0.8])
 
 
+@pytest.mark.parametrize(("epochs", "step"), [(2, 1), (10, 1), (11, 2), (100, 10)])
+def test_epochs_are_whole_numbers(make_run, epochs: int, step: int) -> None:
+    (scene,) = scenes([make_run(curve=tuple({"epoch": k, "validation_auc": 0.7} for k in range(1, epochs + 1)))])
+    across = learning_curves(scene)[0].layout["xaxis"]
+    assert (across["tick0"], across["dtick"]) == (1, step)
+
+
 def test_one_run_alone_can_be_drawn(make_run) -> None:
     (scene,) = scenes([make_run(budget="20236", progressive=told(1))])
     assert len(learning_curves(scene)) == len(progressive_curves(scene)) == 1

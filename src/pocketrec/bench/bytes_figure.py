@@ -34,7 +34,8 @@ def where_bytes_went(scene: Scene, name: str) -> list[Chart]:
             told="A bar per group of runs: how its promised bytes divide among the tables, and all bytes of serving.",
             traces=[*_shares(groups, colours), *_totals(groups)],
             layout={
-                "barmode": "stack", "bargap": 0.25, "legend": {"tracegroupgap": 16},
+                "barmode": "stack", "bargap": 0.25,
+                "legend": {"tracegroupgap": 8, "traceorder": "grouped", "font": {"size": 11}},
                 "yaxis": axis("", autorange="reversed", type="category", showgrid=False),
                 "xaxis": axis("share of the promised bytes", domain=[0, 0.5], range=[0, 1], tickformat=".0%"),
                 "xaxis2": axis("bytes that serving takes", domain=[0.54, 1], tickformat="~s", ticksuffix="B"),

@@ -8,7 +8,10 @@ from typing import Any
 
 from pocketrec.bench.wording import bytes_text
 
-__all__ = ["Chart", "Mark", "Trace", "axis", "bytes_axis", "plain", "rounded", "rounds"]
+__all__ = ["LEGEND", "Chart", "Mark", "Trace", "axis", "bytes_axis", "plain", "rounded", "rounds"]
+
+
+LEGEND = {"orientation": "h", "y": -0.2, "yanchor": "top"}  # below, where it takes no width
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pocketrec.bench.charts import Chart, Mark, Trace, axis, bytes_axis, plain, rounded, rounds
+from pocketrec.bench.charts import LEGEND, Chart, Mark, Trace, axis, bytes_axis, plain, rounded, rounds
 from pocketrec.bench.comparison import auc_interval
 from pocketrec.bench.grouping import Group, Scene, ratio_of
 from pocketrec.bench.look import Look, look_of
@@ -14,8 +14,6 @@ __all__ = ["bytes_against_auc", "latency", "serving_bytes", "train_against_serve
 
 # With two seeds the interval by t is six standard deviations of the mean to each side times two: wider than the figure.
 _SEEDS_FOR_AN_INTERVAL = 3
-
-_LEGEND = {"legend": {"orientation": "h", "y": -0.2, "yref": "paper", "yanchor": "top"}}
 
 
 def serving_bytes(group: Group) -> dict[str, float]:
@@ -30,10 +28,12 @@ def bytes_against_auc(scene: Scene, colours: dict[str, str], name: str) -> Chart
     groups = [g for g in scene.groups if g.metric("auc") is not None]
     if not groups:
         return None
+    # Many bands lie over each other: the more there are, the thinner each.
+    veil = "28" if len(scene.series) <= 4 else "18" if len(scene.series) <= 8 else "0d"
     traces: list[Trace] = []
     for series in scene.series:
         same = sorted((g for g in groups if g.series == series), key=lambda g: g.bytes)
-        traces += _series(same, look_of(series, colours)) if same else []
+        traces += _series(same, look_of(series, colours), veil) if same else []
     marks = [
         Mark(axis="y", at=rounded(auc.mean), groups=[g.number], colour=colours[g.series.method])
         for g in scene.landmarks()
@@ -50,7 +50,8 @@ def bytes_against_auc(scene: Scene, colours: dict[str, str], name: str) -> Chart
         told=f"A point for each of {len(groups)} groups of runs: bytes to the right, AUC upwards. "
         "The tables below have every number of it.",
         traces=[*(t for t in traces if not t.framing), *(t for t in traces if t.framing)],
-        layout=_LEGEND | {"xaxis": bytes_axis("bytes (log scale)"), "yaxis": axis(f"AUC on {rows}", tickformat=".4~f")},
+        layout={"legend": LEGEND, "xaxis": bytes_axis("bytes (log scale)"),
+                "yaxis": axis(f"AUC on {rows}", tickformat=".4~f")},
     )  # fmt: skip
 
 
@@ -77,7 +78,7 @@ def train_against_serve(scene: Scene, colours: dict[str, str], name: str) -> Cha
         name=name, title="Training bytes against serving bytes", height=460,
         told=f"A point for each of {len(points)} groups of runs. The table of bytes below has the same numbers.",
         traces=[Trace(plot=line, groups=None, framing=False), *traces],
-        layout=_LEGEND | {"xaxis": bytes_axis("bytes of the tables while serving"),
+        layout={"legend": LEGEND, "xaxis": bytes_axis("bytes of the tables while serving"),
                           "yaxis": bytes_axis("bytes while training")},
     )  # fmt: skip
 
@@ -104,15 +105,18 @@ def latency(scene: Scene, colours: dict[str, str], name: str) -> list[Chart]:
             if (same := [point for point in points if point[0].series == s])
         ]  # fmt: skip
         if traces:
-            layout = _LEGEND | {"xaxis": axis(unit, rangemode="tozero"), "yaxis": axis("AUC", tickformat=".4~f")}
+            layout = {"legend": LEGEND} | {
+                "xaxis": axis(unit, rangemode="tozero"),
+                "yaxis": axis("AUC", tickformat=".4~f"),
+            }
             told = f"A point for each of {len(points)} groups of runs: {unit} to the right, AUC upwards."
             charts.append(Chart(name=f"{name}-{kind.split('_')[0]}", title=title, told=told, traces=traces,
                                 layout=layout, height=420))  # fmt: skip
     return charts
 
 
-def _series(groups: Sequence[Group], look: Look) -> list[Trace]:
-    """Interval (a band over several budgets), single seeds, and means of one series."""
+def _series(groups: Sequence[Group], look: Look, veil: str) -> list[Trace]:
+    """Interval (a band over several budgets, as dense as `veil` says), single seeds, and means of one series."""
     numbers, label = [g.number for g in groups], plain(short(groups[0].series.label, 60))
     means = [auc.mean for g in groups if (auc := g.metric("auc")) is not None]
     halves = [
@@ -123,7 +127,7 @@ def _series(groups: Sequence[Group], look: Look) -> list[Trace]:
     traces = []
     if len(groups) > 1 and any(halves):
         hidden = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "name": label}
-        for sign, fill in ((-1, {}), (1, {"fill": "tonexty", "fillcolor": f"{look.colour}18"})):
+        for sign, fill in ((-1, {}), (1, {"fill": "tonexty", "fillcolor": f"{look.colour}{veil}"})):
             edge = rounds(mean + sign * half for mean, half in zip(means, halves, strict=True))
             traces.append(_trace(groups, alike | hidden | fill | {"y": edge}, numbers, framing=False))
     seeds = [(g, m.auc) for g in groups if len(g.results) > 1 for m in g.metrics() if m.auc is not None]

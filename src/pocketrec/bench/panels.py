@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pocketrec.bench.charts import Chart, Trace, axis
+from pocketrec.bench.charts import LEGEND, Chart, Trace, axis
 from pocketrec.bench.grouping import Group, Scene
 from pocketrec.bench.look import Look, look_of
 from pocketrec.bench.wording import bytes_text
@@ -40,7 +40,8 @@ def panels(
         Chart(
             name=f"{name}-{number}", title=title, traces=traces, height=320, wide=len(shown) == 1, shares=name,
             told=f"{ylabel}, a line per method, at {title}.",
-            layout={"showlegend": len(shown) == 1, "xaxis": dict(across), "yaxis": axis(ylabel if number == 0 else "")},
+            layout={"showlegend": len(shown) == 1, "legend": LEGEND, "xaxis": dict(across),
+                    "yaxis": axis(ylabel if number == 0 else "")},
         )
         for number, (title, traces) in enumerate(shown)
     ]  # fmt: skip

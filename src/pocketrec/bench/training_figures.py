@@ -18,7 +18,6 @@ __all__ = ["learning_curves", "loss_curves", "one_epoch", "progressive_curves"]
 
 # Windows of the progressive curve are few rows each and jump: the line is the mean over a tenth of them.
 _SMOOTHED = 10
-_EPOCHS = axis("epoch", tickformat="d", nticks=8)
 
 
 def learning_curves(scene: Scene, colours: dict[str, str], name: str) -> list[Chart]:
@@ -32,7 +31,7 @@ def learning_curves(scene: Scene, colours: dict[str, str], name: str) -> list[Ch
     def draw(group: Group, look: Look, thin: bool) -> list[Trace]:
         return _curve_traces(group, look, thin, "validation_auc")
 
-    return panels(scene, colours, name, "AUC on validation rows", draw=draw, across=_EPOCHS)
+    return panels(scene, colours, name, "AUC on validation rows", draw=draw, across=_epochs(scene))
 
 
 def loss_curves(scene: Scene, colours: dict[str, str], name: str) -> list[Chart]:
@@ -53,7 +52,7 @@ def loss_curves(scene: Scene, colours: dict[str, str], name: str) -> list[Chart]
         dots |= {"hovertemplate": "%{fullData.name}<br>training loss, epoch %{x}: %{y:.4f}<extra></extra>"}
         return [Trace(plot=dots, groups=group.number), *drawn]
 
-    return panels(scene, colours, name, "log-loss", draw=draw, across=_EPOCHS)
+    return panels(scene, colours, name, "log-loss", draw=draw, across=_epochs(scene))
 
 
 def progressive_curves(scene: Scene, colours: dict[str, str], name: str) -> list[Chart]:
@@ -99,6 +98,12 @@ def _curve(group: Group, name: str) -> list[tuple[float, Spread]]:
         for k, point in enumerate(result.curve, start=1):
             by_epoch.setdefault(_epoch(point, k), []).append(point.get(name))
     return [(epoch, s) for epoch in sorted(by_epoch) if (s := Spread.of(by_epoch[epoch])) is not None]
+
+
+def _epochs(scene: Scene) -> dict[str, Any]:
+    """The axis, with whole numbers."""
+    most = max(len(r.curve) for g in scene.groups for r in g.results)
+    return axis("epoch", tick0=1, dtick=-(-most // 10))
 
 
 def _epoch(point: Mapping[str, float | None], place: int) -> float:

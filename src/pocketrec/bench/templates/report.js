@@ -9,7 +9,7 @@ const to = document.getElementById("to");
 const counted = document.getElementById("counted"); // which bytes stand on the axis
 // The buttons are told one by one: by itself plotly has one that sends a chart to its makers.
 const config = {
-  displayModeBar: "hover", displaylogo: false, plotlyServerURL: "", responsive: true,
+  displayModeBar: "hover", displaylogo: false, plotlyServerURL: "",
   typesetMath: false, // a "$" in a name is a "$"
   modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
 };
@@ -128,7 +128,7 @@ function span(values, axis) {
   return [least - (least === 0 && axis.rangemode === "tozero" ? 0 : room), most + room];
 }
 
-function draw(chart, width) {
+function draw(chart, width = chart.place.clientWidth) {
   chart.stale = false;
   const figure = chart.place.closest("figure");
   if (figure.hidden || figure.closest("[hidden]")) return;
@@ -144,10 +144,11 @@ function draw(chart, width) {
   const rows = chart.rowHeight ? new Set(chart.shown.flatMap((trace) => trace.plot.y)).size : 0;
   const data = chart.shown.map((trace) => trace.plot);
   if (chart.front) data.unshift(frontOf(chart, colour("--soft")));
+  const height = Math.max(chart.height + rows * chart.rowHeight, chart.rowHeight ? 360 : 0); // room for all tables' names
+  chart.place.style.height = `${height}px`; // so that the page does not jump
   const layout = {
-    autosize: width === undefined,
     width,
-    height: Math.max(chart.height + rows * chart.rowHeight, 300),
+    height,
     margin: { l: 64, r: 36, t: 26, b: 48 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
@@ -160,12 +161,19 @@ function draw(chart, width) {
     shapes: chart.lines.map((mark) => lineOf(mark, colour("--soft"))),
     annotations: chart.lines.filter((mark) => mark.text).map((mark) => textOf(mark, chart, colour("--soft"))),
   };
+  if (width < 560) layout.showlegend = false; // it would take all the room; the boxes have the colours
   layout.hoverlabel.font = { color: colour("--ink"), family: style.fontFamily, size: 12 };
-  Plotly.react(chart.place, data, layout, config);
+  Plotly.react(chart.place, data, layout, { ...config, displayModeBar: chart.framed && config.displayModeBar });
   if (!chart.heard) {
     chart.heard = true;
     chart.place.on("plotly_click", (event) => goTo(event.points[0].customdata));
   }
+}
+
+// In other colours or another width.
+function drawAgain() {
+  for (const chart of charts) chart.stale = true;
+  for (const chart of near) draw(chart);
 }
 
 // The best points that are left, as a stair: at each number of bytes, the highest mean so far.
@@ -276,9 +284,15 @@ for (const select of document.querySelectorAll("select[data-scene]")) {
 }
 for (const button of document.querySelectorAll("th button")) button.addEventListener("click", () => sortBy(button));
 for (const element of document.querySelectorAll("[data-script]")) element.hidden = false;
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => charts.forEach((chart) => draw(chart)));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAgain);
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((details) => (details.open = true)));
 addEventListener("beforeprint", () => charts.forEach((chart) => draw(chart, Math.min(chart.place.clientWidth, 980))));
-addEventListener("afterprint", () => charts.forEach((chart) => draw(chart)));
+addEventListener("afterprint", drawAgain);
+// Our own, for that of plotly forgets the height.
+let resized;
+addEventListener("resize", () => {
+  clearTimeout(resized);
+  resized = setTimeout(drawAgain, 100);
+});
 applyFilter();
 for (const chart of charts) watcher.observe(chart.place);
