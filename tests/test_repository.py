@@ -36,7 +36,7 @@ HOUSE = [
     {"metrics"},
     {"spec"},
 ]
-HEAVY = ["jinja2", "matplotlib", "numpy", "pandas", "pyarrow", "pydantic", "rich", "torch", "typer", "yaml"]
+HEAVY = ["jinja2", "numpy", "pandas", "plotly", "pyarrow", "pydantic", "rich", "torch", "typer", "yaml"]
 
 
 def loaded_by(statement: str) -> set[str]:

@@ -28,6 +28,8 @@ def test_runs_that_differ_by_seed_alone_are_one_group(study) -> None:
         ("100x", "robe"),
     ]
     assert all([r.seed for r in g.results] == [0, 1, 2] for g in scene.groups)
+    assert [g.number for g in scene.groups] == list(range(6))
+    assert scene.groups[0].amount("train_bytes").mean == 800_000
     auc = scene.groups[0].metric("auc")
     assert auc is not None
     assert (auc.mean, auc.count) == (pytest.approx(0.757), 3)
@@ -59,6 +61,7 @@ def test_data_sets_and_models_are_apart(make_run) -> None:
         ("a", "dlrm", 1),
         ("b", "wide", 1),
     ]
+    assert [g.number for s in found for g in s.groups] == [0, 1, 2]  # over the whole page
 
 
 def test_a_label_says_the_options_that_differ_and_no_more(make_run) -> None:

@@ -17,7 +17,7 @@ DASH = "\N{EN DASH}"
 
 
 def texts(block) -> list[list[str]]:
-    return [[cell.text for cell in row] for row in block.rows]
+    return [[cell.text for cell in row.cells] for row in block.rows]
 
 
 def test_quality_by_budget_with_the_best_marked(study) -> None:
@@ -47,7 +47,13 @@ def test_quality_by_budget_with_the_best_marked(study) -> None:
         "2",
         "3",
     ]
-    best = [(row[0].text, cell.text[:6]) for b in table.blocks for row in b.rows for cell in row if cell.tone == "best"]
+    best = [
+        (row.cells[0].text, cell.text[:6])
+        for b in table.blocks
+        for row in b.rows
+        for cell in row.cells
+        if cell.tone == "best"
+    ]
     assert best == [("min_count", "0.7590"), ("min_count", "0.7540")]  # full has nobody to be better than
 
 
@@ -72,14 +78,14 @@ def test_bytes_to_the_last_one(make_run) -> None:
     assert texts(block) == [
         ["robe", "20,232", "20,232", "20,232", "40,472 to 50,000", "1,200", "43,110", "62,000", "41.5", "812 MB"]
     ]
-    assert {cell.tone for cell in block.rows[0]} == {""}
+    assert {cell.tone for cell in block.rows[0].cells} == {""}
 
 
 def test_bytes_that_differ_stand_out(make_run) -> None:
     runs = [make_run(), make_run(seed=1, file_bytes=20_240)]
     (block,) = bytes_table(scenes(runs)[0]).blocks
-    assert [cell.tone for cell in block.rows[0]] == ["", "bad", "bad", "bad", "", "", "", "", "", ""]
-    assert block.rows[0][3].text == "20,232 to 20,240"
+    assert [cell.tone for cell in block.rows[0].cells] == ["", "bad", "bad", "bad", "", "", "", "", "", ""]
+    assert block.rows[0].cells[3].text == "20,232 to 20,240"
 
 
 def test_what_keeping_ones_word_is(make_run) -> None:
@@ -129,7 +135,8 @@ def test_columns_of_users_and_progressive_losses_come_with_runs_that_have_them(m
     (scene,) = scenes([*(replace(r, progressive=progressive) for r in runs), make_run(method="full")])
     table = quality_table(scene)
     titles = [column.title for column in table.columns]
-    rows = {row[0].text: dict(zip(titles, (cell.text for cell in row), strict=True)) for row in table.blocks[0].rows}
+    cells = [row.cells for row in table.blocks[0].rows]
+    rows = {row[0].text: dict(zip(titles, (cell.text for cell in row), strict=True)) for row in cells}
     assert rows["robe"]["GAUC"] == "0.6650 \N{PLUS-MINUS SIGN} 0.0071"
     assert rows["robe"]["rows in GAUC"] == "0.875 \N{PLUS-MINUS SIGN} 0.000"
     assert rows["robe"]["progressive"] == "0.4567 \N{PLUS-MINUS SIGN} 0.0000"
@@ -142,8 +149,27 @@ def test_warnings_stand_once_for_all_their_seeds(make_run) -> None:
     fine = [make_run(seed=2, validation=None), make_run(method="full", validation=None)]
     table = warnings_table(scenes([*runs, *fine])[0])
     assert table is not None
-    ((run, seeds, text),) = table.blocks[0].rows
+    ((run, seeds, text),) = [row.cells for row in table.blocks[0].rows]
     assert (run.text, seeds.text) == ("robe, 16x", "0, 1")
+    assert table.blocks[0].rows[0].groups == (0,)
     assert text.text.startswith("Predictions are 20.0 % too high on test rows")
     assert table.words
     assert warnings_table(scenes(fine)[0]) is None
+
+
+def test_rows_say_which_group_they_are_of_and_what_they_are_sorted_by(study) -> None:
+    (scene,) = scenes(study)
+    for table in (quality_table(scene), bytes_table(scene)):
+        assert [row.groups for block in table.blocks for row in block.rows] == [(n,) for n in range(6)]
+        assert table.blocks[0].rows[0].cells[0].method == "full"
+    assert quality_table(scene).blocks[0].rows[0].cells[1].value == scene.groups[0].metric("auc").mean
+    assert bytes_table(scene).blocks[0].rows[0].cells[1].value == 399_996
+
+
+def test_times_have_columns_where_somebody_measured_them(make_run) -> None:
+    assert "ns/look-up" not in [c.title for c in bytes_table(scenes([make_run()])[0]).columns]
+    table = bytes_table(scenes([make_run(ns_per_lookup=12.0), make_run(seed=1, ns_per_lookup=13.0)])[0])
+    (cells,) = [row.cells for row in table.blocks[0].rows]
+    told = dict(zip([c.title for c in table.columns], [cell.text for cell in cells], strict=True))
+    assert told["ns/look-up"] == "12.5"
+    assert "ms/batch" not in told

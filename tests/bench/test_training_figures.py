@@ -3,16 +3,25 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from matplotlib.colors import same_color
 
-from pocketrec.bench.grouping import scenes
-from pocketrec.bench.svg import svg_of
-from pocketrec.bench.training_figures import learning_curves, loss_curves, one_epoch, progressive_curves
+from pocketrec.bench import training_figures
+from pocketrec.bench.charts import Chart
+from pocketrec.bench.grouping import Scene, scenes
+from pocketrec.bench.look import colours_of
+from pocketrec.bench.training_figures import one_epoch
 from pocketrec.spec.metrics import Progressive
 
 
-def legend_of(figure) -> list[str]:
-    return [text.get_text() for text in figure.legends[0].get_texts()]
+def learning_curves(scene: Scene) -> list[Chart]:
+    return training_figures.learning_curves(scene, colours_of([scene]), "c")
+
+
+def loss_curves(scene: Scene) -> list[Chart]:
+    return training_figures.loss_curves(scene, colours_of([scene]), "c")
+
+
+def progressive_curves(scene: Scene) -> list[Chart]:
+    return training_figures.progressive_curves(scene, colours_of([scene]), "c")
 
 
 def told(windows: int, *, of: int = 100, low: float = 0.5) -> Progressive:
@@ -24,56 +33,71 @@ def told(windows: int, *, of: int = 100, low: float = 0.5) -> Progressive:
     )  # fmt: skip
 
 
-def lines(axes, **wanted: Any) -> list[Any]:
-    return [line for line in axes.lines if all(getattr(line, f"get_{k}")() == v for k, v in wanted.items())]
+def lines(chart: Chart, name: str = "robe") -> list[Any]:
+    """Strong lines of a series; neither bands nor rings nor dots, which have no place in a legend."""
+    found = [t.plot for t in chart.traces if t.plot["name"] == name]
+    return [plot for plot in found if plot.get("showlegend") is not False]
+
+
+def rings(chart: Chart) -> list[tuple[float, float]]:
+    open_ = [t.plot for t in chart.traces if t.plot.get("marker", {}).get("symbol") == "circle-open"]
+    return [point for plot in open_ for point in zip(plot["x"], plot["y"], strict=True)]
 
 
 def test_curves_have_a_panel_per_shared_budget_and_full_in_each(study) -> None:
-    figure = learning_curves(scenes(study)[0])
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["10x (40 kB)", "100x (4 kB)"]
-    assert legend_of(figure) == ["full", "min_count", "min_count, int8", "robe"]
-    for axes in figure.axes:
-        full = next(line for line in axes.lines if line.get_label() == "full")
-        assert full.get_xydata()[:, 0].tolist() == [1, 2, 3]
-        assert full.get_ydata()[0] == pytest.approx(0.737)  # the mean over seeds
+    charts = learning_curves(scenes(study)[0])
+    assert [chart.title for chart in charts] == ["10x (40 kB)", "100x (4 kB)"]
+    for chart in charts:
+        (full,) = lines(chart, "full, 1x")
+        assert full["x"] == [1, 2, 3]
+        assert full["y"][0] == pytest.approx(0.737)  # the mean over seeds
+        assert full["line"]["width"] == 1
+    (robe,) = lines(charts[0])
+    assert robe["line"]["width"] == 2
+    band = next(t.plot for t in charts[0].traces if t.plot["name"] == "robe" and t.plot.get("fill"))
+    assert band["x"] == [1, 2, 3, 3, 2, 1]
+    assert band["y"] == pytest.approx([0.737, 0.747, 0.75033333, 0.74833333, 0.745, 0.735], abs=1e-6)
 
 
 def test_a_ring_marks_the_epochs_that_were_chosen(make_run) -> None:
     (scene,) = scenes([make_run(epochs=1), make_run(seed=1, epochs=3), make_run(seed=2, epochs=3)])
-    (axes,) = learning_curves(scene).axes
-    rings = [line for line in axes.lines if line.get_marker() == "o"]
-    assert [line.get_xdata()[0] for line in rings] == [1, 3]
-    assert all(same_color(line.get_markerfacecolor(), "white") for line in rings)
+    (chart,) = learning_curves(scene)
+    assert [epoch for epoch, _ in rings(chart)] == [1, 3]
 
 
 def test_epochs_are_counted_where_a_curve_does_not_say(make_run) -> None:
     (scene,) = scenes([make_run(curve=({"validation_auc": 0.7}, {"validation_auc": None}, {"validation_auc": 0.8}))])
-    (axes,) = learning_curves(scene).axes
-    assert axes.lines[0].get_xydata().tolist() == [[1, 0.7], [3, 0.8]]
+    (line,) = lines(learning_curves(scene)[0])
+    assert (line["x"], line["y"]) == ([1, 3], [0.7, 0.8])
+
+
+@pytest.mark.parametrize(("epochs", "step"), [(2, 1), (10, 1), (11, 2), (100, 10)])
+def test_epochs_are_whole_numbers(make_run, epochs: int, step: int) -> None:
+    (scene,) = scenes([make_run(curve=tuple({"epoch": k, "validation_auc": 0.7} for k in range(1, epochs + 1)))])
+    across = learning_curves(scene)[0].layout["xaxis"]
+    assert (across["tick0"], across["dtick"]) == (1, step)
 
 
 def test_one_run_alone_can_be_drawn(make_run) -> None:
     (scene,) = scenes([make_run(budget="20236", progressive=told(1))])
-    assert svg_of(learning_curves(scene), "y")
-    assert svg_of(progressive_curves(scene), "z")
+    assert len(learning_curves(scene)) == len(progressive_curves(scene)) == 1
 
 
 def test_nothing_to_draw_is_no_figure(make_run) -> None:
     (scene,) = scenes([make_run(auc=None, curve=())])
-    assert learning_curves(scene) is loss_curves(scene) is progressive_curves(scene) is None
+    assert learning_curves(scene) == loss_curves(scene) == progressive_curves(scene) == []
 
 
 def test_one_epoch_is_no_curve(make_run) -> None:
     point = {"epoch": 1, "train_loss": 0.5, "validation_logloss": 0.6, "validation_auc": 0.7}
     (scene,) = scenes([make_run(epochs=1, curve=(point,)), make_run(epochs=1, seed=1, curve=(point,))])
-    assert learning_curves(scene) is loss_curves(scene) is None
+    assert learning_curves(scene) == loss_curves(scene) == []
     assert one_epoch(scene)
     more = make_run(method="full", curve=(point, point | {"epoch": 2}))
     (longer,) = scenes([make_run(epochs=1, curve=(point,)), more])
     assert not one_epoch(longer)
-    axes = learning_curves(longer).axes[0]
-    (dot,) = [line for line in axes.lines if line.get_label() == "robe"]
-    assert (dot.get_marker(), dot.get_xdata().tolist()) == ("o", [1])
+    (dot,) = lines(learning_curves(longer)[0])
+    assert (dot["mode"], dot["x"]) == ("markers", [1])
     assert not one_epoch(scenes([make_run(auc=None, curve=())])[0])
 
 
@@ -85,34 +109,36 @@ def test_training_loss_is_dotted_beside_validation_log_loss(make_run) -> None:
         )
 
     (scene,) = scenes([make_run(seed=s, epochs=2, curve=curve(s)) for s in (0, 1)])
-    (axes,) = loss_curves(scene).axes
-    assert axes.get_ylabel() == "log-loss"
-    (train,), (valid,) = lines(axes, linestyle=":"), lines(axes, label="robe")
-    assert train.get_xydata().tolist() == [[1, 0.4], [2, 0.3], [3, pytest.approx(0.2)]]
-    assert valid.get_ydata().tolist() == pytest.approx([0.705, 0.605, 0.705])
-    assert same_color(train.get_color(), valid.get_color())
-    (ring,) = lines(axes, marker="o")
-    assert ring.get_xydata().tolist() == [[2, pytest.approx(0.605)]]
+    (chart,) = loss_curves(scene)
+    assert chart.layout["yaxis"]["title"]["text"] == "log-loss"
+    (train,) = [t.plot for t in chart.traces if t.plot["line"].get("dash") == "dot"]
+    (valid,) = lines(chart)
+    assert train["x"] == [1, 2, 3]
+    assert train["y"] == pytest.approx([0.4, 0.3, 0.2])
+    assert valid["y"] == pytest.approx([0.705, 0.605, 0.705])
+    assert train["line"]["color"] == valid["line"]["color"]
+    assert rings(chart) == [(2, pytest.approx(0.605))]
 
 
 def test_progressive_curves_show_every_seed_and_a_smooth_mean(make_run) -> None:
     (scene,) = scenes([make_run(seed=0, progressive=told(40)), make_run(seed=1, progressive=told(40, low=0.52))])
-    (axes,) = progressive_curves(scene).axes
-    seeds, (mean,) = [line for line in axes.lines if line.get_label() != "robe"], lines(axes, label="robe")
-    assert [len(line.get_xdata()) for line in seeds] == [40, 40]
-    assert seeds[0].get_xdata()[:2].tolist() == [50, 150]  # in the middle of a window
-    assert seeds[1].get_ydata()[0] == pytest.approx(0.63)
+    (chart,) = progressive_curves(scene)
+    seeds = [t for t in chart.traces if t.plot["opacity"] == 0.18]
+    (mean,) = lines(chart)
+    assert [len(seed.plot["x"]) for seed in seeds] == [40, 40]
+    assert not any(seed.framing for seed in seeds)
+    assert seeds[0].plot["x"][:2] == [50, 150]  # in the middle of a window
+    assert seeds[1].plot["y"][0] == pytest.approx(0.63)
     # over 4 windows the alternation is gone, and the curve falls
-    assert len(mean.get_xdata()) == 37
-    assert mean.get_xdata()[0] == 200
-    assert all(b < a for a, b in zip(mean.get_ydata(), mean.get_ydata()[1:], strict=False))
-    assert mean.get_ydata()[-1] == pytest.approx(0.51 + 0.1 * (1 / 37 + 1 / 38 + 1 / 39 + 1 / 40) / 4)
+    assert len(mean["x"]) == 37
+    assert mean["x"][0] == 200
+    assert all(b < a for a, b in zip(mean["y"], mean["y"][1:], strict=False))
+    assert mean["y"][-1] == pytest.approx(0.51 + 0.1 * (1 / 37 + 1 / 38 + 1 / 39 + 1 / 40) / 4)
 
 
 def test_seeds_with_other_windows_are_averaged_over_rows(make_run) -> None:
     (scene,) = scenes([make_run(seed=0, progressive=told(4)), make_run(seed=1, progressive=told(2, of=200))])
-    (axes,) = progressive_curves(scene).axes
-    (mean,) = lines(axes, label="robe")
-    assert mean.get_xdata().tolist() == [50, 150, 250, 350]
-    assert mean.get_ydata()[0] == pytest.approx((0.61 + 0.61) / 2)
-    assert mean.get_ydata()[1] == pytest.approx((0.54 + 0.61 + (0.54 - 0.61) / 4) / 2)
+    (mean,) = lines(progressive_curves(scene)[0])
+    assert mean["x"] == [50, 150, 250, 350]
+    assert mean["y"][0] == pytest.approx((0.61 + 0.61) / 2)
+    assert mean["y"][1] == pytest.approx((0.54 + 0.61 + (0.54 - 0.61) / 4) / 2)

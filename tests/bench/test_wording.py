@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pocketrec.bench.grouping import Spread
-from pocketrec.bench.wording import amount, bytes_text, exact_bytes, with_spread
+from pocketrec.bench.wording import amount, bytes_text, exact_bytes, short, signed, with_spread
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,14 @@ def test_numbers_with_their_spread() -> None:
     assert with_spread(None, 4) == amount(None) == "\N{EN DASH}"
     assert amount(Spread.of([63_000.4])) == "63,000"
     assert amount(Spread.of([1.23456])) == "1.23"
+
+
+def test_differences_have_a_sign() -> None:
+    assert signed(0.00126) == "+0.0013"
+    assert signed(-0.00126) == "\N{MINUS SIGN}0.0013"
+    assert signed(-0.00001) == signed(0.0) == "0.0000"
+
+
+def test_long_names_are_cut() -> None:
+    assert short("a" * 32) == "a" * 32
+    assert short("a" * 33) == "a" * 31 + "\N{HORIZONTAL ELLIPSIS}"

@@ -120,6 +120,8 @@ def test_a_line_from_before_users_and_progressive_losses_is_read() -> None:
         ({"table_bytes": {"item": -2}}, r"table_bytes\['item'\] must be 0 or more"),
         ({"rows_per_s": float("nan")}, "rows_per_s must be .* got nan"),
         ({"seconds": float("inf")}, "seconds must be .* got inf"),
+        ({"ms_per_batch": -1.0}, "ms_per_batch must be 0 or more"),
+        ({"ns_per_lookup": -1.0}, "ns_per_lookup must be 0 or more"),
         ({"epochs": -1}, "epochs must be"),
     ],
 )

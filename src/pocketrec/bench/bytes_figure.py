@@ -3,51 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-from pocketrec.bench.grouping import Group, Scene, Spread
-from pocketrec.bench.svg import GREY, PALETTE, drawing, short, tidy
-from pocketrec.bench.wording import bytes_text
+from pocketrec.bench.charts import Chart, Trace, axis, plain, rounds
+from pocketrec.bench.grouping import Group, Scene
+from pocketrec.bench.look import OTHERS, PALETTE
+from pocketrec.bench.wording import bytes_text, short
 
 __all__ = ["where_bytes_went"]
 
 _NAMED = 9  # tables with a colour of their own; the rest share a grey
-_OTHERS = "#c5ccd3"
 _PARTS = (
-    ("tables", "promised_bytes", "#33475b"),
+    ("tables", "promised_bytes", "#4a6580"),
     ("vocabulary", "vocabulary_bytes", "#7fa8c9"),
     ("dense nets", "dense_bytes", "#d9b26f"),
 )
 
 
-def where_bytes_went(scene: Scene) -> Figure | None:
-    """A row per budget: on the left each table's share of the promised bytes, on the right all that serving takes.
+def where_bytes_went(scene: Scene, name: str) -> list[Chart]:
+    """A chart per budget: on the left each table's share of the promised bytes, on the right all that serving takes.
 
-    None when no run says how its bytes divide.
+    None of them when no run says how its bytes divide.
     """
     panels = [(title, [g for g in groups if _known(g)]) for title, groups in _panels(scene)]
     panels = [panel for panel in panels if panel[1]]
-    if not panels:
-        return None
     colours = _colours([g for _, groups in panels for g in groups])
-    heights = [len(groups) + 1.3 for _, groups in panels]
-    with drawing(9.4, 0.30 * sum(heights) + 1.0) as figure:
-        grid = figure.subplots(len(panels), 2, squeeze=False, height_ratios=heights, width_ratios=(1.25, 1))
-        for (left, right), (title, groups) in zip(grid, panels, strict=True):
-            left.set_title(title)
-            _shares(left, groups, colours)
-            _totals(right, groups)
-        grid[-1][0].set_xlabel("share of the promised bytes")
-        grid[-1][1].set_xlabel("bytes that serving takes")
-        tables = [Patch(color=colour, label=short(name, 16)) for name, colour in colours.items()]
-        parts = [Patch(color=colour, label=name) for name, _, colour in _PARTS]
-        figure.legend(handles=tables, loc="outside lower left", ncols=5)
-        figure.legend(handles=parts, loc="outside lower right", ncols=3)
-    return figure
+    return [
+        Chart(
+            name=f"{name}-{number}", title=title, framed=False, height=120, row_height=26,
+            told="A bar per group of runs: how its promised bytes divide among the tables, and all bytes of serving.",
+            traces=[*_shares(groups, colours), *_totals(groups)],
+            layout={
+                "barmode": "stack", "bargap": 0.25,
+                "legend": {"tracegroupgap": 8, "traceorder": "grouped", "font": {"size": 11}},
+                "yaxis": axis("", autorange="reversed", type="category", showgrid=False),
+                "xaxis": axis("share of the promised bytes", domain=[0, 0.5], range=[0, 1], tickformat=".0%"),
+                "xaxis2": axis("bytes that serving takes", domain=[0.54, 1], tickformat="~s", ticksuffix="B"),
+            },
+        )
+        for number, (title, groups) in enumerate(panels)
+    ]  # fmt: skip
 
 
 def _panels(scene: Scene) -> list[tuple[str, list[Group]]]:
@@ -69,12 +64,12 @@ def _table_bytes(group: Group) -> Mapping[str, int]:
 
 
 def _mean(group: Group, name: str) -> float:
-    spread = Spread.of(getattr(result, name) for result in group.results)
+    spread = group.amount(name)
     return spread.mean if spread else 0.0
 
 
 def _colours(groups: Sequence[Group]) -> dict[str, str]:
-    """Colours of the tables with the largest share anywhere, largest first, and one for all others."""
+    """Colours of the tables with the largest share anywhere, largest first."""
     largest: dict[str, float] = {}
     for group in groups:
         total = sum(_table_bytes(group).values()) or 1
@@ -82,52 +77,53 @@ def _colours(groups: Sequence[Group]) -> dict[str, str]:
             largest[table] = max(largest.get(table, 0.0), count / total)
     names = sorted(largest, key=lambda name: -largest[name])
     named = names if len(names) <= _NAMED + 1 else names[:_NAMED]
-    colours = {name: PALETTE[k % len(PALETTE)] for k, name in enumerate(named)}
-    rest = len(names) - len(named)
-    return colours | ({f"{rest} other tables": _OTHERS} if rest else {})
+    return {name: PALETTE[k % len(PALETTE)] for k, name in enumerate(named)}
 
 
-def _shares(axes: Axes, groups: Sequence[Group], colours: Mapping[str, str]) -> None:
-    for place, group in enumerate(groups):
-        tables = _table_bytes(group)
-        total, left = sum(tables.values()), 0.0
-        named = [(tables.get(name, 0), colour) for name, colour in colours.items() if name in tables]
-        rest = total - sum(count for count, _ in named)
-        for count, colour in [*named, (rest, _OTHERS)]:
-            if count:
-                axes.barh(place, count / total, left=left, color=colour, height=0.72, edgecolor="white", linewidth=0.6)
-                left += count / total
-    _bars(axes, [short(g.series.label, 24) for g in groups])
-    axes.set_xlim(0, 1)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
-
-
-def _totals(axes: Axes, groups: Sequence[Group]) -> None:
-    totals = []
-    for place, group in enumerate(groups):
-        left = 0.0
-        for _, name, colour in _PARTS:
-            count = _mean(group, name)
-            if count:
-                axes.barh(place, count, left=left, color=colour, height=0.72, edgecolor="white", linewidth=0.6)
-                left += count
-        axes.annotate(
-            bytes_text(left),
-            (left, place),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            color=GREY,
-            fontsize=8,
+def _shares(groups: Sequence[Group], colours: Mapping[str, str]) -> list[Trace]:
+    """A trace per table that has a colour, and one for all others; every trace has every group, so that rows stay."""
+    parts = [(name, colour, [_table_bytes(g).get(name, 0) for g in groups]) for name, colour in colours.items()]
+    rest = [sum(_table_bytes(g).values()) - sum(p[2][k] for p in parts) for k, g in enumerate(groups)]
+    if any(rest):
+        known = dict.fromkeys(table for g in groups for table in _table_bytes(g))
+        parts.append((f"{len(known.keys() - colours.keys())} other tables", OTHERS, rest))
+    totals = [sum(_table_bytes(g).values()) or 1 for g in groups]
+    return [
+        _bars(
+            groups, short(name, 20), colour, [count / total for count, total in zip(counts, totals, strict=True)],
+            legend="tables", counts=counts,
         )
-        totals.append(left)
-    _bars(axes, [""] * len(groups))
-    axes.set_xlim(0, max(1.0, *totals) * 1.2)  # room for the number behind the longest bar
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: bytes_text(value)))
+        for name, colour, counts in parts
+        if any(counts)
+    ]  # fmt: skip
 
 
-def _bars(axes: Axes, labels: Sequence[str]) -> None:
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(len(labels) - 0.4, -0.6)  # the first on top
-    tidy(axes, grid="x")
+def _totals(groups: Sequence[Group]) -> list[Trace]:
+    traces = []
+    for title, field, colour in _PARTS:
+        counts = [_mean(g, field) for g in groups]
+        if any(counts):
+            traces.append(_bars(groups, title, colour, counts, legend="parts", counts=counts, right=True))
+    return traces
+
+
+def _bars(
+    groups: Sequence[Group], name: str, colour: str, lengths: Sequence[float], *, legend: str,
+    counts: Sequence[float], right: bool = False,
+) -> Trace:  # fmt: skip
+    plot: dict[str, Any] = {
+        "type": "bar", "orientation": "h", "name": plain(name), "legendgroup": legend,
+        "y": _rows(groups), "x": rounds(lengths), "marker": {"color": colour},
+        "customdata": rounds(counts),
+        "hovertemplate": "%{y}<br>%{fullData.name}: %{customdata:,.0f} bytes<extra></extra>",
+    }  # fmt: skip
+    return Trace(plot=plot | ({"xaxis": "x2"} if right else {}), groups=[g.number for g in groups])
+
+
+def _rows(groups: Sequence[Group]) -> list[str]:
+    """A name for each row; two of one name would be one row."""
+    names: list[str] = []
+    for group in groups:
+        name = plain(short(group.series.label, 44))
+        names.append(name if name not in names else f"{name} [{group.number}]")
+    return names

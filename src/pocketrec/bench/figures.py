@@ -1,93 +1,160 @@
-"""Bytes against AUC, drawn from the runs of one scene."""
+"""Drawings with a point per group: bytes against AUC, bytes of training against those of serving, time against AUC."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
+from pocketrec.bench.charts import LEGEND, Chart, Mark, Trace, axis, bytes_axis, plain, rounded, rounds
+from pocketrec.bench.comparison import auc_interval
 from pocketrec.bench.grouping import Group, Scene, ratio_of
-from pocketrec.bench.svg import GREY, drawing, look_of, short, tidy
-from pocketrec.bench.wording import bytes_text
+from pocketrec.bench.look import Look, look_of
+from pocketrec.bench.wording import short
 
-__all__ = ["bytes_against_auc"]
+__all__ = ["bytes_against_auc", "latency", "serving_bytes", "train_against_serve"]
+
+# With two seeds the interval by t is six standard deviations of the mean to each side times two: wider than the figure.
+_SEEDS_FOR_AN_INTERVAL = 3
 
 
-def bytes_against_auc(scene: Scene) -> Figure | None:
-    """Held bytes (log) against AUC: mean, standard deviation and every seed. None when no run has an AUC."""
+def serving_bytes(group: Group) -> dict[str, float]:
+    """What may stand on the axis of bytes: the tables; with the vocabulary; with the nets too. Means over seeds."""
+    vocabulary, dense = group.amount("vocabulary_bytes"), group.amount("dense_bytes")
+    tokens = group.bytes + (vocabulary.mean if vocabulary else 0)
+    return {"tables": group.bytes, "vocabulary": tokens, "all": tokens + (dense.mean if dense else 0)}
+
+
+def bytes_against_auc(scene: Scene, colours: dict[str, str], name: str) -> Chart | None:
+    """Held bytes (log) against AUC: means, 95 % intervals, every seed. None when no run has an AUC."""
     groups = [g for g in scene.groups if g.metric("auc") is not None]
     if not groups:
         return None
-    with drawing(9.4, 4.6) as figure:
-        axes = figure.add_subplot()
-        for series in scene.series:
-            _draw_series(axes, [g for g in groups if g.series == series], look_of(series, scene))
-        for group in scene.landmarks():
-            _carry_across(axes, group, look_of(group.series, scene))
-        _bytes_axis(axes, [g.bytes for g in groups])
-        _budget_marks(axes, groups)
-        axes.set_xlabel("bytes held by the tables (log scale)")
-        axes.set_ylabel("AUC on test rows" if all(g.tested for g in groups) else "AUC (validation where not tested)")
-        tidy(axes, grid="y")
-        figure.legend(loc="outside right upper")
-    return figure
+    # Many bands lie over each other: the more there are, the thinner each.
+    veil = "28" if len(scene.series) <= 4 else "18" if len(scene.series) <= 8 else "0d"
+    traces: list[Trace] = []
+    for series in scene.series:
+        same = sorted((g for g in groups if g.series == series), key=lambda g: g.bytes)
+        traces += _series(same, look_of(series, colours), veil) if same else []
+    marks = [
+        Mark(axis="y", at=rounded(auc.mean), groups=[g.number], colour=colours[g.series.method])
+        for g in scene.landmarks()
+        if (auc := g.metric("auc")) is not None
+    ]
+    budgets = {g.budget_bytes: [other for other in groups if other.budget_bytes == g.budget_bytes] for g in groups}
+    marks += [
+        Mark(axis="x", at=allowed, groups=[g.number for g in same], text=plain(ratio_of(same)))
+        for allowed, same in budgets.items()
+    ]
+    rows = "test rows" if all(g.tested for g in groups) else "validation rows where nothing was tested, else test rows"
+    return Chart(
+        name=name, title="Bytes against AUC", front=True, height=540, marks=marks,
+        told=f"A point for each of {len(groups)} groups of runs: bytes to the right, AUC upwards. "
+        "The tables below have every number of it.",
+        traces=[*(t for t in traces if not t.framing), *(t for t in traces if t.framing)],
+        layout={"legend": LEGEND, "xaxis": bytes_axis("bytes (log scale)"),
+                "yaxis": axis(f"AUC on {rows}", tickformat=".4~f")},
+    )  # fmt: skip
 
 
-def _draw_series(axes: Axes, groups: Sequence[Group], look: dict[str, Any]) -> None:
-    if not groups:
-        return
-    groups = sorted(groups, key=lambda g: g.bytes)
-    spreads = [spread for g in groups if (spread := g.metric("auc")) is not None]
-    for group in groups:
-        for metrics in group.metrics():
-            if metrics.auc is not None and len(group.results) > 1:
-                axes.plot([group.bytes], [metrics.auc], ".", color=look["color"], alpha=0.35, markersize=4, zorder=1.5)
-    axes.errorbar(
-        [g.bytes for g in groups],
-        [s.mean for s in spreads],
-        yerr=[s.deviation or 0.0 for s in spreads],
-        label=short(groups[0].series.label),
-        capsize=3,
-        elinewidth=1.1,
-        **look,
-    )
+def train_against_serve(scene: Scene, colours: dict[str, str], name: str) -> Chart | None:
+    """Bytes of the tables while serving against those while training, both log. None when no run has the latter."""
+    points = [(g, t.mean) for g in scene.groups if (t := g.amount("train_bytes")) is not None and t.mean > 0]
+    if not points:
+        return None
+    x = sorted(g.bytes for g, _ in points)
+    ends = [x[0] / 2, x[-1] * 2]
+    line = {"type": "scatter", "mode": "lines", "x": ends, "y": ends, "hoverinfo": "skip", "name": "as many bytes",
+            "line": {"color": "#8894a0", "width": 1, "dash": "dot"}}  # fmt: skip
+    traces = [
+        Trace(
+            plot={"type": "scatter", "mode": "markers", "name": plain(short(s.label, 60)),
+                  "x": rounds(g.bytes for g, _ in same), "y": rounds(trained for _, trained in same),
+                  "marker": _marker(look_of(s, colours))},
+            groups=[g.number for g, _ in same], told=True,
+        )
+        for s in scene.series
+        if (same := [(g, trained) for g, trained in points if g.series == s])
+    ]  # fmt: skip
+    return Chart(
+        name=name, title="Training bytes against serving bytes", height=460,
+        told=f"A point for each of {len(points)} groups of runs. The table of bytes below has the same numbers.",
+        traces=[Trace(plot=line, groups=None, framing=False), *traces],
+        layout={"legend": LEGEND, "xaxis": bytes_axis("bytes of the tables while serving"),
+                          "yaxis": bytes_axis("bytes while training")},
+    )  # fmt: skip
 
 
-def _carry_across(axes: Axes, group: Group, look: Mapping[str, Any]) -> None:
-    """A dashed line at its height, so that points at other bytes can be held against it."""
-    auc = group.metric("auc")
-    if auc is not None:
-        axes.axhline(auc.mean, color=look["color"], linewidth=0.9, linestyle=(0, (4, 4)), alpha=0.6, zorder=1)
-
-
-def _bytes_axis(axes: Axes, values: Sequence[float]) -> None:
-    axes.set_xscale("log")
-    least, most = max(1.0, min(values)), max(1.0, max(values))
-    room = max(1.5, (most / least) ** 0.06)  # a single place still gets an axis around it
-    axes.set_xlim(least / room, most * room)
-    decades = math.log10(most / least)
-    axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1.0,) if decades > 3 else (1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: bytes_text(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _budget_marks(axes: Axes, groups: Sequence[Group]) -> None:
-    """Upright lines at the budgets, with the budget above when it was written as a ratio or a share."""
-    budgets = {g.budget_bytes: ratio_of([g]) for g in groups}
-    low, high = axes.get_xlim()
-    for budget_bytes, ratio in budgets.items():
-        if low <= budget_bytes <= high:
-            axes.axvline(budget_bytes, color=GREY, linewidth=0.7, alpha=0.5, zorder=0.5)
-            axes.annotate(
-                ratio,
-                (budget_bytes, 1.0),
-                xycoords=("data", "axes fraction"),
-                xytext=(0, 3),
-                textcoords="offset points",
-                ha="center",
-                color=GREY,
+def latency(scene: Scene, colours: dict[str, str], name: str) -> list[Chart]:
+    """Time against AUC, a chart per kind of time that was measured: look-up of an id, batch."""
+    kinds = (("ns_per_lookup", "Look-up against AUC", "nanoseconds per look-up"),
+             ("ms_per_batch", "Batch against AUC", "milliseconds per batch"))  # fmt: skip
+    charts = []
+    for kind, title, unit in kinds:
+        points = [
+            (g, took.mean, auc.mean)
+            for g in scene.groups
+            if (took := g.amount(kind)) is not None and (auc := g.metric("auc")) is not None
+        ]
+        traces = [
+            Trace(
+                plot={"type": "scatter", "mode": "markers", "name": plain(short(s.label, 60)),
+                      "x": rounds(took for _, took, _ in same), "y": rounds(auc for _, _, auc in same),
+                      "marker": _marker(look_of(s, colours))},
+                groups=[g.number for g, _, _ in same], told=True,
             )
+            for s in scene.series
+            if (same := [point for point in points if point[0].series == s])
+        ]  # fmt: skip
+        if traces:
+            layout = {"legend": LEGEND} | {
+                "xaxis": axis(unit, rangemode="tozero"),
+                "yaxis": axis("AUC", tickformat=".4~f"),
+            }
+            told = f"A point for each of {len(points)} groups of runs: {unit} to the right, AUC upwards."
+            charts.append(Chart(name=f"{name}-{kind.split('_')[0]}", title=title, told=told, traces=traces,
+                                layout=layout, height=420))  # fmt: skip
+    return charts
+
+
+def _series(groups: Sequence[Group], look: Look, veil: str) -> list[Trace]:
+    """Interval (a band over several budgets, as dense as `veil` says), single seeds, and means of one series."""
+    numbers, label = [g.number for g in groups], plain(short(groups[0].series.label, 60))
+    means = [auc.mean for g in groups if (auc := g.metric("auc")) is not None]
+    halves = [
+        interval.half if (interval := auc_interval(g)) is not None and interval.count >= _SEEDS_FOR_AN_INTERVAL else 0.0
+        for g in groups
+    ]
+    alike: dict[str, object] = {"type": "scatter", "legendgroup": label}
+    traces = []
+    if len(groups) > 1 and any(halves):
+        hidden = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "name": label}
+        for sign, fill in ((-1, {}), (1, {"fill": "tonexty", "fillcolor": f"{look.colour}{veil}"})):
+            edge = rounds(mean + sign * half for mean, half in zip(means, halves, strict=True))
+            traces.append(_trace(groups, alike | hidden | fill | {"y": edge}, numbers, framing=False))
+    seeds = [(g, m.auc) for g in groups if len(g.results) > 1 for m in g.metrics() if m.auc is not None]
+    if seeds:
+        dots = {"mode": "markers", "marker": {"size": 4, "color": look.colour, "opacity": 0.4}, "hoverinfo": "skip",
+                "showlegend": False, "name": label, "y": rounds(auc for _, auc in seeds)}  # fmt: skip
+        traces.append(_trace([g for g, _ in seeds], alike | dots, [g.number for g, _ in seeds]))
+    bars = {"type": "data", "array": rounds(halves), "color": look.colour, "thickness": 1, "width": 3}
+    line = {"mode": "lines+markers", "name": label, "y": rounds(means), "marker": _marker(look), "error_y": bars,
+            "line": {"color": look.colour, "width": 1.8, "dash": look.dash}}  # fmt: skip
+    return [*traces, _trace(groups, alike | line, numbers, told=True)]
+
+
+def _trace(
+    groups: Sequence[Group], plot: Mapping[str, object], numbers: Sequence[int], *, framing: bool = True,
+    told: bool = False,
+) -> Trace:  # fmt: skip
+    kinds = [serving_bytes(g) for g in groups]
+    others = {name: rounds(kind[name] for kind in kinds) for name in ("vocabulary", "all")}
+    plot = {**plot, "x": rounds(kind["tables"] for kind in kinds)}
+    return Trace(plot=plot, groups=numbers, framing=framing, told=told, others=others)
+
+
+def _marker(look: Look) -> dict[str, object]:
+    return {
+        "color": look.colour,
+        "symbol": look.symbol,
+        "size": 10,
+        "line": {"width": 1, "color": "rgba(255,255,255,.6)"},
+    }

@@ -70,12 +70,14 @@ class Group:
     """Runs that differ only by their seed. None of them was skipped.
 
     Attributes:
+        number: its place among all groups of the page, from 0.
         series: what was run.
         budget: as it was written.
         budget_bytes: what that meant.
         results: one or more, by rising seed.
     """
 
+    number: int
     series: Series
     budget: str
     budget_bytes: int
@@ -98,6 +100,10 @@ class Group:
         """One per run that has any."""
         found = [r.test if self.tested else r.validation for r in self.results]
         return [metrics for metrics in found if metrics is not None]
+
+    def amount(self, name: str) -> Spread | None:
+        """An amount over the seeds: a field of Result that is a number or None."""
+        return Spread.of(getattr(result, name) for result in self.results)
 
     def metric(self, name: str) -> Spread | None:
         """A metric over the seeds: one of the fields of Metrics, or one of its extra measures."""
@@ -148,35 +154,40 @@ def scenes(results: Sequence[Result]) -> list[Scene]:
     for result in results:
         if result.skipped is None:
             ran.setdefault((result.data, result.model), []).append(result)
-    return [_scene(data, model, runs) for (data, model), runs in ran.items()]
+    found: list[Scene] = []
+    for (data, model), runs in ran.items():
+        found.append(_scene(data, model, runs, first=sum(len(scene.groups) for scene in found)))
+    return found
 
 
-def _scene(data: str, model: str, runs: Sequence[Result]) -> Scene:
+def _scene(data: str, model: str, runs: Sequence[Result], *, first: int) -> Scene:
     by_series: dict[tuple[str, str, str], list[Result]] = {}
     for run in runs:
         by_series.setdefault((run.method, run.storage, json.dumps(_told(run), sort_keys=True)), []).append(run)
     firsts = [of_series[0] for of_series in by_series.values()]
-    series, groups = [], []
-    for first, of_series in zip(firsts, by_series.values(), strict=True):
-        alike = [other for other in firsts if other.method == first.method]
-        place = next(k for k, other in enumerate(alike) if other is first)
-        series.append(Series(method=first.method, storage=first.storage, label=_label(first, alike), place=place))
+    series: list[Series] = []
+    found: list[tuple[int, Series, list[Result]]] = []
+    for one, of_series in zip(firsts, by_series.values(), strict=True):
+        alike = [other for other in firsts if other.method == one.method]
+        place = next(k for k, other in enumerate(alike) if other is one)
+        series.append(Series(method=one.method, storage=one.storage, label=_label(one, alike), place=place))
         by_budget: dict[int, list[Result]] = {}
         for run in of_series:
             by_budget.setdefault(run.budget_bytes, []).append(run)
-        groups += [
-            Group(series=series[-1], budget=same[0].budget, budget_bytes=b, results=tuple(sorted(same, key=_seed)))
-            for b, same in by_budget.items()
-        ]
-    groups.sort(key=lambda g: -g.budget_bytes)  # stable: the order of the series stays within a budget
-    return Scene(data=data, model=model, series=tuple(series), groups=tuple(groups))
+        found += [(b, series[-1], same) for b, same in by_budget.items()]
+    found.sort(key=lambda entry: -entry[0])  # stable: the order of the series stays within a budget
+    groups = tuple(
+        Group(number=n, series=of, budget=same[0].budget, budget_bytes=b, results=tuple(sorted(same, key=_seed)))
+        for n, (b, of, same) in enumerate(found, start=first)
+    )
+    return Scene(data=data, model=model, series=tuple(series), groups=groups)
 
 
 def _label(run: Result, alike: Sequence[Result]) -> str:
     """The method, its storage unless that is float32, and the options in which runs of the method differ."""
     told = [_told(other) for other in alike]
     differing = [key for key in sorted({k for t in told for k in t}) if len({_json(t.get(key)) for t in told}) > 1]
-    options = [f"{key} {_plain(_told(run)[key])}" for key in differing if key in _told(run)]
+    options = [f"{key} {_plain(_told(run)[key])}" for key in differing if _told(run).get(key, "") != ""]
     return ", ".join([run.method, *([run.storage] if run.storage != "float32" else []), *options])
 
 

@@ -1,26 +1,34 @@
-"""Make one plain page from results: self-contained, without scripts, light, printable."""
+"""Make one interactive page from results: self-contained, it works from a file and fetches nothing."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import base64
+import functools
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from pocketrec.bench.bytes_figure import where_bytes_went
-from pocketrec.bench.figures import bytes_against_auc
+from pocketrec.bench.cards import cards_of
+from pocketrec.bench.charts import Chart
+from pocketrec.bench.comparison import front
+from pocketrec.bench.comparison_tables import differences, overview_table, references, standings_table
+from pocketrec.bench.figures import bytes_against_auc, latency, train_against_serve
+from pocketrec.bench.filters import Filter, filter_of
 from pocketrec.bench.grouping import Scene, scenes
-from pocketrec.bench.svg import svg_of
+from pocketrec.bench.hover import hover_text
+from pocketrec.bench.look import colours_of
+from pocketrec.bench.provenance import broken, commands, counted, facts
 from pocketrec.bench.tables import (
     Table,
     bytes_table,
     frequency_table,
-    kept_its_word,
     quality_table,
     skipped_table,
     warnings_table,
@@ -37,19 +45,30 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Section:
-    """What the template says about one scene; drawings are SVG or None."""
+    """What the template says about one scene."""
 
+    anchor: str
     heading: str
-    auc_figure: Markup | None
-    curve_figure: Markup | None
-    loss_figure: Markup | None
+    groups: Sequence[int]
+    auc: Sequence[Chart]
+    train: Sequence[Chart]
+    latency: Sequence[Chart]
+    curves: Sequence[Chart]
+    losses: Sequence[Chart]
+    progressive: Sequence[Chart]
+    bytes_drawn: Sequence[Chart]
     one_epoch: bool
-    progressive_figure: Markup | None
-    bytes_figure: Markup | None
+    overview: Table | None
+    standings: Table
+    references: Sequence[str]
     quality: Table
     bytes: Table
     frequency: Table | None
     warnings: Table | None
+
+    def charts(self) -> list[Chart]:
+        drawn = (self.auc, self.train, self.latency, self.curves, self.losses, self.progressive, self.bytes_drawn)
+        return [chart for charts in drawn for chart in charts]
 
 
 def write_report(results: Sequence[Result], path: str | Path, title: str = "Bytes against quality") -> Path:
@@ -85,30 +104,49 @@ def render_report(results: Sequence[Result], title: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found = scenes(results)
+    colours = colours_of(found)
+    sections = [_section(scene, colours, number) for number, scene in enumerate(found, start=1)]
+    offered = filter_of(found)
+    # Without a chart there is nothing to draw, filter or fetch: the page is text alone.
+    scripts = [_plotly(), (_TEMPLATES / "report.js").read_text(encoding="utf-8")] if sections else []
     return environment.get_template("report.html").render(
         title=title,
-        facts=_facts(results),
-        broken=[_named(r) for r in results if not kept_its_word(r)],
-        sections=[_section(scene, number) for number, scene in enumerate(scenes(results), start=1)],
+        policy=_policy(scripts),
+        scripts=[Markup(script) for script in scripts],
+        told=_in_a_script(_told(found, sections, offered)),
+        facts=facts(results),
+        broken=broken(results),
+        filter=offered,
+        colours=colours,
+        sections=sections,
         skipped=skipped_table(results),
-        commits=_counted(r.commit for r in results),
-        commands=_commands(results),
-        notes=_counted(note for r in results for note in r.notes),
+        cards=cards_of(r.method for r in results),
+        commits=counted(r.commit for r in results),
+        commands=commands(results),
+        notes=counted(note for r in results for note in r.notes),
     )
 
 
-def _section(scene: Scene, number: int) -> _Section:
-    def drawn(figure: Figure | None, name: str) -> Markup | None:
-        return None if figure is None else Markup(svg_of(figure, f"{name}{number}"))
+def _section(scene: Scene, colours: dict[str, str], number: int) -> _Section:
+    def present(chart: Chart | None) -> list[Chart]:
+        return [] if chart is None else [chart]
 
     return _Section(
+        anchor=f"scene-{number}",
         heading=f"{scene.data}, {scene.model}",
-        auc_figure=drawn(bytes_against_auc(scene), "auc"),
-        curve_figure=drawn(learning_curves(scene), "curve"),
-        loss_figure=drawn(loss_curves(scene), "loss"),
+        groups=[g.number for g in scene.groups],
+        auc=present(bytes_against_auc(scene, colours, f"auc-{number}")),
+        train=present(train_against_serve(scene, colours, f"train-{number}")),
+        latency=latency(scene, colours, f"latency-{number}"),
+        curves=learning_curves(scene, colours, f"curve-{number}"),
+        losses=loss_curves(scene, colours, f"loss-{number}"),
+        progressive=progressive_curves(scene, colours, f"progressive-{number}"),
+        bytes_drawn=where_bytes_went(scene, f"bytes-{number}"),
         one_epoch=one_epoch(scene),
-        progressive_figure=drawn(progressive_curves(scene), "progressive"),
-        bytes_figure=drawn(where_bytes_went(scene), "bytes"),
+        overview=overview_table(scene),
+        standings=standings_table(scene),
+        references=[name for name, _ in references(scene)],
         quality=quality_table(scene),
         bytes=bytes_table(scene),
         frequency=frequency_table(scene),
@@ -116,46 +154,38 @@ def _section(scene: Scene, number: int) -> _Section:
     )
 
 
-def _facts(results: Sequence[Result]) -> list[tuple[str, str]]:
-    """Number and word of what stands at the top."""
-    ran = [r for r in results if r.skipped is None]
-    counts = [
-        (len(ran), "run"),
-        (len({(r.data, r.model) for r in ran}), "data set"),
-        (len({r.method for r in ran}), "method"),
-        (len({(r.data, r.budget_bytes) for r in ran}), "budget"),
-        (len({r.seed for r in ran}), "seed"),
-        (len(results) - len(ran), "skipped"),
-    ]
-    facts = [(f"{n:,}", word if n == 1 or word == "skipped" else f"{word}s") for n, word in counts if n]
-    measured = [r for r in ran if r.promised_bytes is not None and (r.held_bytes, r.file_bytes) != (None, None)]
-    kept = sum(kept_its_word(r) for r in measured)
-    files = all(r.file_bytes is not None for r in measured)
-    equal = "promised = held = file" if files else "promised = held (= file, where one was written)"
-    return [*facts, (f"{kept:,} of {len(measured):,}", equal)] if measured else facts
+def _told(found: Sequence[Scene], sections: Sequence[_Section], offered: Filter) -> dict[str, Any]:
+    """All that the page's script reads."""
+    best = {g.number for scene in found for g in front(scene.groups)}
+    return {
+        "charts": [chart.to_json() for section in sections for chart in section.charts()],
+        "groups": offered.groups,
+        "hover": [hover_text(g, scene, on_front=g.number in best) for scene in found for g in scene.groups],
+        "differences": {n: row for scene in found for n, row in differences(scene).items()},
+        "references": [[of for _, of in references(scene)] for scene in found],
+    }
 
 
-def _named(result: Result) -> str:
+def _in_a_script(value: Mapping[str, Any]) -> Markup:
+    """JSON that can stand inside an element: no tag can end it, and none can begin."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("&", r"\u0026").replace("<", r"\u003c").replace(">", r"\u003e"))
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    """What the browser is to allow: these very scripts, styles of the page, pictures of its own. Nothing is fetched."""
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes) or "'none'"
     return (
-        f"{result.data}, {result.method} {result.storage} at {result.budget}, seed {result.seed}: "
-        f"promised {result.promised_bytes}, held {result.held_bytes}, file {result.file_bytes} bytes"
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
     )
 
 
-def _commands(results: Sequence[Result]) -> list[str]:
-    """Command lines in order; those that differ only by their seed on one line."""
-    seeds: dict[str, list[str]] = {}
-    firsts: dict[str, str] = {}
-    for command in dict.fromkeys(r.command for r in results if r.command):
-        seed = re.search(r"--seed[ =](\d+)", command)
-        alike = re.sub(r"(--seed[ =])\d+", r"\1", command)
-        firsts.setdefault(alike, command)
-        seeds.setdefault(alike, []).extend([seed[1]] if seed else [])
-    return [
-        command if len(seeds[alike]) < 2 else f"{command}  # also with seeds {', '.join(seeds[alike][1:])}"
-        for alike, command in firsts.items()
-    ]
+@functools.cache
+def _plotly() -> str:
+    """plotly.js, from the package that brings it; a test says that it cannot end its element."""
+    from plotly.offline import get_plotlyjs
 
-
-def _counted(texts: Iterable[str]) -> list[tuple[str, int]]:
-    return list(Counter(texts).items())
+    script: str = get_plotlyjs()
+    return script

@@ -13,7 +13,19 @@ from pocketrec.metrics.registry import MEASURES
 from pocketrec.spec.result import Result
 
 __all__ = [
-    "Block", "Cell", "Column", "Table", "bytes_table", "frequency_table", "quality_table", "skipped_table",
+    "Block",
+    "Cell",
+    "Column",
+    "Row",
+    "Table",
+    "allowed",
+    "by_budget",
+    "bytes_table",
+    "frequency_table",
+    "kept_its_word",
+    "quality_table",
+    "skipped_table",
+    "spread_cell",
     "warnings_table",
 ]  # fmt: skip
 
@@ -28,10 +40,27 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One text; `tone` is "best", "bad" or ""."""
+    """One text.
+
+    Attributes:
+        text: what stands there.
+        tone: "best", "bad" or "".
+        value: what rows are sorted by in place of the text.
+        method: whose card the text links to; "" for no link.
+    """
 
     text: str
     tone: str = ""
+    value: float | None = None
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Cells, and the numbers of the groups that they are about: the filter hides a row when none of them is left."""
+
+    cells: tuple[Cell, ...]
+    groups: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +68,7 @@ class Block:
     """Rows under a heading that runs across; "" for none."""
 
     heading: str
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +105,12 @@ _BYTES = (
     ("dense nets", "dense_bytes", "the networks beside the tables"),
 )
 
+# Columns of runs that measured them.
+_TIMES = (
+    ("ms/batch", "ms_per_batch", "milliseconds that a batch takes"),
+    ("ns/look-up", "ns_per_lookup", "nanoseconds that the look-up of one id takes"),
+)
+
 
 def quality_table(scene: Scene) -> Table:
     """How good each group is; the best mean AUC of each budget stands out."""
@@ -90,10 +125,10 @@ def quality_table(scene: Scene) -> Table:
         name = group.series.label if group.tested or not group.metrics() else f"{group.series.label} (validation)"
         epochs = sorted({r.epochs for r in group.results if r.epochs is not None})
         return (
-            Cell(text=name),
-            Cell(text=with_spread(auc, 4), tone=tone),
-            *(Cell(text=with_spread(group.metric(m), digits)) for m, _, digits, _ in measures[1:]),
-            *([Cell(text=with_spread(_progressive(group), 4))] if told else []),
+            Cell(text=name, method=group.series.method),
+            spread_cell(auc, 4, tone),
+            *(spread_cell(group.metric(m), digits) for m, _, digits, _ in measures[1:]),
+            *([spread_cell(_progressive(group), 4)] if told else []),
             Cell(text=", ".join(map(str, epochs)) or NOTHING),
             Cell(text=str(len(group.results))),
         )
@@ -107,26 +142,32 @@ def quality_table(scene: Scene) -> Table:
             Column(title="epochs", hint="chosen on validation"),
             Column(title="runs", hint="one per seed"),
         ),
-        blocks=_blocks(scene, row),
+        blocks=by_budget(scene, row),
     )
 
 
 def bytes_table(scene: Scene) -> Table:
     """Bytes to the last one, and what each run took; promised, held and file bytes that differ stand out."""
+    times = [column for column in _TIMES if any(g.amount(column[1]) is not None for g in scene.groups)]
 
     def row(group: Group, best: float) -> tuple[Cell, ...]:
         tone = "" if all(kept_its_word(r) for r in group.results) else "bad"
-        peak = Spread.of(r.peak_rss_bytes for r in group.results)
+        peak = group.amount("peak_rss_bytes")
         return (
-            Cell(text=group.series.label),
+            Cell(text=group.series.label, method=group.series.method),
             *(
-                Cell(text=exact_bytes(getattr(r, field) for r in group.results), tone=tone if k < 3 else "")
+                Cell(
+                    text=exact_bytes(getattr(r, field) for r in group.results), tone=tone if k < 3 else "",
+                    value=_mean(group.amount(field)),
+                )
                 for k, (_, field, _) in enumerate(_BYTES)
             ),
-            Cell(text=amount(Spread.of(r.rows_per_s for r in group.results))),
-            Cell(text=amount(Spread.of(r.seconds for r in group.results))),
-            Cell(text=NOTHING if peak is None else bytes_text(peak.mean)),
-        )
+            *(
+                Cell(text=amount(group.amount(field)), value=_mean(group.amount(field)))
+                for field in ("rows_per_s", "seconds", *(field for _, field, _ in times))
+            ),
+            Cell(text=NOTHING if peak is None else bytes_text(peak.mean), value=_mean(peak)),
+        )  # fmt: skip
 
     return Table(
         columns=(
@@ -134,9 +175,10 @@ def bytes_table(scene: Scene) -> Table:
             *(Column(title=title, hint=hint) for title, _, hint in _BYTES),
             Column(title="rows/s", hint="training rows per second"),
             Column(title="seconds", hint="of the whole run"),
+            *(Column(title=title, hint=hint) for title, _, hint in times),
             Column(title="peak memory", hint="most resident memory of the process"),
         ),
-        blocks=_blocks(scene, row),
+        blocks=by_budget(scene, row),
     )
 
 
@@ -149,8 +191,8 @@ def frequency_table(scene: Scene) -> Table | None:
     def row(group: Group, best: float) -> tuple[Cell, ...]:
         groups = [[r.by_frequency[name] for r in group.results if name in r.by_frequency] for name in names]
         return (
-            Cell(text=group.series.label),
-            *(Cell(text=with_spread(Spread.of(g.auc for g in same), 4)) for same in groups),
+            Cell(text=group.series.label, method=group.series.method),
+            *(spread_cell(Spread.of(g.auc for g in same), 4) for same in groups),
         )
 
     first = next(r.by_frequency for g in scene.groups for r in g.results if r.by_frequency)
@@ -158,7 +200,7 @@ def frequency_table(scene: Scene) -> Table | None:
     shares = {name: f"{name} ({100 * group.rows / total:.0f} % of rows)" for name, group in first.items()}
     return Table(
         columns=(Column(title="method"), *(Column(title=shares.get(name, name)) for name in names)),
-        blocks=_blocks(scene, row),
+        blocks=by_budget(scene, row),
     )
 
 
@@ -174,7 +216,7 @@ def skipped_table(results: Sequence[Result]) -> Table | None:
         return None
     titles = ("method", "budget", "data and model", "seeds", "why")
     rows = tuple(
-        (*(Cell(text=text) for text in key[:3]), Cell(text=", ".join(map(str, sorted(same)))), Cell(text=key[3]))
+        Row(cells=tuple(Cell(text=text) for text in (*key[:3], ", ".join(map(str, sorted(same))), key[3])))
         for key, same in seeds.items()
     )
     return Table(columns=tuple(Column(title=t) for t in titles), blocks=(Block(heading="", rows=rows),), words=True)
@@ -189,9 +231,10 @@ def warnings_table(scene: Scene) -> Table | None:
             for warning in early_warnings(result):
                 warned.setdefault(warning.kind, []).append((result.seed, warning.text))
         for told in warned.values():
-            seeds = ", ".join(str(seed) for seed, _ in told)
+            seeds = ", ".join(dict.fromkeys(str(seed) for seed, _ in told))  # one may be told twice of one kind
             run = f"{group.series.label}, {group.budget}"
-            rows.append((Cell(text=run), Cell(text=seeds), Cell(text=told[0][1])))
+            cells = (Cell(text=run, method=group.series.method), Cell(text=seeds), Cell(text=told[0][1]))
+            rows.append(Row(cells=cells, groups=(group.number,)))
     if not rows:
         return None
     columns = (Column(title="method and budget"), Column(title="seeds"), Column(title="numbers are of the first seed"))
@@ -203,18 +246,22 @@ def kept_its_word(result: Result) -> bool:
     return len({b for b in (result.promised_bytes, result.held_bytes, result.file_bytes) if b is not None}) <= 1
 
 
-def _blocks(scene: Scene, row: Callable[[Group, float], tuple[Cell, ...]]) -> tuple[Block, ...]:
+def by_budget(scene: Scene, row: Callable[[Group, float], tuple[Cell, ...]]) -> tuple[Block, ...]:
     """A block per budget. `row` is also given the best mean AUC of the block."""
     budgets: dict[int, list[Group]] = {}
     for group in scene.groups:
         budgets.setdefault(group.budget_bytes, []).append(group)
     return tuple(
-        Block(heading=_allowed(groups), rows=tuple(row(group, _best(groups)) for group in groups))
+        Block(
+            heading=allowed(groups),
+            rows=tuple(Row(cells=row(group, _best(groups)), groups=(group.number,)) for group in groups),
+        )
         for groups in budgets.values()
     )
 
 
-def _allowed(groups: Sequence[Group]) -> str:
+def allowed(groups: Sequence[Group]) -> str:
+    """How a budget is called over the rows of those who had it."""
     ratio, text = ratio_of(groups), f"{groups[0].budget_bytes:,} bytes allowed"
     return f"{ratio}: {text}" if ratio else text
 
@@ -231,3 +278,12 @@ def _progressive(group: Group) -> Spread | None:
 
 def _title(name: str) -> str:
     return MEASURES.get(name).title if name in MEASURES.names() else name
+
+
+def spread_cell(spread: Spread | None, digits: int, tone: str = "") -> Cell:
+    """A mean and its standard deviation; rows are sorted by the mean."""
+    return Cell(text=with_spread(spread, digits), tone=tone, value=_mean(spread))
+
+
+def _mean(spread: Spread | None) -> float | None:
+    return None if spread is None else spread.mean

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from pocketrec.bench.charts import Chart, Trace, axis, plain, rounds
 from pocketrec.bench.grouping import Group, Scene, Spread
-from pocketrec.bench.panels import Look, panels
-from pocketrec.bench.svg import short
+from pocketrec.bench.look import Look
+from pocketrec.bench.panels import panels
 from pocketrec.spec.metrics import Progressive
 
 __all__ = ["learning_curves", "loss_curves", "one_epoch", "progressive_curves"]
@@ -21,63 +20,64 @@ __all__ = ["learning_curves", "loss_curves", "one_epoch", "progressive_curves"]
 _SMOOTHED = 10
 
 
-def learning_curves(scene: Scene) -> Figure | None:
-    """Validation AUC by epoch, a panel per budget: mean and range over seeds. None when no run has a second epoch.
+def learning_curves(scene: Scene, colours: dict[str, str], name: str) -> list[Chart]:
+    """Validation AUC by epoch, a chart per budget: mean and range over seeds. No chart when no run has a second epoch.
 
     A ring marks the epoch chosen.
     """
     if not _has_curve(scene, "validation_auc"):
-        return None
-    return panels(
-        scene, "AUC on validation rows", has=lambda group: bool(_curve(group, "validation_auc")),
-        draw=lambda axes, group, look: _draw_curve(axes, group, look, "validation_auc"), finish=_epoch_axis,
-    )  # fmt: skip
+        return []
+
+    def draw(group: Group, look: Look, thin: bool) -> list[Trace]:
+        return _curve_traces(group, look, thin, "validation_auc")
+
+    return panels(scene, colours, name, "AUC on validation rows", draw=draw, across=_epochs(scene))
 
 
-def loss_curves(scene: Scene) -> Figure | None:
-    """Training loss (dotted) against validation log-loss (line) by epoch, means over seeds. None for one epoch.
+def loss_curves(scene: Scene, colours: dict[str, str], name: str) -> list[Chart]:
+    """Training loss (dotted) against validation log-loss (line) by epoch, means over seeds. No chart for one epoch.
 
     A ring marks the epoch chosen. Where the line turns up while the dots go on falling, rows are learned by heart.
     """
     if not _has_curve(scene, "validation_logloss"):
-        return None
+        return []
 
-    def draw(axes: Axes, group: Group, look: Look) -> None:
+    def draw(group: Group, look: Look, thin: bool) -> list[Trace]:
+        drawn = _curve_traces(group, look, thin, "validation_logloss")
         curve = _curve(group, "train_loss")
-        axes.plot(
-            [epoch for epoch, _ in curve], [s.mean for _, s in curve],
-            **(look | {"marker": None, "linestyle": ":", "linewidth": 1.3}),
-        )  # fmt: skip
-        _draw_curve(axes, group, look, "validation_logloss")
+        if not drawn or not curve:
+            return drawn
+        dots = _line(group, look, thin, [epoch for epoch, _ in curve], [s.mean for _, s in curve])
+        dots |= {"line": {"color": look.colour, "width": 1.3, "dash": "dot"}, "showlegend": False}
+        dots |= {"hovertemplate": "%{fullData.name}<br>training loss, epoch %{x}: %{y:.4f}<extra></extra>"}
+        return [Trace(plot=dots, groups=group.number), *drawn]
 
-    return panels(
-        scene, "log-loss", has=lambda group: bool(_curve(group, "validation_logloss")), draw=draw, finish=_epoch_axis
-    )
+    return panels(scene, colours, name, "log-loss", draw=draw, across=_epochs(scene))
 
 
-def progressive_curves(scene: Scene) -> Figure | None:
-    """Log-loss of the first epoch's rows before they were learned from, by rows; None when no run has it.
+def progressive_curves(scene: Scene, colours: dict[str, str], name: str) -> list[Chart]:
+    """Log-loss of the first epoch's rows before they were learned from, by rows; none when no run has it.
 
     Every seed is a faint line, their mean over a tenth of the windows a strong one.
     """
 
-    def draw(axes: Axes, group: Group, look: Look) -> None:
-        told = _progressive(group)
-        plain = look | {"marker": None}
+    def draw(group: Group, look: Look, thin: bool) -> list[Trace]:
+        told = [r.progressive for r in group.results if r.progressive is not None and r.progressive.curve]
+        if not told:
+            return []
+        traces = []
         for one in told:
             rows, losses = _points(one)
-            axes.plot(rows, losses, **(plain | {"alpha": 0.18, "linewidth": 0.8}))
+            faint = _line(group, look, True, [float(row) for row in rows], [float(loss) for loss in losses])
+            faint |= {"opacity": 0.18, "showlegend": False, "hoverinfo": "skip", "hovertemplate": None}
+            # The first windows are far above all others; they may be cut off.
+            traces.append(Trace(plot=faint, groups=group.number, framing=False))
         rows, losses = _mean(told)
-        axes.plot(rows, losses, label=short(group.series.label), **plain)
+        strong = _line(group, look, thin, [float(row) for row in rows], [float(loss) for loss in losses])
+        strong |= {"hovertemplate": "%{fullData.name}<br>%{x:,.0f} rows: %{y:.4f}<extra></extra>"}
+        return [*traces, Trace(plot=strong, groups=group.number)]
 
-    def finish(axes: Axes) -> None:
-        axes.set_xlabel("rows")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-
-    return panels(
-        scene, "log-loss before learning", has=lambda group: bool(_progressive(group)), draw=draw, finish=finish
-    )
+    return panels(scene, colours, name, "log-loss before learning", draw=draw, across=axis("rows", tickformat="~s"))
 
 
 def one_epoch(scene: Scene) -> bool:
@@ -91,11 +91,6 @@ def _has_curve(scene: Scene, name: str) -> bool:
     return any(len(_curve(group, name)) > 1 for group in scene.groups)
 
 
-def _epoch_axis(axes: Axes) -> None:
-    axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
-
-
 def _curve(group: Group, name: str) -> list[tuple[float, Spread]]:
     """(epoch, a figure over seeds), by epoch."""
     by_epoch: dict[float, list[float | None]] = {}
@@ -105,27 +100,50 @@ def _curve(group: Group, name: str) -> list[tuple[float, Spread]]:
     return [(epoch, s) for epoch in sorted(by_epoch) if (s := Spread.of(by_epoch[epoch])) is not None]
 
 
+def _epochs(scene: Scene) -> dict[str, Any]:
+    """The axis, with whole numbers."""
+    most = max(len(r.curve) for g in scene.groups for r in g.results)
+    return axis("epoch", tick0=1, dtick=-(-most // 10))
+
+
 def _epoch(point: Mapping[str, float | None], place: int) -> float:
     epoch = point.get("epoch")
     return place if epoch is None else epoch
 
 
-def _draw_curve(axes: Axes, group: Group, look: Look, name: str) -> None:
+def _curve_traces(group: Group, look: Look, thin: bool, name: str) -> list[Trace]:
     curve = _curve(group, name)
+    if not curve:
+        return []
     epochs = [epoch for epoch, _ in curve]
-    plain = look | {"marker": None if len(epochs) > 1 else "o"}  # beside longer ones, a run of one epoch is a dot
-    axes.plot(epochs, [s.mean for _, s in curve], label=short(group.series.label), **plain)
-    axes.fill_between(
-        epochs, [s.low for _, s in curve], [s.high for _, s in curve], color=look["color"], alpha=0.13, linewidth=0
-    )
-    for chosen in sorted({r.epochs for r in group.results if r.epochs is not None}):
-        for epoch, spread in curve:
-            if epoch == chosen:
-                axes.plot([epoch], [spread.mean], "o", color=look["color"], markerfacecolor="white", markersize=5)
+    traces = []
+    if len(group.results) > 1 and not thin:
+        around = [*epochs, *reversed(epochs)]
+        edge = [*(s.high for _, s in curve), *(s.low for _, s in reversed(curve))]
+        band = _line(group, look, thin, around, edge)
+        band |= {"fill": "toself", "fillcolor": f"{look.colour}22", "line": {"width": 0}, "showlegend": False}
+        traces.append(Trace(plot=band | {"hoverinfo": "skip", "hovertemplate": None}, groups=group.number))
+    line = _line(group, look, thin, epochs, [s.mean for _, s in curve])
+    if len(epochs) == 1:  # beside longer ones, a run of one epoch is a dot
+        line |= {"mode": "markers", "marker": {"color": look.colour, "size": 7}}
+    traces.append(Trace(plot=line, groups=group.number))
+    chosen = {r.epochs for r in group.results if r.epochs is not None}
+    rings = [(epoch, s.mean) for epoch, s in curve if epoch in chosen]
+    if rings and len(epochs) > 1:
+        ring = _line(group, look, thin, [epoch for epoch, _ in rings], [mean for _, mean in rings])
+        ring |= {"mode": "markers", "marker": {"symbol": "circle-open", "size": 9, "color": look.colour,
+                 "line": {"width": 2}}, "showlegend": False, "hoverinfo": "skip", "hovertemplate": None}  # fmt: skip
+        traces.append(Trace(plot=ring, groups=group.number))
+    return traces
 
 
-def _progressive(group: Group) -> list[Progressive]:
-    return [r.progressive for r in group.results if r.progressive is not None and r.progressive.curve]
+def _line(group: Group, look: Look, thin: bool, x: Sequence[float], y: Sequence[float]) -> dict[str, Any]:
+    label = plain(group.series.label) + (f", {plain(group.budget)}" if thin else "")
+    return {
+        "type": "scatter", "mode": "lines", "name": label, "x": rounds(x), "y": rounds(y), "legendgroup": label,
+        "line": {"color": look.colour, "width": 1 if thin else 2, "dash": look.dash},
+        "opacity": 0.55 if thin else 1, "hovertemplate": "%{fullData.name}<br>epoch %{x}: %{y:.4f}<extra></extra>",
+    }  # fmt: skip
 
 
 def _points(told: Progressive) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pocketrec.bench.grouping import Spread
 
-__all__ = ["NOTHING", "amount", "bytes_text", "exact_bytes", "with_spread"]
+__all__ = ["NOTHING", "amount", "bytes_text", "exact_bytes", "short", "signed", "with_spread"]
 
 NOTHING = "\N{EN DASH}"
 
@@ -58,3 +58,22 @@ def with_spread(spread: Spread | None, digits: int) -> str:
         return NOTHING
     text = f"{spread.mean:.{digits}f}"
     return text if spread.deviation is None else f"{text} \N{PLUS-MINUS SIGN} {spread.deviation:.{digits}f}"
+
+
+def signed(value: float, digits: int = 4) -> str:
+    r"""A difference, with its sign; what rounds to nothing has none.
+
+    >>> signed(0.00123), signed(-0.5, 1) == "\N{MINUS SIGN}0.5", signed(-0.00001)
+    ('+0.0012', True, '0.0000')
+    """
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
+def short(text: str, most: int = 32) -> str:
+    """At most so many characters: a label must leave room for the drawing.
+
+    >>> short("quotient_remainder, block 32", 12)
+    'quotient_re…'
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}\N{HORIZONTAL ELLIPSIS}"

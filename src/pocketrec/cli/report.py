@@ -1,4 +1,4 @@
-"""One HTML page from JSON lines of results: bytes against AUC, learning curves, where the bytes went."""
+"""One interactive HTML page from JSON lines of results: bytes against AUC, ranks and pairs, where the bytes went."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Sequence
@@ -53,6 +54,7 @@ def paired_interval(differences: Sequence[float], *, level: float = 0.95) -> Pai
     return PairedInterval(mean=statistics.fmean(differences), half=_quantile(count - 1, level) * error, count=count)
 
 
+@functools.cache  # a report asks thousands of times for the same few
 def _quantile(degrees: int, level: float) -> float:
     """The t that Student's variable stays within, on both sides of 0, with probability `level`."""
     low, high = 0.0, math.pi / 2

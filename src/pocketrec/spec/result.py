@@ -53,6 +53,8 @@ class Result:
             ``validation_logloss``, ``validation_auc_standard_error``, ``validation_gauc``, ...
         progressive: how good the predictions of training rows were, each made just before the row was learned from.
         rows_per_s: training rows per second.
+        ms_per_batch: milliseconds that a batch takes.
+        ns_per_lookup: nanoseconds that the look-up of one id takes.
         seconds: of the whole run.
         peak_rss_bytes: the most resident memory that the process had.
         skipped: why there was no run, or None. A skipped run has no metrics.
@@ -88,6 +90,8 @@ class Result:
     curve: tuple[Mapping[str, int | float | None], ...] = ()
     progressive: Progressive | None = None
     rows_per_s: float | None = None
+    ms_per_batch: float | None = None
+    ns_per_lookup: float | None = None
     seconds: float | None = None
     peak_rss_bytes: int | None = None
     skipped: str | None = None
@@ -98,6 +102,7 @@ class Result:
         amounts = {f.name: getattr(self, f.name) for f in fields(self) if f.name.endswith("_bytes")}
         amounts |= {f"table_bytes[{table!r}]": amount for table, amount in amounts.pop("table_bytes").items()}
         amounts |= {"epochs": self.epochs, "rows_per_s": self.rows_per_s, "seconds": self.seconds}
+        amounts |= {"ms_per_batch": self.ms_per_batch, "ns_per_lookup": self.ns_per_lookup}
         for name, amount in amounts.items():
             if amount is not None and not 0 <= amount < math.inf:
                 raise OptionError(f"{name} must be 0 or more and finite, got {amount}.")
