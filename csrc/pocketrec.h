@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 /* Raised whenever arguments or meaning change; src/pocketrec/native/binding.py carries the same number. */
-#define POCKETREC_ABI 11
+#define POCKETREC_ABI 12
 
 #define PR_PROGRAM_COLUMNS 17
 #define PR_LINEAR_MODULUS INT64_C(2038074743)
@@ -35,7 +35,7 @@ enum pr_status { PR_OK = 0, PR_ID_ERROR = 1, PR_VALUE_ERROR = 2, PR_MEMORY_ERROR
 enum pr_storage { PR_FLOAT32 = 0, PR_FLOAT16 = 1, PR_BFLOAT16 = 2, PR_INT4 = 4, PR_INT8 = 8 };
 enum pr_kind {
     PR_ROW = 0, PR_HASH = 1, PR_QUOTIENT_REMAINDER = 2, PR_BLOCK = 3, PR_LINEAR_BLOCK = 4, PR_MAPPED = 5, PR_HASHES = 6,
-    PR_SIGNATURE = 7, PR_SETS = 8, PR_SKETCHED = 9, PR_TAGGED = 10, PR_KEYED_CODES = 11, PR_CHAIN = 12
+    PR_SIGNATURE = 7, PR_SETS = 8, PR_SKETCHED = 9, PR_TAGGED = 10, PR_KEYED_CODES = 11, PR_CHAIN = 12, PR_PACKED_CODES = 13
 };
 enum pr_flag { PR_SIGN = 1, PR_ALIGNED = 2, PR_NO_WRAP = 4 };
 enum pr_combining { PR_COPY = 0, PR_SUM = 1, PR_PRODUCT = 2, PR_CONCAT = 3, PR_CONTRACT = 4 };

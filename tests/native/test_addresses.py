@@ -80,7 +80,7 @@ def test_golden_signs(backend: str, golden_ids: Tensor) -> None:
     assert negative == expected
 
 
-@pytest.mark.parametrize("group", ["rows", "sum", "blocks", "signatures", "sets", "keyed_codes"])
+@pytest.mark.parametrize("group", ["rows", "sum", "blocks", "signatures", "sets", "keyed_codes", "packed_codes"])
 @pytest.mark.parametrize("jagged", [False, True])
 def test_agrees_with_python_integers(
     backend: str, make_call: Callable[..., Any], oracle: Any, group: str, jagged: bool
@@ -335,7 +335,7 @@ def test_wrong_shapes_and_dtypes_are_refused(backend: str) -> None:
 
 @pytest.mark.parametrize("batch", [0, 1])
 def test_small_batches(backend: str, make_call: Callable[..., Any], batch: int) -> None:
-    for group in ("rows", "product", "blocks", "signatures", "sets", "keyed_codes"):
+    for group in ("rows", "product", "blocks", "signatures", "sets", "keyed_codes", "packed_codes"):
         for pooling in (None, 1):
             call = make_call(group, batch=batch, pooling=pooling)
             values = call.ids.shape[0] * (call.access.program.shape[0] if pooling is None else 1)

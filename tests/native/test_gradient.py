@@ -148,7 +148,9 @@ def test_hashed_and_mapped_rows_against_an_explicit_table(backend: str, oracle: 
     check_against_tables(memory, tables, access, [1, 0], 50, pooling)
 
 
-@pytest.mark.parametrize("group", ["rows", "sum", "product", "hashes", "blocks", "signatures", "sets", "keyed_codes"])
+@pytest.mark.parametrize(
+    "group", ["rows", "sum", "product", "hashes", "blocks", "signatures", "sets", "keyed_codes", "packed_codes"]
+)
 @pytest.mark.parametrize("pooling", [None, Pooling.NONE, Pooling.SUM, Pooling.MEAN])  # a maximum may change hands
 def test_numeric_gradient_in_every_direction(
     backend: str, make_call: Callable[..., Any], group: str, pooling: int | None

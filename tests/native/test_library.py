@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pocketrec.native import Access, Kind, Pooling, addresses, compact, library, lookup, program_row, update
 from pocketrec.spec.optimizer import OptimizerSpec
 
-GROUPS = ("rows", "sum", "product", "hashes", "blocks", "signatures", "sets", "keyed_codes", "chains_3")
+GROUPS = ("rows", "sum", "product", "hashes", "blocks", "signatures", "sets", "keyed_codes", "packed_codes", "chains_3")
 OPS = torch.ops.pocketrec
 
 

@@ -14,7 +14,19 @@ from pocketrec.native.plain_lookup import check_rows, plain_lookup
 from pocketrec.native.request import Request
 from pocketrec.spec.errors import IdError, OptionError
 
-GROUPS = ("rows", "sum", "product", "hashes", "blocks", "signatures", "keyed_codes", "chains_2", "chains_3", "chains_4")
+GROUPS = (
+    "rows",
+    "sum",
+    "product",
+    "hashes",
+    "blocks",
+    "signatures",
+    "keyed_codes",
+    "packed_codes",
+    "chains_2",
+    "chains_3",
+    "chains_4",
+)
 STORAGES = ("float32", "float16", "bfloat16", "int8", "int4")
 
 
