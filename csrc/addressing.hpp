@@ -41,7 +41,8 @@ int64_t find_addresses(const Addressing& field, const pr_request& request, Run r
 
 // Whether weights are read with signs.
 inline bool has_signs(const Field& field) {
-    return field.is_block() && field.kind != PR_LINEAR_BLOCK && field.kind != PR_KEYED_CODES && (field.b & PR_SIGN);
+    return field.is_block() && field.kind != PR_LINEAR_BLOCK && field.kind != PR_KEYED_CODES &&
+           field.kind != PR_PACKED_CODES && (field.b & PR_SIGN);
 }
 
 // Where the blocks of some ids go: starts of id i at addresses[i * stride], and its signs, (dim + 63) / 64 words, at

@@ -21,7 +21,7 @@ using pocketrec::Memory;
 // Rows that are asked for ahead of the one that is read, so that so many cache lines are under way.
 inline int64_t lookahead(int64_t bytes) {
     constexpr int64_t kLines = 64;
-    const int64_t lines = (bytes + 63) / 64;
+    const int64_t lines = bytes < 1 ? 1 : (bytes + 63) / 64;  // of a block behind the end of a vector there is nothing
     return lines >= kLines ? 1 : kLines / lines < 32 ? kLines / lines : 32;
 }
 

@@ -44,7 +44,7 @@ enum pr_storage {
 enum pr_kind {
     PR_ROW = 0, PR_HASH = 1, PR_QUOTIENT_REMAINDER = 2, PR_BLOCK = 3, PR_LINEAR_BLOCK = 4, PR_MAPPED = 5, PR_HASHES = 6,
     PR_SIGNATURE = 7, PR_SETS = 8, PR_SKETCHED = 9, PR_TAGGED = 10, PR_KEYED_CODES = 11, PR_CHAIN = 12, PR_DIGITS = 13,
-    PR_PAGED = 14
+    PR_PAGED = 14, PR_PACKED_CODES = 15
 };
 enum pr_flag { PR_SIGN = 1, PR_ALIGNED = 2, PR_NO_WRAP = 4 };
 enum pr_combining { PR_COPY = 0, PR_SUM = 1, PR_PRODUCT = 2, PR_CONCAT = 3, PR_CONTRACT = 4 };

@@ -29,7 +29,7 @@ bool is_coefficient(int64_t number) {
 }
 
 void check_ranges(const Field& f, int64_t number) {
-    require(f.kind >= PR_ROW && f.kind <= PR_PAGED, number, f, "kind must lie in 0..14");
+    require(f.kind >= PR_ROW && f.kind <= PR_PACKED_CODES, number, f, "kind must lie in 0..15");
     require(f.start >= 0 && f.start < kStartEnd, number, f, "start must lie in 0..2305843009213693951");
     require(f.a >= -1 && f.a < kStartEnd, number, f, "a must lie in -1..2305843009213693951");
     require(f.size >= 0 && f.size < kSizeEnd, number, f, "size must lie in 0..4611686018427387903");
@@ -100,6 +100,28 @@ void check_keyed_codes(const Field& f, int64_t number, const pr_request& request
                           StaticFunction::words_of(f.r, parts * f.t) + StaticFunction::words_of(f.n, f.own_bits());
     require(f.global >= 0 && f.global <= request.map_entries && words <= request.map_entries - f.global, number, f,
             "keyed_codes needs its functions inside maps");
+}
+
+constexpr int64_t kMostCoded = int64_t{1} << 40;
+constexpr int64_t kMostCodeParts = int64_t{1} << 16;
+
+// No code that its bits can hold leads out of start .. start + size, and all codes lie inside the maps.
+void check_packed_codes(const Field& f, int64_t number, const pr_request& request) {
+    const int64_t parts = request.parts;
+    require(f.a >= 1 && f.a <= f.size / parts, number, f, "packed_codes needs a >= 1 and parts * a <= size");
+    require(f.t >= 1 && f.t <= 16 && f.u >= 1 && f.u <= f.t && parts <= kMostCodeParts, number, f,
+            "packed_codes needs 1 <= u <= t <= 16 and at most 65536 parts");
+    require(f.n <= f.r && f.r <= kMostCoded, number, f, "packed_codes needs n <= r <= 1099511627776");
+    if (!f.r) return;
+    const int64_t end = f.start + f.size;
+    require(f.p >= f.start && f.p <= end && f.a <= (end - f.p) / (parts << f.t), number, f,
+            "packed_codes needs start <= p and p + parts * 2**t * a <= start + size");
+    require(request.map_bytes == 4, number, f, "packed_codes needs maps of int32");
+    bool inside = f.global >= 0 && f.global <= request.map_entries;
+    const int64_t room = inside ? (request.map_entries - f.global) * 32 : 0;
+    inside = inside && f.n <= room / (parts * f.t);
+    inside = inside && f.r - f.n <= (room - f.n * parts * f.t) / (parts * f.u);
+    require(inside, number, f, "packed_codes needs its codes inside maps");
 }
 
 // Cores of a tensor train: every slice of every id lies between start and the end of the last core.
@@ -189,6 +211,9 @@ void check_kind(const Field& f, int64_t number, const pr_request& request) {
             break;
         case PR_KEYED_CODES:
             check_keyed_codes(f, number, request);
+            break;
+        case PR_PACKED_CODES:
+            check_packed_codes(f, number, request);
             break;
         case PR_CHAIN:
             check_chain(f, number, request);

@@ -25,7 +25,7 @@ struct Field {
     bool takes(int64_t id) const { return static_cast<uint64_t>(id) <= static_cast<uint64_t>(last); }
     bool is_block() const {
         return kind == PR_BLOCK || kind == PR_LINEAR_BLOCK || kind == PR_SIGNATURE || kind == PR_SETS ||
-               kind == PR_KEYED_CODES;
+               kind == PR_KEYED_CODES || kind == PR_PACKED_CODES;
     }
     // Of fields of hashed blocks: whether the id has weights of its own.
     bool owns(int64_t id) const { return id >= 1 && id <= n; }

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from pocketrec.compress import Bank, build, size
-from pocketrec.compress.computed import Asked, per_table, vectors_of_bags, vectors_of_grid
+from pocketrec.compress.computed import Asked, per_table, vectors_of_bags, vectors_of_grid, with_loss
 from pocketrec.spec.table import TableSpec
 from pocketrec.testing.cases import groups_of
 
@@ -63,3 +64,37 @@ def test_nothing_asked_gives_nothing_and_still_learns() -> None:
     empty = bank()(torch.empty(0, 3, dtype=torch.int64))
     assert empty.shape == (0, 3, 3)
     assert empty.requires_grad
+
+
+def test_a_loss_goes_back_with_weight_one_whatever_the_vectors_weigh() -> None:
+    vectors, weight = torch.ones(3, 2, requires_grad=True), torch.tensor(2.0, requires_grad=True)
+    found = with_loss(vectors, weight.square())
+    assert torch.equal(found, vectors)
+    (found * 7).sum().backward()
+    assert weight.grad is not None
+    assert float(weight.grad) == 4.0
+    assert vectors.grad is not None
+    assert bool((vectors.grad == 7).all())
+
+
+def test_values_are_counted_and_padding_is_not() -> None:
+    seen, padded = [], bank({"t1": 7})
+    (group,) = groups_of(padded)
+    plain = type(group.method).computed
+
+    def noted(method: object, of: object, rows: torch.Tensor, asked: Asked) -> torch.Tensor:
+        assert asked.counts is not None
+        each = zip(asked.tables.tolist(), asked.ids.tolist(), asked.counts.tolist(), strict=True)
+        seen.append({(table, i): count for table, i, count in each})
+        return plain(method, of, rows, asked)  # type: ignore[arg-type]  # handed on
+
+    ids = torch.tensor([[1, 7, 3], [1, 5, 3], [1, 5, 4]])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(type(group.method), "computed", noted)
+        padded(ids)
+        vectors_of_grid(group, None, ids)
+        vectors_of_bags(group, None, ids.T.reshape(-1), torch.arange(10))
+    assert seen[0] == {(0, 1): 3, (1, 5): 2, (2, 3): 2, (2, 4): 1}
+    for traced in seen[1:]:
+        assert traced[1, 7] == 0, "as padding"
+        assert traced[0, 1] == 1, "each value once, where none are counted"

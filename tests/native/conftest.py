@@ -100,6 +100,8 @@ class Oracle:
             found = [start + min(target, 2**61 // n) * n + place if target >= 0 else -1]
         elif kind == Kind.KEYED_CODES:
             found = cls.keyed_codes(x, row, parts, maps)
+        elif kind == Kind.PACKED_CODES:
+            found = cls.packed_codes(x, row, parts, maps)
         elif kind == Kind.CHAIN:
             found = cls.chain(x if x < size else 0, row)
         elif kind == Kind.DIGITS:
@@ -187,6 +189,17 @@ class Oracle:
             if symbol >= 2:
                 first = codewords + 2**t * width + (symbol - 2) * width
         return [first + c * length for c in range(parts)]
+
+    @staticmethod
+    def packed_codes(x: int, row: list[int], parts: int, maps: list[int]) -> list[int]:
+        """All codes of the table as one large number."""
+        length, n, p, (r, _, t, u) = row[5], row[7], row[9], row[13:]
+        if not r:
+            return [-1] * parts
+        x = x if x < r else 0
+        written = sum((word & 0xFFFFFFFF) << 32 * i for i, word in enumerate(maps[row[11] :]))
+        bits, first = (t, x * parts * t) if x < n else (u, n * parts * t + (x - n) * parts * u)
+        return [p + (c * 2**t + (written >> first + c * bits) % 2**bits) * length for c in range(parts)]
 
     @classmethod
     def block(cls, x: int, row: list[int], c: int, maps: list[int]) -> tuple[int, int]:
@@ -473,6 +486,32 @@ def _keyed_codes(
     return [region], rows, maps, parts, Combining.CONCAT
 
 
+def _packed_codes(
+    dim: int, storage: str, generator: torch.Generator
+) -> tuple[list[Tensor], list[list[int]], Tensor, int, int]:
+    """Two fields of the same codes, one of codes of one length, one without, and one whose codes end with the maps."""
+    length = max(1, dim // 3)
+    parts = math.ceil(dim / length)
+    width = parts * length
+    weights = 64 * math.ceil((9 + 2**7 * width) / 64)
+    array = torch.randn(weights // 64, 64, generator=generator)
+    region = encoded(array, storage) if storage in CODES else encoded(array.view(-1), storage)
+    size = {"kind": Kind.PACKED_CODES, "a": length, "size": weights}
+    words = [math.ceil(bits * parts / 32) for bits in (4 * 5 + 6 * 3, 3, 12 * 7)]
+    maps = torch.randint(-(2**31), 2**31, (1 + sum(words),), generator=generator).to(torch.int32)
+    rows = [
+        program_row(column=0, **size, n=4, r=10, t=5, u=3, p=9, **{"global": 1}),
+        program_row(column=1, **size, n=4, r=10, t=5, u=3, p=9, padding=3, **{"global": 1}),
+        program_row(column=2, **size, n=3, r=3, t=1, u=1, p=0, **{"global": 1 + words[0]}),
+        program_row(column=3, **size, t=16, u=1, p=-1, padding=2**53 + 1, **{"global": -1}),
+        program_row(
+            column=4, **size | {"start": 7, "size": weights - 7}, n=2, r=12, t=7, u=7, p=8,
+            **{"global": 1 + sum(words[:2])},
+        ),
+    ]  # fmt: skip
+    return [region], rows, maps, parts, Combining.CONCAT
+
+
 def _chains(cores: int) -> Callable[..., tuple[list[Tensor], list[list[int]], None, int, int]]:
     """Tables of few and of many ids, two fields that share one, and one whose cores are as small as can be."""
 
@@ -541,6 +580,7 @@ GROUPS: dict[str, Callable[..., Any]] = {
     "signatures": _words(Kind.SIGNATURE),
     "sets": _words(Kind.SETS),
     "keyed_codes": _keyed_codes,
+    "packed_codes": _packed_codes,
     "chains_2": _chains(2),
     "chains_3": _chains(3),
     "chains_4": _chains(4),

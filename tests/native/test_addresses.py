@@ -94,7 +94,7 @@ def test_golden_signs(backend: str, golden_ids: Tensor) -> None:
 
 
 @pytest.mark.parametrize(
-    "group", ["rows", "sum", "digits", "remainders", "blocks", "signatures", "sets", "keyed_codes"]
+    "group", ["rows", "sum", "digits", "remainders", "blocks", "signatures", "sets", "keyed_codes", "packed_codes"]
 )
 @pytest.mark.parametrize("jagged", [False, True])
 def test_agrees_with_python_integers(
@@ -368,7 +368,7 @@ def test_wrong_shapes_and_dtypes_are_refused(backend: str) -> None:
 
 @pytest.mark.parametrize("batch", [0, 1])
 def test_small_batches(backend: str, make_call: Callable[..., Any], batch: int) -> None:
-    for group in ("rows", "product", "blocks", "signatures", "sets", "keyed_codes"):
+    for group in ("rows", "product", "blocks", "signatures", "sets", "keyed_codes", "packed_codes"):
         for pooling in (None, 1):
             call = make_call(group, batch=batch, pooling=pooling)
             values = call.ids.shape[0] * (call.access.program.shape[0] if pooling is None else 1)

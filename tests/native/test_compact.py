@@ -11,7 +11,7 @@ from pocketrec import native
 from pocketrec.native import Access, Combining, Kind, Pooling, compact, program_row
 from pocketrec.spec.errors import IdError
 
-GROUPS = ("rows", "sum", "product", "hashes", "digits", "blocks", "signatures", "sets", "keyed_codes")
+GROUPS = ("rows", "sum", "product", "hashes", "digits", "blocks", "signatures", "sets", "keyed_codes", "packed_codes")
 
 
 def output_gradient(call: Any, seed: int = 3) -> Tensor:
@@ -38,10 +38,12 @@ def test_backends_agree_to_the_last_bit(
                 addresses, grads, squares = found
                 assert grads.shape == (
                     addresses.shape[0],
-                    1 if group in ("blocks", "signatures", "sets", "keyed_codes") else dim,
+                    1 if group in ("blocks", "signatures", "sets", "keyed_codes", "packed_codes") else dim,
                 )
                 assert squares.shape == (
-                    0 if group in ("blocks", "signatures", "sets", "keyed_codes") else addresses.shape[0],
+                    0
+                    if group in ("blocks", "signatures", "sets", "keyed_codes", "packed_codes")
+                    else addresses.shape[0],
                 )
 
 

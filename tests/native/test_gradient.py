@@ -149,7 +149,8 @@ def test_hashed_and_mapped_rows_against_an_explicit_table(backend: str, oracle: 
 
 
 @pytest.mark.parametrize(
-    "group", ["rows", "sum", "product", "hashes", "digits", "blocks", "signatures", "sets", "keyed_codes"]
+    "group",
+    ["rows", "sum", "product", "hashes", "digits", "blocks", "signatures", "sets", "keyed_codes", "packed_codes"],
 )
 @pytest.mark.parametrize("pooling", [None, Pooling.NONE, Pooling.SUM, Pooling.MEAN])  # a maximum may change hands
 def test_numeric_gradient_in_every_direction(

@@ -66,7 +66,20 @@ def test_levels_give_the_same_bits(compiled: None) -> None:
 
 
 @pytest.mark.parametrize(
-    "group", ["rows", "sum", "product", "hashes", "digits", "blocks", "signatures", "sets", "keyed_codes", "chains_3"]
+    "group",
+    [
+        "rows",
+        "sum",
+        "product",
+        "hashes",
+        "digits",
+        "blocks",
+        "signatures",
+        "sets",
+        "keyed_codes",
+        "packed_codes",
+        "chains_3",
+    ],
 )
 @pytest.mark.parametrize("pooling", [None, 0, 1, 2, 3])
 def test_threads_give_the_same_bits(

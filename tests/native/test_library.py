@@ -12,7 +12,19 @@ from torch import Tensor, nn
 from pocketrec.native import Access, Kind, Pooling, addresses, compact, library, lookup, program_row, update
 from pocketrec.spec.optimizer import OptimizerSpec
 
-GROUPS = ("rows", "sum", "product", "hashes", "digits", "blocks", "signatures", "sets", "keyed_codes", "chains_3")
+GROUPS = (
+    "rows",
+    "sum",
+    "product",
+    "hashes",
+    "digits",
+    "blocks",
+    "signatures",
+    "sets",
+    "keyed_codes",
+    "packed_codes",
+    "chains_3",
+)
 OPS = torch.ops.pocketrec
 
 

@@ -15,7 +15,7 @@ from pocketrec import native
 from pocketrec.native import Access, BlockFlag, Combining, Kind, Pooling, Storage, lookup, program_row
 from pocketrec.spec.errors import IdError
 
-GROUPS = ("rows", "sum", "product", "hashes", "digits", "blocks", "signatures", "sets", "keyed_codes")
+GROUPS = ("rows", "sum", "product", "hashes", "digits", "blocks", "signatures", "sets", "keyed_codes", "packed_codes")
 CHAINS = ("chains_2", "chains_3", "chains_4")
 STORAGES = ("float32", "float16", "bfloat16", "int8", "int4")
 
@@ -239,7 +239,7 @@ def test_vectors_are_what_their_addresses_say(
         for row, vector in zip(program, vectors, strict=True):
             x = ids[row[0]]
             places = oracle.addresses(x, row, parts, maps)
-            if group in ("blocks", "signatures", "sets", "keyed_codes"):
+            if group in ("blocks", "signatures", "sets", "keyed_codes", "packed_codes"):
                 weights, signs = oracle.weights(x, row, dim, maps)
                 expected = zero if places[0] < 0 else memory[weights] * torch.tensor(signs)
             else:

@@ -23,6 +23,7 @@ GROUPS = (
     "blocks",
     "signatures",
     "keyed_codes",
+    "packed_codes",
     "chains_2",
     "chains_3",
     "chains_4",

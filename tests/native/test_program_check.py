@@ -8,7 +8,9 @@ import torch
 from pocketrec.native import Access, Combining, Kind, addresses, lookup, program_row
 
 ROW, HASH, QUOTIENT_REMAINDER, BLOCK, LINEAR_BLOCK, MAPPED, HASHES, SIGNATURE, SETS, SKETCHED, TAGGED, *_ = Kind
-KEYED, CHAIN, DIGITS, PAGED = Kind.KEYED_CODES, Kind.CHAIN, Kind.DIGITS, Kind.PAGED
+KEYED, CHAIN, DIGITS, PAGED, PACKED = (
+    Kind.KEYED_CODES, Kind.CHAIN, Kind.DIGITS, Kind.PAGED, Kind.PACKED_CODES
+)  # fmt: skip
 LINEAR = {"kind": LINEAR_BLOCK, "size": 9, "a": 4, "p": 3, "q": 5, "seed": 7}
 MAP = torch.arange(10)
 SIGNED = {"kind": SIGNATURE, "size": 9, "a": 4, "r": 5, "s": 4, "t": 16, "u": 1, "global": 5}
@@ -17,14 +19,17 @@ OWN = {"kind": BLOCK, "size": 9, "a": 4, "start": 20, "n": 3, "p": 2, "q": 6}
 # Weights of 4 for ids without an entry, of one own entry, and two times 2 codewords; no functions yet.
 KEYED_CODED = {"kind": KEYED, "start": 2, "size": 28, "a": 4, "p": 2, "q": 6, "t": 1, "u": 2, "b": 3, "r": 0, "s": 0}
 
+# Two times 4 codewords of 3 weights; no codes yet.
+PACKED_CODED = {"kind": PACKED, "start": 2, "size": 27, "a": 3, "p": 5, "t": 2, "u": 1}
+
 # Sixty ids of dim 16, in cores of rank 3.
 TRAIN = {"kind": CHAIN, "size": 60, "n": 3, "u": 3, "a": 2, "r": 2, "s": 4, "t": 1, "b": 3, "p": 4, "q": 5, "global": 1}
 DIGIT = {"kind": DIGITS, "size": 3, "n": 9, "u": 1}
 
 # (row, parts, what is said): each breaks one rule by the least.
 BAD = [
-    ({"kind": 15}, 1, "kind must lie in 0..14"),
-    ({"kind": -1}, 1, "kind must lie in 0..14"),
+    ({"kind": 16}, 1, "kind must lie in 0..15"),
+    ({"kind": -1}, 1, "kind must lie in 0..15"),
     ({"r": -1}, 1, "r must lie in 0..4611686018427387903"),
     ({"r": 2**62}, 1, "r must lie in 0..4611686018427387903"),
     ({"start": -1}, 1, "start must lie in 0..2305843009213693951"),
@@ -127,6 +132,22 @@ BAD = [
     (KEYED_CODED | {"n": 7}, 1, "start <= q and q + parts * a * (n + 2**t + 2**u - 2) <= start + size"),
     (KEYED_CODED | {"r": 1, "q": 15}, 1, "start <= q and q + parts * a * (n + 2**t + 2**u - 2) <= start + size"),
     (KEYED_CODED | {"r": 2**32}, 1, "keyed_codes needs maps of int32"),
+    (PACKED_CODED | {"a": 0}, 2, "packed_codes needs a >= 1 and parts * a <= size"),
+    (PACKED_CODED | {"a": 14}, 2, "packed_codes needs a >= 1 and parts * a <= size"),
+    (PACKED_CODED | {"t": 17}, 2, "packed_codes needs 1 <= u <= t <= 16 and at most 65536 parts"),
+    (PACKED_CODED | {"t": 0, "u": 0}, 2, "packed_codes needs 1 <= u <= t <= 16 and at most 65536 parts"),
+    (PACKED_CODED | {"u": 0}, 2, "packed_codes needs 1 <= u <= t <= 16 and at most 65536 parts"),
+    (PACKED_CODED | {"u": 3}, 2, "packed_codes needs 1 <= u <= t <= 16 and at most 65536 parts"),
+    (PACKED_CODED | {"a": 1, "size": 65537}, 65537, "packed_codes needs 1 <= u <= t <= 16 and at most 65536 parts"),
+    (PACKED_CODED | {"n": 1}, 2, "packed_codes needs n <= r <= 1099511627776"),
+    (PACKED_CODED | {"r": 2**40 + 1}, 2, "packed_codes needs n <= r <= 1099511627776"),
+    (PACKED_CODED | {"r": 1, "p": 1}, 2, "packed_codes needs start <= p and p + parts * 2**t * a <= start + size"),
+    (PACKED_CODED | {"r": 1, "p": 6}, 2, "packed_codes needs start <= p and p + parts * 2**t * a <= start + size"),
+    (PACKED_CODED | {"r": 1, "p": 30}, 2, "packed_codes needs start <= p and p + parts * 2**t * a <= start + size"),
+    (PACKED_CODED | {"r": 1, "p": -(2**63)}, 2, "packed_codes needs start <= p and p + parts * 2**t * a <= start"),
+    (PACKED_CODED | {"r": 1, "p": 2**63 - 1}, 2, "packed_codes needs start <= p and p + parts * 2**t * a <= start"),
+    (PACKED_CODED | {"r": 1, "t": 3}, 2, "packed_codes needs start <= p and p + parts * 2**t * a <= start + size"),
+    (PACKED_CODED | {"r": 1}, 2, "packed_codes needs maps of int32"),
     (TRAIN | {"u": 1}, 1, "chain needs 2 <= u <= 4, and u parts per value"),
     (TRAIN | {"u": 5}, 5, "chain needs 2 <= u <= 4, and u parts per value"),
     (TRAIN, 2, "chain needs 2 <= u <= 4, and u parts per value"),
@@ -163,6 +184,25 @@ BAD_FUNCTIONS = [
     KEYED_CODED | {"s": 2**32},
     KEYED_CODED | {"s": 97},
     KEYED_CODED | {"n": 1, "r": 1},
+]
+# Three words of codes of two parts: 24 ids of 4 bits, or 10 of 4 and 28 of 2, or 48 of 2.
+BAD_CODES = [
+    PACKED_CODED | {"r": 25, "n": 25},
+    PACKED_CODED | {"r": 39, "n": 10},
+    PACKED_CODED | {"r": 49},
+    PACKED_CODED | {"r": 2**40},
+    PACKED_CODED | {"r": 2**40, "n": 2**40},
+    PACKED_CODED | {"r": 1, "global": 3},
+    PACKED_CODED | {"r": 1, "global": 4},
+    PACKED_CODED | {"r": 1, "global": -1},
+    PACKED_CODED | {"r": 1, "global": 2**63 - 1},
+    PACKED_CODED | {"r": 1, "global": -(2**63)},
+]
+GOOD_CODES = [
+    PACKED_CODED | {"r": 24, "n": 24},
+    PACKED_CODED | {"r": 38, "n": 10},
+    PACKED_CODED | {"r": 48},
+    PACKED_CODED | {"r": 16, "global": 2},
 ]
 GOOD = [
     ({"start": 2**61 - 1, "a": 2**61 - 1, "size": 2**62 - 1}, 1),
@@ -203,6 +243,8 @@ GOOD = [
     (KEYED_CODED | {"b": 1 - 2**63}, 1),
     (KEYED_CODED | {"p": 26, "q": -5, "global": -5, "t": 16, "u": 16, "b": 16}, 1),
     (KEYED_CODED | {"p": 26, "a": 1, "t": 8, "u": 16, "b": 16}, 4),
+    (PACKED_CODED, 3),
+    (PACKED_CODED | {"p": -(2**63), "global": 2**63 - 1, "t": 16, "u": 16}, 3),
 ]
 
 
@@ -222,6 +264,24 @@ def test_functions_lie_inside_the_maps(backend: str, columns: dict[str, int]) ->
     with pytest.raises(ValueError, match="program field 1: keyed_codes needs its functions inside maps"):
         addresses(torch.tensor([[5]]), program, maps=words)
     assert addresses(torch.tensor([[5]]), program[:1], maps=words).tolist() in ([[2]], [[6]])
+
+
+@pytest.mark.parametrize("columns", BAD_CODES)
+def test_codes_lie_inside_the_maps(backend: str, columns: dict[str, int]) -> None:
+    program = torch.tensor([program_row(**PACKED_CODED), program_row(**columns)])
+    with pytest.raises(ValueError, match="program field 1: packed_codes needs its codes inside maps"):
+        addresses(torch.tensor([[5]]), program, parts=2, maps=torch.zeros(3, dtype=torch.int32))
+
+
+@pytest.mark.parametrize("columns", GOOD_CODES)
+def test_codes_may_end_with_the_maps(backend: str, columns: dict[str, int]) -> None:
+    words = torch.full((3,), -1, dtype=torch.int32)
+    found = addresses(torch.arange(columns["r"])[:, None], torch.tensor([program_row(**columns)]), parts=2, maps=words)
+    # all bits are ones: the last codeword of both parts, or the second one
+    wide = torch.arange(columns["r"]) < columns.get("n", 0)
+    expected = 5 + 3 * (torch.tensor([0, 4]) + torch.where(wide, 3, 1)[:, None])
+    assert torch.equal(found, expected)
+    assert int(found.max()) + 3 <= 29, "the last codeword ends where the field does"
 
 
 @pytest.mark.parametrize(("columns", "parts"), GOOD)

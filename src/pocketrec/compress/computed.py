@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,6 +35,7 @@ __all__ = [
     "vectors_of_distinct",
     "vectors_of_grid",
     "vectors_of_values",
+    "with_loss",
 ]
 
 # Ids below it are rows of the call's own table; as many as a program may name.
@@ -53,29 +54,55 @@ class Asked(NamedTuple):
         tables: int64 [n], which table of the group each is of.
         runs: (table, first, end) of each run of values of one table, in order and without gaps; None where only the
             data says which table a value is of.
+        counts: int64 [n], how many values of the call each stands for; None where each is one.
     """
 
     ids: Tensor
     tables: Tensor
     runs: Sequence[tuple[int, int, int]] | None
+    counts: Tensor | None = None
 
 
-def per_table(group: Group, asked: Asked, compute: Callable[[int, Tensor], Tensor]) -> Tensor:
-    """Vectors float32 [n, dim] of ids that every table computes in a way of its own.
+def per_table(group: Group, asked: Asked, compute: Callable[[int, Tensor], Tensor], of: Tensor | None = None) -> Tensor:
+    """What every table computes in a way of its own, vectors [n, dim] or other numbers [n, width] of ids.
 
     Args:
         group: of the tables.
         asked: the ids.
-        compute: float32 [m, dim] of ids int64 [m] of one table. In a traced call with bags, where only the data says
-            which table a value is of, all ids go through every table.
+        compute: [m, width] of ids int64 [m] of one table, or of what `of` has in their places. In a traced call with
+            bags, where only the data says which table a value is of, all ids go through every table.
+        of: [n, ...], what is given to `compute` in the place of ids.
     """
+    given = asked.ids if of is None else of
     if asked.runs is not None:
         # of no ids nothing is computed by some table, so that a gradient of nothing can go back
-        parts = [compute(table, asked.ids[first:end]) for table, first, end in asked.runs or [(0, 0, 0)]]
+        parts = [compute(table, given[first:end]) for table, first, end in asked.runs or [(0, 0, 0)]]
         return torch.cat(parts)
-    found = torch.zeros(asked.ids.shape[0], group.dim)
-    for table in range(len(group.sizing.tables)):
-        found = torch.where((asked.tables == table)[:, None], compute(table, asked.ids), found)
+    found = compute(0, given)
+    for table in range(1, len(group.sizing.tables)):
+        found = torch.where((asked.tables == table)[:, None], compute(table, given), found)
+    return found
+
+
+class _WithLoss(torch.autograd.Function):
+    """Vectors as they are; whoever goes back through them goes back through the loss, too."""
+
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor, loss: Tensor) -> Tensor:
+        return vectors.view_as(vectors)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        return grads[0], grads[0].new_ones(())
+
+
+def with_loss(vectors: Tensor, loss: Tensor) -> Tensor:
+    """Vectors float32 [n, dim] of a method that has a loss of its own, a scalar: its gradient comes with theirs.
+
+    It comes with weight one, however the vectors' gradient was scaled: the loss is for calls of a loss that is a mean
+    over the batch, and a mean itself (docs/decisions/0023-a-loss-of-a-method-goes-back-with-its-vectors.md).
+    """
+    found: Tensor = _WithLoss.apply(vectors, loss)  # type: ignore[no-untyped-call]  # torch has no types here
     return found
 
 
@@ -93,16 +120,16 @@ def computed_vectors(
     if not is_eager(ids):
         return _traced(group, ids, offsets, weights, pool)
 
-    def make(distinct: Tensor, tables: Tensor, ends: Tensor) -> Tensor:
+    def make(distinct: Tensor, tables: Tensor, ends: Tensor, numbers: Tensor) -> Tensor:
         rows = look_rows_up(distinct, ends, group.program_of_tables)
-        return group.method.computed(group, rows, Asked(distinct, tables, _runs(ends)))
+        return group.method.computed(group, rows, Asked(distinct, tables, _runs(ends), numbers))
 
     return vectors_of_distinct(group, ids, offsets, weights, pool, make)
 
 
 def vectors_of_distinct(
     group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool,
-    make: Callable[[Tensor, Tensor, Tensor], Tensor],
+    make: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor],
 ) -> Tensor:  # fmt: skip
     """Vectors that are made once for each distinct (table, id): float32 [batch, columns, dim], or [values, dim].
 
@@ -110,14 +137,15 @@ def vectors_of_distinct(
         group: in either form.
         ids, weights, pool: as in :meth:`Group.lookup`.
         offsets: of the group's columns, or None.
-        make: float32 [n, dim] of n distinct ids, int64 [n], their tables, int64 [n], rising, and where each table's
-            begin, int64 [tables + 1].
+        make: float32 [n, dim] of n distinct ids, int64 [n], their tables, int64 [n], rising, where each table's begin,
+            int64 [tables + 1], and how many values each stands for, int64 [n].
     """
     own, tables, padding, place = _values(group, ids, offsets)
     kept = ~padding
     distinct, of_table, inverse = _distinct(own[kept], tables[kept])
     counts = torch.bincount(of_table, minlength=len(group.sizing.tables))
-    vectors = make(distinct, of_table, torch.cat([counts.new_zeros(1), counts.cumsum(0)]))
+    numbers = torch.bincount(inverse, minlength=len(distinct))
+    vectors = make(distinct, of_table, torch.cat([counts.new_zeros(1), counts.cumsum(0)]), numbers)
     places = torch.full_like(own, LEFT_OUT)
     places[kept] = inverse
     if place is None:
@@ -153,7 +181,7 @@ def vectors_of_values(group: Group, ids: Tensor, ends: Tensor, tables: Tensor, p
     if not group.access.computes:
         return group.widened(rows, tables)
     runs = [(int(tables[first]), first, end) for first, end in pairwise(ends.tolist()) if first < end]
-    asked = Asked(group.known(ids.clamp(min=0), tables), tables, runs)
+    asked = Asked(group.known(ids.clamp(min=0), tables), tables, runs, (ids >= 0).long())
     return group.method.computed(group, rows, asked).masked_fill(ids[:, None] < 0, 0.0)
 
 
@@ -192,8 +220,9 @@ def _by_value(
     group: Group, rows: Tensor, ids: Tensor, columns: Tensor, runs: Sequence[tuple[int, int, int]] | None
 ) -> Tensor:
     tables, pads = group.tables_of(columns), torch.tensor(group.padding)[columns]
-    vectors = group.method.computed(group, rows, Asked(group.known(ids.clamp(min=0), tables), tables, runs))
-    return torch.where(((ids == pads) & (pads != -1))[:, None], 0.0, vectors)
+    padding = (ids == pads) & (pads != -1)
+    asked = Asked(group.known(ids.clamp(min=0), tables), tables, runs, (~padding).long())
+    return torch.where(padding[:, None], 0.0, group.method.computed(group, rows, asked))
 
 
 def _traced(group: Group, ids: Tensor, offsets: Tensor | None, weights: Tensor | None, pool: Pool) -> Tensor:

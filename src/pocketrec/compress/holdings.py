@@ -59,10 +59,15 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """A small float32 tensor that every lookup uses whole, trained with the dense nets."""
+    """A small float32 tensor that every lookup uses whole, trained with the dense nets.
+
+    With `served` False only training has it, and :meth:`pocketrec.compress.method.Method.frozen` makes something else
+    of it.
+    """
 
     name: str
     shape: tuple[int, ...]
+    served: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,7 @@ def train_tensors(holdings: Sequence[Holding], storage: str) -> tuple[TensorSpec
 
 def is_served(holding: Holding) -> bool:
     """Whether the serving form has it."""
-    return holding.served if isinstance(holding, Rows) else not isinstance(holding, Scratch)
+    return holding.served if isinstance(holding, (Rows, Matrix)) else not isinstance(holding, Scratch)
 
 
 def is_trained(holding: Holding) -> bool:

@@ -32,7 +32,7 @@ def rounded_vectors(
         rows_at: float32 [n, width] of addresses int64 [n], noted if somebody learns from them.
     """
 
-    def make(distinct: Tensor, tables: Tensor, ends: Tensor) -> Tensor:
+    def make(distinct: Tensor, tables: Tensor, ends: Tensor, numbers: Tensor) -> Tensor:
         return rounded_values(group, distinct, ends, tables, group.program_of_tables, rows_at)
 
     return vectors_of_distinct(group, ids, offsets, weights, pool, make)

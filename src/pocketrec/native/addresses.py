@@ -17,6 +17,7 @@ With the columns of the program called by their names, and ``mix`` and ``bucket`
   from 0, the first in the lowest bits. Word c of a set joins s least hashes, numbers c s to c s + s - 1 of
   `pocketrec.native.minhash`: ``w = mix(w ^ least_j, j)`` for j from 0, from w = 0.
 * keyed codes c: `pocketrec.native.keyed_codes`.
+* packed codes c: `pocketrec.native.packed_codes`.
 * chain: the first row of the id's slice of each core, `pocketrec.native.chain`.
 * digits, with x as for quotient_remainder: part j of u is ``start + j * size + (x // size**j) mod size``, null from u
   on. Where b is above 0, x has b bits, which are dealt out to the parts: bit t of part j is bit j + t u of x, and
@@ -49,6 +50,7 @@ from pocketrec.native.keyed_codes import keyed_codes
 from pocketrec.native.library import define
 from pocketrec.native.minhash import STEP
 from pocketrec.native.mix import as_int64, bucket, fin, mix, shift_right, tag
+from pocketrec.native.packed_codes import packed_codes
 from pocketrec.native.packing import contiguous, pack_ids, require_cpu
 from pocketrec.native.program import (
     HASHED_BLOCKS,
@@ -307,6 +309,7 @@ RULES: Final[Mapping[Kind, _Rule]] = {
     Kind.CHAIN: chain_addresses,
     Kind.DIGITS: _digits,
     Kind.PAGED: _paged,
+    Kind.PACKED_CODES: packed_codes,
 }
 """Per kind: from ids int64 [n], the program rows of each [n, 17], maps and parts to addresses int64 [n, 1 to parts]."""
 

@@ -82,23 +82,26 @@ class Column(IntEnum):
     * ``N``: hashes: how many, at most `parts`. quotient_remainder and digits: ids of the table, modulus of the
       permutation; ids >= n fold to id 0. block, signature and sets: ids 1 to n have weights of their own. tagged: how
       many tags there are. keyed_codes: how many keys have weights of their own. paged: rows of a page, 1 to 2**31 - 1.
+      packed_codes: how many ids have codes of t bits.
     * ``PADDING``: an id that is left out of its bag, or -1.
     * ``P``, ``Q``: quotient_remainder and digits: id' = (id * p + q) mod n, with (n - 1) * p + q < 2**63; linear_block:
       r3 and r2. block, signature and sets: the own weights of id i begin at address p + (i - 1) q, before ``START``.
-      keyed_codes: p is the address of the weights that all other ids share, q that of the first own ones. sketched and
-      tagged: q is the first address of the rows that medium ids share. paged: q is the number of the row of id 0 among
-      those that are cut into pages.
-    * ``GLOBAL``: linear_block: added to the id before hashing. signature, sets and keyed_codes: first index of the
-      table in `maps`.
+      keyed_codes: p is the address of the weights that all other ids share, q that of the first own ones.
+      packed_codes: p is the address of the first codeword. sketched and tagged: q is the first address of the rows that
+      medium ids share. paged: q is the number of the row of id 0 among those that are cut into pages.
+    * ``GLOBAL``: linear_block: added to the id before hashing. signature, sets, keyed_codes and packed_codes: first
+      index of the table in `maps`.
     * ``LIMIT``: ids from here on are refused, as negative ones are; 1 or more, or -1 where every id is taken.
     * ``R``: signature and sets: so many ids, n + 1 to n + r, have a signature or a set. tagged: first index in `maps`
-      of the offsets of medium ids. keyed_codes: how many keys have a code per block.
+      of the offsets of medium ids. keyed_codes: how many keys have a code per block. packed_codes: how many ids have
+      codes; ids from here on read those of id 0.
     * ``S``: signature: keys per id. sets: least hashes of which a block's place is drawn. keyed_codes: how many
       keys have one code. tagged: how many tags medium ids have.
     * ``T``: signature: bits per key. sets: seed of the least hashes, any int64. keyed_codes: bits of a code of a block.
+      packed_codes: bits of a code of the first n ids.
     * ``U``: signature: keys of which a block's place is drawn. keyed_codes: bits of a code of a whole vector, of which
       two values say that the key has something better. sketched and tagged: rows that medium ids share, 0 where there
-      are none. digits: how many, at most `parts`.
+      are none. digits: how many, at most `parts`. packed_codes: bits of a code of all other ids, at most t.
 
     A chain has in SIZE its ids, of which those >= size fold to id 0; in U how many cores, in N their rank; in A, R, S
     and T the factors of dim of cores 0 to 3, in B, P, Q and GLOBAL those of the ids. Factors of cores that are not
@@ -142,12 +145,13 @@ class Kind(IntEnum):
     CHAIN = 12
     DIGITS = 13
     PAGED = 14
+    PACKED_CODES = 15
 
 
 HASHED_BLOCKS: Final = (Kind.BLOCK, Kind.SIGNATURE, Kind.SETS)
 """Kinds of blocks that lie where a hash says, and have a `BlockFlag` in column B."""
 
-BLOCKS: Final = (*HASHED_BLOCKS, Kind.LINEAR_BLOCK, Kind.KEYED_CODES)
+BLOCKS: Final = (*HASHED_BLOCKS, Kind.LINEAR_BLOCK, Kind.KEYED_CODES, Kind.PACKED_CODES)
 """Kinds that draw blocks of consecutive weights from a shared array."""
 
 

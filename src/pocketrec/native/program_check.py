@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.native.keyed_codes import sizes_of
+from pocketrec.native.packed_codes import WORD_BITS
 from pocketrec.native.program import (
     BLOCKS,
     LINEAR_MODULUS,
@@ -36,6 +37,8 @@ _BLOCK_FLAGS_END = 8
 _MOST_KEYS = 1 << 20
 _MOST_LEAST_HASHES = 64
 _MOST_FUNCTION_KEYS = 1 << 32
+_MOST_CODED = 1 << 40
+_MOST_CODE_PARTS = 1 << 16
 
 
 def check_program(program: Tensor, maps: Tensor | None, parts: int) -> None:
@@ -126,6 +129,8 @@ def _rules(kind: Kind, program: Tensor, maps: Tensor | None, parts: int) -> Iter
         yield _no_shared_rows(program)
     elif kind == Kind.KEYED_CODES:
         yield from _keyed_codes_rules(program, maps, parts)
+    elif kind == Kind.PACKED_CODES:
+        yield from _packed_codes_rules(program, maps, parts)
     elif kind == Kind.CHAIN:
         yield from _chain_rules(program, parts)
     elif kind == Kind.DIGITS:
@@ -207,6 +212,28 @@ def _keyed_codes_rules(program: Tensor, maps: Tensor | None, parts: int) -> Iter
         needed = sum(words for _, _, words in sizes_of(program[at].tolist(), parts))
         inside[at] = needed <= entries - int(place[at])
     yield some & ~inside, "its functions inside maps"
+
+
+def _packed_codes_rules(program: Tensor, maps: Tensor | None, parts: int) -> Iterator[tuple[Tensor, str]]:
+    """No code that its bits can hold leads out of start .. start + size, and all codes lie inside the maps."""
+    length, size, n, p = (program[:, c] for c in (Column.A, Column.SIZE, Column.N, Column.P))
+    place, r, t, u = (program[:, c] for c in (Column.GLOBAL, Column.R, Column.T, Column.U))
+    start, end = program[:, Column.START], program[:, Column.START] + size
+    few = parts <= _MOST_CODE_PARTS
+    yield (length < 1) | (length > size // parts), "a >= 1 and parts * a <= size"
+    yield (t < 1) | (t > 16) | (u < 1) | (u > t) | (not few), f"1 <= u <= t <= 16 and at most {_MOST_CODE_PARTS} parts"
+    yield (n > r) | (r > _MOST_CODED), f"n <= r <= {_MOST_CODED}"
+    wide, narrow = (min(parts, _MOST_CODE_PARTS) * bits.clamp(1, 16) for bits in (t, u))
+    words = min(parts, _MOST_CODE_PARTS) << t.clamp(1, 16)
+    inside = (p >= start) & (p <= end) & (length <= (end - p) // words)
+    yield (r > 0) & ~inside, "start <= p and p + parts * 2**t * a <= start + size"
+    yield (r > 0) & (maps is None or maps.dtype is not torch.int32), "maps of int32"
+    entries = 0 if maps is None else maps.shape[0]
+    inside = (place >= 0) & (place <= entries)
+    room = torch.where(inside, entries - place, 0) * WORD_BITS
+    inside &= n <= room // wide
+    inside &= r - n <= (room - torch.where(inside, n, 0) * wide) // narrow
+    yield (r > 0) & ~inside, "its codes inside maps"
 
 
 def _chain_rules(program: Tensor, parts: int) -> Iterator[tuple[Tensor, str]]:

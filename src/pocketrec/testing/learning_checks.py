@@ -276,7 +276,7 @@ def _tensor(bank: Bank, name: str) -> Tensor:
 
 def _dense_gradients(bank: Bank, batch: Batch) -> dict[str, Tensor]:
     """Gradients of all parameters by torch's own indexing, through tables that are written out."""
-    tables = dense_tables(bank)
+    tables = dense_tables(bank, positions=batch.positions)
     looked_up = torch.stack([t[p] for t, p in zip(tables, batch.positions.T, strict=True)], dim=1)
     names = [*_regions(bank), *_matrices(bank)]
     loss = (looked_up * batch.factors).sum()

@@ -17,7 +17,7 @@ from pocketrec.testing.cases import pools
 __all__ = ["dense_tables"]
 
 
-def dense_tables(bank: Bank, *, factors: bool = True) -> list[Tensor]:
+def dense_tables(bank: Bank, *, factors: bool = True, positions: Tensor | None = None) -> list[Tensor]:
     """Vectors of all ids of every column's pool: float32 [ids, dim] each, differentiable in the groups' parameters.
 
     Only addresses come from the bank; for blocks, which weight is read with which sign is found by looking up an array
@@ -26,26 +26,32 @@ def dense_tables(bank: Bank, *, factors: bool = True) -> list[Tensor]:
     Args:
         bank: in either form.
         factors: whether groups that join as factors are multiplied with.
+        positions: int64 [batch, tables], the places in the pools that will be read: a loss that a method has of its own
+            is of them. None: each place once.
     """
-    return [_table(bank, name, ids, factors) for name, ids in zip(bank.sizing.order, pools(bank.sizing), strict=True)]
-
-
-def _table(bank: Bank, name: str, ids: Tensor, factors: bool) -> Tensor:
-    first, *others = bank.unit_of(name)
-    found, asked = _vectors(first, name, ids), _left_over(first, name, ids)
-    for group in others:
-        if group.sizing.joins == "rest":
-            found, asked = found + _vectors(group, name, asked), _left_over(group, name, asked)
-        elif factors:
-            found = found * _vectors(group, name, ids)
+    found = []
+    for column, (name, ids) in enumerate(zip(bank.sizing.order, pools(bank.sizing), strict=True)):
+        counts = None if positions is None else torch.bincount(positions[:, column], minlength=len(ids))
+        found.append(_table(bank, name, ids, counts, factors))
     return found
 
 
-def _vectors(group: Group, name: str, ids: Tensor) -> Tensor:
+def _table(bank: Bank, name: str, ids: Tensor, counts: Tensor | None, factors: bool) -> Tensor:
+    first, *others = bank.unit_of(name)
+    found, asked = _vectors(first, name, ids, counts), _left_over(first, name, ids)
+    for group in others:
+        if group.sizing.joins == "rest":
+            found, asked = found + _vectors(group, name, asked, counts), _left_over(group, name, asked)
+        elif factors:
+            found = found * _vectors(group, name, ids, counts)
+    return found
+
+
+def _vectors(group: Group, name: str, ids: Tensor, counts: Tensor | None) -> Tensor:
     """Vectors of ids by one group alone, zeros for those that it leaves out."""
     place = _place(group, name)
     if group.access.computes:
-        return _computed(group, place, ids)
+        return _computed(group, place, ids, torch.ones_like(ids) if counts is None else counts)
     ways = {Combine.concat: _blocks, Combine.contract: _chains}
     return _wide(group, place, ways.get(group.access.combine, _rows)(group, place, ids))
 
@@ -101,10 +107,11 @@ def _chains(group: Group, place: int, ids: Tensor) -> Tensor:
     return torch.where(addresses[:, :1] >= 0, (found @ last.mT).flatten(1), 0.0)
 
 
-def _computed(group: Group, place: int, ids: Tensor) -> Tensor:
+def _computed(group: Group, place: int, ids: Tensor, counts: Tensor) -> Tensor:
     """What the method computes of rows; that it is right is for the method's own tests to say."""
     tables = torch.full_like(ids, place)
-    asked = Asked(group.known(ids.clamp(min=0), tables), tables, [(place, 0, len(ids))])
+    counts = counts.masked_fill(ids < 0, 0)
+    asked = Asked(group.known(ids.clamp(min=0), tables), tables, [(place, 0, len(ids))], counts)
     return group.method.computed(group, _rows(group, place, ids), asked).masked_fill(ids[:, None] < 0, 0.0)
 
 
