@@ -68,6 +68,9 @@ RESULTS = st.builds(
     by_frequency=st.dictionaries(st.text(), GROUPS, max_size=3),
     curve=st.lists(st.dictionaries(st.text(), st.none() | st.integers() | FINITE, max_size=3), max_size=3).map(tuple),
     rows_per_s=st.none() | st.floats(0, 1e12),
+    ms_per_batch=st.none() | st.floats(0, 1e12),
+    ns_per_lookup=st.none() | st.floats(0, 1e12),
+    tuned=st.dictionaries(st.text(), JSON, max_size=2),
     progressive=st.none() | PROGRESSIVE,
     notes=st.lists(st.text(), max_size=2).map(tuple),
     warnings=st.lists(st.text(), max_size=2).map(tuple),
@@ -110,6 +113,7 @@ def test_a_line_from_before_users_and_progressive_losses_is_read() -> None:
     assert read.test is not None
     assert (read.test.gauc, read.test.user_auc, read.test.gauc_rows_fraction, read.test.gauc_users) == (None,) * 4
     assert (read.progressive, read.warnings) == (None, ())
+    assert (read.ms_per_batch, read.ns_per_lookup, read.tuned, read.failed) == (None, None, {}, False)
     assert Result.from_json_line(read.to_json_line()) == read
 
 
@@ -121,6 +125,9 @@ def test_a_line_from_before_users_and_progressive_losses_is_read() -> None:
         ({"rows_per_s": float("nan")}, "rows_per_s must be .* got nan"),
         ({"seconds": float("inf")}, "seconds must be .* got inf"),
         ({"epochs": -1}, "epochs must be"),
+        ({"ms_per_batch": -0.5}, "ms_per_batch must be"),
+        ({"ns_per_lookup": float("nan")}, "ns_per_lookup must be"),
+        ({"failed": True}, "nothing says why"),
     ],
 )
 def test_amounts_that_cannot_be_are_refused(changes: dict[str, object], message: str) -> None:

@@ -53,9 +53,16 @@ class Result:
             ``validation_logloss``, ``validation_auc_standard_error``, ``validation_gauc``, ...
         progressive: how good the predictions of training rows were, each made just before the row was learned from.
         rows_per_s: training rows per second.
+        ms_per_batch: median processor milliseconds of one step of training, all threads of the process: reading the
+            batch, forward, backward, update.
+        ns_per_lookup: processor nanoseconds of one thread per id that the frozen bank looks up, ids of the test rows
+            (of the validation rows where test rows are left alone) in batches as they are served.
         seconds: of the whole run.
         peak_rss_bytes: the most resident memory that the process had.
+        tuned: settings that a study's tuning chose on validation rows, by dotted key; {} for a run as it was written.
         skipped: why there was no run, or None. A skipped run has no metrics.
+        failed: whether `skipped` is no refusal of the method but an accident (killed, out of memory, not finite, above
+            the memory limit), which may go well another time.
         notes: sentences to print.
         warnings: what the numbers warn of, as it was said when the run ended; see `pocketrec.metrics.early_warnings`.
     """
@@ -88,21 +95,28 @@ class Result:
     curve: tuple[Mapping[str, int | float | None], ...] = ()
     progressive: Progressive | None = None
     rows_per_s: float | None = None
+    ms_per_batch: float | None = None
+    ns_per_lookup: float | None = None
     seconds: float | None = None
     peak_rss_bytes: int | None = None
+    tuned: Mapping[str, Any] = field(default_factory=dict)
     skipped: str | None = None
+    failed: bool = False
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         amounts = {f.name: getattr(self, f.name) for f in fields(self) if f.name.endswith("_bytes")}
         amounts |= {f"table_bytes[{table!r}]": amount for table, amount in amounts.pop("table_bytes").items()}
-        amounts |= {"epochs": self.epochs, "rows_per_s": self.rows_per_s, "seconds": self.seconds}
+        plain = ("epochs", "rows_per_s", "ms_per_batch", "ns_per_lookup", "seconds")
+        amounts |= {name: getattr(self, name) for name in plain}
         for name, amount in amounts.items():
             if amount is not None and not 0 <= amount < math.inf:
                 raise OptionError(f"{name} must be 0 or more and finite, got {amount}.")
         if self.skipped is not None and (self.validation is not None or self.test is not None):
             raise OptionError(f"A run was skipped ({self.skipped}), yet it has metrics. Give one of the two.")
+        if self.failed and self.skipped is None:
+            raise OptionError("A run failed, yet nothing says why. Say it in skipped.")
 
     def to_json_line(self) -> str:
         """One line of JSON without a line break; OptionError when a value is not JSON (NaN and infinity are not)."""
