@@ -53,8 +53,9 @@ class Cell:
     @property
     def title(self) -> str:
         """For people."""
-        of = [f"trial {self.trial}"] if self.trial is not None else []
-        return " ".join([self.config.method, str(self.config.budget), f"seed {self.config.seed}", *of, self.text])
+        words = [self.config.method, str(self.config.budget), f"seed {self.config.seed}", self.text]
+        words += [f"trial {self.trial}"] if self.trial is not None else []
+        return " ".join(word for word in words if word)
 
     def of(self, result: Result) -> Result:
         """The result with what only the study knows: the cell's text, what was tuned, which trial it was."""

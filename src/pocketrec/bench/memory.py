@@ -17,7 +17,7 @@ from pocketrec.spec.errors import BudgetTooSmall, OptionError
 __all__ = ["Admission", "Need", "need_of", "usable_bytes"]
 
 # What a cell of tiny tables and data takes: Python, torch, the kernels, and the nets of a study.
-_BASE_BYTES: Final = 500 << 20
+_BASE_BYTES: Final = 600 << 20
 # Estimates leave out what methods need besides (value sets, counts, the system's own copies).
 _MARGIN: Final = 1.25
 # Of the memory that is free when a study begins: the rest is for the runner, and for whoever else is there.

@@ -23,6 +23,8 @@ __all__ = ["Finalists", "Study", "StudyData", "StudyMethod", "Tuning", "read_stu
 BudgetText = str | int
 
 _OF_A_RUN: Final = tuple(f.name for f in fields(RunConfig) if f.name != "data")
+# Trials must be of the same rows, at the budget and seed of the tuning.
+_TUNABLE: Final = ("options", "model", "optimizer", "train", "dim")
 # Lines of before studies had names are of this data.
 _NAME: Final = "criteo sample, 6/7 to 1/7 by time"
 
@@ -245,8 +247,8 @@ def _tuning(table: object, where: str) -> Tuning:
         raise OptionError(f"{where}: trials must be 1 or more and seed 0 or more.")
     for place, space in (("space", tuning.space), *((f"methods.{n}", s) for n, s in tuning.methods.items())):
         for key in space:
-            if key.split(".")[0] not in _OF_A_RUN or key in ("method", "budget", "seed", "schema", "split"):
-                raise OptionError(f"{where}.{place}: {key}: this cannot be tuned{nearest(key, _OF_A_RUN)}.")
+            if key.split(".")[0] not in _TUNABLE:
+                raise OptionError(f"{where}.{place}: {key}: this cannot be tuned{nearest(key, _TUNABLE)}.")
     return tuning
 
 
