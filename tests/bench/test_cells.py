@@ -58,6 +58,8 @@ def test_a_cell_of_a_method_has_what_was_tuned_above_all(maker: CellMaker) -> No
     cell = maker.of_method(data, entry, "10x", 0, storage="int8", tuned={"train.epochs": 5}, trial=2)
     assert cell.config.train.epochs == 5
     assert cell.config.options == {"storage": "int8"}
+    assert not cell.config.refit
+    assert maker.of_method(data, entry, "10x", 0, tuned={"refit": True}).config.refit
     assert cell.key == ("made", "min_count", "10x", 0, "options.storage=int8", '{"train.epochs": 5}', 2)
     assert cell.title == "min_count 10x seed 0 options.storage=int8 trial 2"
 

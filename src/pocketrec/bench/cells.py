@@ -117,6 +117,8 @@ class CellMaker:
         """
         asked = {**entry.values, **({} if storage is None else {"options.storage": storage})}
         own = {"method": entry.name, "budget": budget, "seed": seed, **entry.values, **(tuned or {})}
+        if trial is not None:
+            own["refit"] = False  # a trial ends with its figure on validation rows
         where = f"{self.study.path}: {entry.name} on {data.name}"
         make = partial(self._cell, data, text=_text(asked), where=where, storage=storage, tuned=tuned, trial=trial)
         plain = make(own)

@@ -18,7 +18,7 @@ from typing import Any, Final
 from pocketrec.bench.cells import Cell
 from pocketrec.data.journal import write_durably
 
-__all__ = ["Job", "Outcome"]
+__all__ = ["Job", "Outcome", "job_of"]
 
 # Threads of a cell: one, so that cells do not disturb each other and results do not depend on the machine's cores.
 _THREADS: Final = {
@@ -44,6 +44,18 @@ class Outcome:
     failed: str | None = None
 
 
+def job_of(
+    cell: Cell, cache: Path, identity: Mapping[str, Any], *, prepare: bool = False, tensorboard: Path | None = None
+) -> dict[str, Any]:
+    """What the process of a cell is told, JSON only; arguments are those of :class:`Job`."""
+    return {
+        "config": cell.config.to_json(), "cache": str(cache), "identity": {**identity, "data": cell.data},
+        "prepare": prepare, "test": cell.trial is None, "md5": dict(cell.md5),
+        "synthetic": None if cell.synthetic is None else dict(cell.synthetic),
+        "tensorboard": None if tensorboard is None else str(tensorboard),
+    }  # fmt: skip
+
+
 class Job:
     """One process of its own for one cell, begun at once.
 
@@ -61,12 +73,7 @@ class Job:
     ) -> None:  # fmt: skip
         self.cell = cell
         self._folder = Path(tempfile.mkdtemp(prefix="pocketrec-bench-"))
-        job = {
-            "config": cell.config.to_json(), "cache": str(cache), "identity": {**identity, "data": cell.data},
-            "prepare": prepare, "test": cell.trial is None, "md5": dict(cell.md5),
-            "synthetic": None if cell.synthetic is None else dict(cell.synthetic),
-            "tensorboard": None if tensorboard is None else str(tensorboard),
-        }  # fmt: skip
+        job = job_of(cell, cache, identity, prepare=prepare, tensorboard=tensorboard)
         write_durably(self._folder / "job.json", json.dumps(job).encode())
         with (self._folder / "log.txt").open("wb") as log:
             # a session of its own: Ctrl-C is the runner's, which then ends its cells
