@@ -54,3 +54,15 @@ def test_cells_of_studies_of_before_are_known_by_their_lines(name: str, tmp_path
     made = {maker.written(k, study.data[0], seed).key for k in range(len(study.cells)) for seed in study.seeds}
     assert made == set(done)
     assert len(made) == len(study.seeds) * len(study.cells)
+
+
+def test_a_line_that_a_killed_runner_left_half_written_is_a_cell_that_did_not_run(
+    make_run: Callable[..., Result], tmp_path: Path
+) -> None:
+    path = tmp_path / "r.jsonl"
+    append_result(path, make_run(seed=0))
+    with path.open("a") as file:
+        file.write(make_run(seed=1).to_json_line()[:50])
+    assert [r.seed for r in Lines(path, named_data=True).by_key().values()] == [0]
+    append_result(path, make_run(seed=1))
+    assert [r.seed for r in Lines(path, named_data=True).by_key().values()] == [0, 1]

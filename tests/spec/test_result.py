@@ -198,15 +198,32 @@ def test_a_wrong_line_names_file_and_line(tmp_path: Path) -> None:
         read_results(path)
 
 
-def test_a_half_written_last_line_spoils_no_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("half", ["{", "x" * 200_000, result().to_json_line()[:-1], ""])
+def test_a_half_written_last_line_is_passed_over_and_taken_away(half: str, tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
-    path.write_text(result().to_json_line() + "\n" + result().to_json_line()[:40])
+    path.write_text(result().to_json_line() + "\n" + half)
+    assert read_results(path, growing=True) == (result(),)
+    if half:
+        with pytest.raises(BadFile, match="line 2"):
+            read_results(path)
     append_result(path, result(seed=7))
-    lines = path.read_text().splitlines()
-    assert len(lines) == 3
-    assert Result.from_json_line(lines[2]).seed == 7
-    with pytest.raises(BadFile, match="line 2"):
-        read_results(path)
+    assert [r.seed for r in read_results(path)] == [1, 7]
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_a_whole_last_line_without_its_end_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_text(result(seed=3).to_json_line())
+    assert [r.seed for r in read_results(path, growing=True)] == [3]
+    append_result(path, result(seed=7))
+    assert [r.seed for r in read_results(path)] == [3, 7]
+
+
+def test_half_a_line_in_the_middle_is_never_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_text("{\n" + result().to_json_line() + "\n")
+    with pytest.raises(BadFile, match="line 1"):
+        read_results(path, growing=True)
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

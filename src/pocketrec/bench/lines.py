@@ -37,7 +37,7 @@ class Lines:
         return self._read
 
     def _all(self) -> tuple[Result, ...]:
-        return read_results(self.path) if self.path.exists() else ()
+        return read_results(self.path, growing=True) if self.path.exists() else ()
 
 
 def standing(results: Iterable[Result]) -> list[Result]:

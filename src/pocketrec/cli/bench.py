@@ -48,7 +48,7 @@ def command(
     if report is not None:
         check_file(report)  # not after days of running
     settings = Settings(
-        data=data, out=out or study.parent / "results", cache=cache or default_cache(), jobs=jobs or _cores(),
+        data=data, out=out or study.parent / "results", cache=cache or default_cache(), jobs=_cores() if jobs is None else jobs,
         memory_bytes=usable_bytes(memory), retry=retry, tensorboard=tensorboard,
         identity={"commit": commit(), "command": _command(study, data)},
     )  # fmt: skip
@@ -63,7 +63,7 @@ def _tell(study: Study, results: Path, report: Path | None) -> None:
     from pocketrec.bench.report import write_report
     from pocketrec.spec.result import read_results
 
-    lines = standing(read_results(results)) if results.exists() else []
+    lines = standing(read_results(results, growing=True)) if results.exists() else []
     failed = sum(line.failed for line in lines)
     refused = sum(line.skipped is not None for line in lines) - failed
     say(f"{results}: {len(lines)} cells, {refused} refused, {failed} failed")

@@ -146,7 +146,7 @@ def append_result(path: str | Path, result: Result) -> None:
     """Add one line to a file of results, whole or not at all, also when several processes do so at once.
 
     The folder must exist; the file is made when it does not. A last line that a killed process left half written is
-    closed first, so that it spoils no line but itself.
+    taken away first.
 
     Raises:
         CannotWrite: the file cannot be made there.
@@ -156,9 +156,7 @@ def append_result(path: str | Path, result: Result) -> None:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)  # closing the file unlocks it
-        size = os.fstat(file).st_size
-        if size and os.pread(file, 1, size - 1) != b"\n":
-            line = b"\n" + line
+        size, line = _mended(file, line)
         try:
             _write_all(file, line)
             os.fsync(file)
@@ -169,8 +167,17 @@ def append_result(path: str | Path, result: Result) -> None:
         os.close(file)
 
 
-def read_results(path: str | Path) -> tuple[Result, ...]:
-    """All results of a file, in its order; empty lines are passed over. BadFile names the file and the line."""
+def read_results(path: str | Path, *, growing: bool = False) -> tuple[Result, ...]:
+    """All results of a file, in its order; empty lines are passed over.
+
+    Args:
+        path: the file.
+        growing: whether processes may be writing to it, or may have been killed when they did: then a last line
+            without its end is passed over.
+
+    Raises:
+        BadFile: names the file and the line.
+    """
     results = []
     with Path(path).open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -179,6 +186,8 @@ def read_results(path: str | Path) -> tuple[Result, ...]:
             try:
                 results.append(Result.from_json_line(line))
             except DataError as wrong:
+                if growing and not line.endswith(b"\n"):
+                    break
                 raise BadFile(str(path), f"line {number}: {wrong} Mend or remove that line.") from wrong
     return tuple(results)
 
@@ -189,6 +198,27 @@ def _adapter() -> TypeAdapter[Result]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(Result)
+
+
+def _mended(file: int, line: bytes) -> tuple[int, bytes]:
+    """Size of the file without a half written line at its end, which is cut off; and the line to write.
+
+    A whole line that only lacks its end, as an editor may leave it, is kept, and its end is put before the new line.
+    """
+    size = os.fstat(file).st_size
+    if not size or os.pread(file, 1, size - 1) == b"\n":
+        return size, line
+    tail, start = b"", size
+    while start and b"\n" not in tail:
+        begin = max(0, start - (1 << 16))
+        tail, start = os.pread(file, start - begin, begin) + tail, begin
+    last = tail.rpartition(b"\n")[2]
+    try:
+        Result.from_json_line(last)
+    except DataError:
+        os.ftruncate(file, size - len(last))
+        return size - len(last), line
+    return size, b"\n" + line
 
 
 def _write_all(file: int, data: bytes) -> None:
