@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pocketrec.bench.hparams import add_hparams
+from pocketrec.bench.hparams import add_hparams, check_tensorboard
 from pocketrec.pipeline.config import RunConfig
+from pocketrec.spec.errors import OptionError
 from pocketrec.spec.result import Result
 
 
@@ -27,3 +29,9 @@ def test_settings_metrics_bytes_and_times_are_there(make_run: Callable[..., Resu
     for said in (b"options.block", b"method", b"robe", b"train.batch_size", b"(8,)"):
         assert said in plugin
     assert b"schema" not in plugin
+
+
+def test_without_tensorboard_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(OptionError, match=r"pip install 'pocketrec\[tensorboard\]'"):
+        check_tensorboard()

@@ -142,6 +142,20 @@ def test_a_cell_that_dies_is_a_line_with_its_reason_and_runs_again_when_asked_to
     assert len(fake.started) == 3, "it went well"
 
 
+def test_a_need_that_cannot_be_reckoned_is_left_to_the_cell(
+    planted: Callable[..., Path], fake: type[FakeJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(cell: Cell, cache: Path) -> Need:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(runner, "need_of", broken)
+    fake.outcomes = {"hash_rows": Outcome(failed="ZeroDivisionError"), "min_count": Outcome(failed="it, too")}
+    Runner(read_study(planted(seeds="[0]")), settings(tmp_path), start=fake).run()
+    assert {(r.method, r.skipped, r.failed) for r in lines(tmp_path)} == {
+        ("hash_rows", "ZeroDivisionError", True), ("min_count", "it, too", True),
+    }  # fmt: skip
+
+
 def test_refused_cells_need_no_process(planted: Callable[..., Path], fake: type[FakeJob], tmp_path: Path) -> None:
     methods = '[{ name = "min_count", storages = ["int8", "int3"] }]'
     Runner(read_study(planted(methods=methods)), settings(tmp_path), start=fake).run()

@@ -7,12 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from pocketrec.pipeline.config import RunConfig
+from pocketrec.spec.errors import OptionError
 from pocketrec.spec.result import Result
 
-__all__ = ["add_hparams"]
+__all__ = ["add_hparams", "check_tensorboard"]
 
 _BYTES = ("promised_bytes", "held_bytes", "file_bytes", "train_bytes", "vocabulary_bytes", "peak_rss_bytes")
 _TIMES = ("ms_per_batch", "ns_per_lookup", "rows_per_s", "seconds")
+
+
+def check_tensorboard() -> None:
+    """OptionError, with what to do, where TensorBoard is not installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter  # noqa: F401
+    except ImportError as missing:
+        raise OptionError("TensorBoard is not installed. Run: pip install 'pocketrec[tensorboard]'") from missing
 
 
 def add_hparams(folder: Path, config: RunConfig, result: Result) -> None:

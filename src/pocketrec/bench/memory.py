@@ -12,7 +12,7 @@ from pocketrec.compress import stages
 from pocketrec.pipeline.data import open_data
 from pocketrec.pipeline.size import check_schema, size_run
 from pocketrec.spec.budget import Budget
-from pocketrec.spec.errors import BudgetTooSmall, OptionError
+from pocketrec.spec.errors import BudgetTextError, BudgetTooSmall, OptionError
 
 __all__ = ["Admission", "Need", "need_of", "usable_bytes"]
 
@@ -56,7 +56,7 @@ def need_of(cell: Cell, cache: Path) -> Need:
         sizing = size_run(cell.config, dataset)
     except BudgetTooSmall as refused:
         return Need(bytes=0, budget_bytes=refused.budget_bytes, refusal=str(refused))
-    except OptionError as refused:
+    except (OptionError, BudgetTextError) as refused:
         return Need(bytes=0, budget_bytes=_absolute(cell.config.budget), refusal=str(refused))
     tables = max(sizing.train_bytes for _, sizing in stages(sizing))
     encoded = sum(file.stat().st_size for file in dataset.path.iterdir() if file.is_file())

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 from pocketrec.bench.cells import Cell, CellMaker, Key
 from pocketrec.bench.claims import Claims
+from pocketrec.bench.hparams import check_tensorboard
 from pocketrec.bench.jobs import Job, Outcome
 from pocketrec.bench.lines import Lines
 from pocketrec.bench.memory import Admission, Need, need_of
@@ -126,6 +127,8 @@ class Runner:
         self._watching: Watching = watching or WatchingNothing()
         if study.tuning is not None:
             check_optuna()
+        if settings.tensorboard is not None:
+            check_tensorboard()
         maker = CellMaker(study=study, folder=settings.data, cache=settings.cache)
         self._plan = Plan(maker, lambda cell: self._need(cell).refusal)
         self._checked = self._plan.check()
@@ -184,7 +187,10 @@ class Runner:
         config = {k: v for k, v in cell.config.to_json().items() if k not in ("seed", "train", "refit")}
         asked = json.dumps([config, cell.refusal], sort_keys=True, default=str)
         if asked not in self._needs:
-            self._needs[asked] = need_of(cell, self.settings.cache)
+            try:
+                self._needs[asked] = need_of(cell, self.settings.cache)
+            except Exception:  # whatever it is, it happens in the cell's process too, which then is one failed line
+                self._needs[asked] = Need(bytes=0, budget_bytes=0)
         return self._needs[asked]
 
     # -- cells -------------------------------------------------------------------------------------------------------

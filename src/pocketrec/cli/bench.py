@@ -48,8 +48,8 @@ def command(
     if report is not None:
         check_file(report)  # not after days of running
     settings = Settings(
-        data=data, out=out or study.parent / "results", cache=cache or default_cache(), jobs=_cores() if jobs is None else jobs,
-        memory_bytes=usable_bytes(memory), retry=retry, tensorboard=tensorboard,
+        data=data, out=out or study.parent / "results", cache=cache or default_cache(), retry=retry,
+        jobs=_cores() if jobs is None else jobs, memory_bytes=usable_bytes(memory), tensorboard=tensorboard,
         identity={"commit": commit(), "command": _command(study, data)},
     )  # fmt: skip
     with StudyBar(quiet=quiet) as bar:
