@@ -147,6 +147,17 @@ def test_a_killed_study_goes_on_with_the_same_trials(tmp_path: Path) -> None:
     assert [c.key for c in resumed.order] == [c.key for c in whole.order]
 
 
+def test_trials_of_another_space_do_not_count(tmp_path: Path) -> None:
+    before = Study(TUNED, tmp_path)
+    before.run(lambda cell: 0.5)
+    changed = Study(TUNED.replace("low = 0.01, high = 0.1", "low = 0.2, high = 0.9"), tmp_path)
+    changed.trials, changed.lines = dict(before.trials), dict(before.lines)
+    order = changed.run(lambda cell: 0.5)
+    assert len([cell for cell in order if cell.trial is not None]) == 8
+    assert all(0.2 <= cell.tuned["optimizer.lr"] <= 0.9 for cell in order)
+    assert len(changed.lines) == 2 * len(before.lines), "cells with other settings are other cells"
+
+
 def test_a_failed_trial_counts_and_is_not_chosen(tmp_path: Path) -> None:
     order = Study(TUNED, tmp_path).run(lambda cell: None if cell.trial == 0 else 0.5)
     lr = next(c.tuned for c in order if c.trial == 1 and c.config.method == "robe")

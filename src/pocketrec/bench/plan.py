@@ -9,6 +9,7 @@ from typing import Any
 from pocketrec.bench.cells import Cell, CellMaker, Key
 from pocketrec.bench.objective import objective
 from pocketrec.bench.ranking import best_methods
+from pocketrec.bench.space import Space
 from pocketrec.bench.study import BudgetText, StudyData, StudyMethod, Tuning
 from pocketrec.bench.tuning import Trial, best, propose
 from pocketrec.spec.budget import Budget
@@ -187,8 +188,10 @@ class Plan:
             return []
         plain = self._trial(data, entry, at, tuning, {}, 0)
         by = plain.config.train.choose_by
-        # what was tuned is what is asked for here, so all but that and the number must be equal
-        own = {key[-1]: line for key, line in trials.items() if key[:-2] == plain.key[:-2]}
+        space = tuning.space_of(entry.name)
+        # the values and the number are what is asked for here, so all others must be equal
+        of_it = ((key[-1], line) for key, line in trials.items() if key[:-2] == plain.key[:-2])
+        own = {number: line for number, line in of_it if _within(line.tuned, space)}
         numbers = range(next(n for n in range(len(own) + 1) if n not in own))
         return [(own[n].tuned, objective(own[n], by)) for n in numbers]
 
@@ -210,6 +213,11 @@ class Plan:
                 (at for at in tries if self._refused(self._trial(data, entry, at, tuning, {}, 0)) is None), None
             )
         return self._tuned_at[asked]
+
+
+def _within(tuned: Mapping[str, Any], space: Space) -> bool:
+    """Whether these are values of the space: trials of before the study was changed are not of its tuning."""
+    return set(tuned) == set(space) and all(of.holds(tuned[key]) for key, of in space.items())
 
 
 def _size(budget: BudgetText) -> float:
