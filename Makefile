@@ -1,6 +1,7 @@
 # Two words do all on a machine that has Python 3.11, gcc/g++, make and git: `make demo` and `make test`.
 #
 #   make demo    virtual environment, install, main job: writes demo-out/
+#   make quick   virtual environment, install with the study runner, a small study; ends with the report's path
 #   make test    virtual environment, install with the tools, format, lint, types, imports, all tests
 #   make check   the same without the slow tests
 #   make bench   the benchmarks
@@ -28,11 +29,16 @@ export OMP_NUM_THREADS := 1
 # Where a compiler works, a failed build is a mistake in csrc/ and must not pass as the pure-Python package.
 export POCKETREC_NATIVE_REQUIRED := $(shell echo 'int main() {}' | $${CXX:-c++} -x c++ -fsyntax-only - 2>/dev/null && echo 1 || echo 0)
 
-.PHONY: demo test check static bench format clean
+.PHONY: demo quick test check static bench format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/.installed
 	$(BIN)/pocketrec demo --out demo-out
+
+# The lines of a study that ran before are kept: what has a line is not run again.
+quick: $(VENV)/.installed
+	$(PIP) install -q $(PIN) 'optuna>=4'
+	$(BIN)/pocketrec bench experiments/quick.toml --report quick.html
 
 test: $(VENV)/.tools static
 	$(BIN)/pytest -n $(JOBS)

@@ -1,8 +1,9 @@
-"""Made-up runs for reports."""
+"""Made-up runs for reports, and a tiny study on planted rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,3 +88,38 @@ def study() -> list[Result]:
         for s in (1, 0)
     ]
     return runs + skipped
+
+
+STUDY = """
+seeds = [0, 1]
+budgets = ["4x"]
+methods = ["min_count", "hash_rows"]
+[base]
+dim = 4
+model = { bottom = [4], top = [4] }
+train = { epochs = 1, batch_size = 64, matmul = "torch" }
+[[data]]
+name = "made"
+synthetic = { preset = "criteo", rows = 600, cardinalities = [50, 30, 10] }
+"""
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Callable[..., Path]:
+    """``planted(**changes)``: the file of a study of four cells on planted rows, with parts of it replaced."""
+
+    def write(add: str = "", name: str = "s.toml", **changes: str) -> Path:
+        text = STUDY
+        for key, value in changes.items():
+            old = next(line for line in text.splitlines() if line.startswith(f"{key} ="))
+            text = text.replace(old, f"{key} = {value}")
+        (tmp_path / name).write_text(text + add, encoding="utf-8")
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def study_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder of encoded data for all studies."""
+    return tmp_path_factory.mktemp("cache")

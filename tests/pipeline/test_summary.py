@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 
 from pocketrec.compress import METHODS, join, size
 from pocketrec.metrics.early_warnings import early_warnings
-from pocketrec.pipeline.summary import table_bytes
+from pocketrec.pipeline.summary import peak_rss_bytes, table_bytes
 from pocketrec.spec.result import Result
 from pocketrec.spec.table import TableSpec
 from pocketrec.testing.cases import kept_in
@@ -72,3 +74,13 @@ def test_the_line_survives_json(runs: Callable[..., Any]) -> None:
     assert result.progressive is not None
     assert result.progressive.rows == 960
     assert result.warnings == tuple(warning.text for warning in early_warnings(result))
+
+
+def test_the_peak_is_that_of_this_process_and_not_of_the_one_that_started_it() -> None:
+    ballast = bytearray(400 << 20)
+    ballast[:: 1 << 12] = b"x" * len(ballast[:: 1 << 12])
+    program = "from pocketrec.pipeline.summary import peak_rss_bytes; print(peak_rss_bytes())"
+    grown = peak_rss_bytes()
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert grown > len(ballast)
+    assert 20 << 20 < int(done.stdout) < grown - (200 << 20)

@@ -20,6 +20,8 @@ from pocketrec.metrics import evaluate
 from pocketrec.models import MODELS, Model, ModelConfig
 from pocketrec.pipeline import Trained, load, train
 from pocketrec.pipeline import train as package_train
+from pocketrec.pipeline.config import RunConfig
+from pocketrec.pipeline.train import run as pipeline_run
 from pocketrec.spec.errors import ArtifactError, BudgetTextError, BudgetTooSmall, OptionError
 from pocketrec.spec.result import read_results
 from pocketrec.spec.schema import Schema
@@ -194,13 +196,14 @@ def test_refit_sizes_tables_for_validation_rows_too(
     assert refitted.of("item").table.closed_rows > without.of("item").table.closed_rows
 
 
-@pytest.mark.parametrize(("method", "passes"), [("min_count", 1), ("robe", 2)])
+@pytest.mark.parametrize(("method", "passes"), [("min_count", 2), ("robe", 3)])
 def test_the_test_part_is_read_once_and_last(
     method: str, passes: int, reads: list[tuple[str, ...]], fit: Callable[..., Trained], logs: dict[str, Any]
 ) -> None:
     fit(logs["ranks"], method=method, budget="4x")
     judged = [i for i, parts in enumerate(reads) if "test" in parts]
-    # the rows come in the model's ids, and where those are hashes, side by side in ranks
+    # the rows come in the model's ids, and where those are hashes, side by side in ranks; and then once more, for the
+    # time that looking ids up takes
     assert judged == list(range(len(reads) - passes, len(reads)))
     assert set(reads[-passes:]) == {("test",)}
     assert len(reads) == 2 * 2 + passes
@@ -397,3 +400,20 @@ def test_the_result_says_what_was_asked_and_what_came_out(runs: Callable[..., An
     assert result.rows_per_s > 0
     assert set(result.by_frequency) == {"head", "torso", "unseen"}
     assert sum(group.rows for group in result.by_frequency.values()) == 120
+
+
+# ---------------------------------------------------------------- test rows that are left alone
+
+
+def test_a_run_that_only_chooses_reads_no_test_row(
+    logs: dict[str, Any], cache: Path, reads: list[tuple[str, ...]]
+) -> None:
+    log, small = logs["ranks"], {"dim": 4, "model": {"bottom": [4], "top": [4]}, "train": {"epochs": 1}}
+    config = RunConfig.from_json({"data": [str(log.path)], "schema": log.schema.to_json(), "budget": "4x", **small})
+    result = pipeline_run(config, out=None, cache=cache, test=False).result
+    assert set(reads) == {("train",), ("validation",)}
+    assert (result.test, result.by_frequency) == (None, {})
+    assert result.validation is not None
+    reads.clear()
+    assert pipeline_run(config, out=None, cache=cache).result.test is not None
+    assert ("test",) in reads

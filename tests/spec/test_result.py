@@ -68,6 +68,9 @@ RESULTS = st.builds(
     by_frequency=st.dictionaries(st.text(), GROUPS, max_size=3),
     curve=st.lists(st.dictionaries(st.text(), st.none() | st.integers() | FINITE, max_size=3), max_size=3).map(tuple),
     rows_per_s=st.none() | st.floats(0, 1e12),
+    ms_per_batch=st.none() | st.floats(0, 1e12),
+    ns_per_lookup=st.none() | st.floats(0, 1e12),
+    tuned=st.dictionaries(st.text(), JSON, max_size=2),
     progressive=st.none() | PROGRESSIVE,
     notes=st.lists(st.text(), max_size=2).map(tuple),
     warnings=st.lists(st.text(), max_size=2).map(tuple),
@@ -110,6 +113,7 @@ def test_a_line_from_before_users_and_progressive_losses_is_read() -> None:
     assert read.test is not None
     assert (read.test.gauc, read.test.user_auc, read.test.gauc_rows_fraction, read.test.gauc_users) == (None,) * 4
     assert (read.progressive, read.warnings) == (None, ())
+    assert (read.ms_per_batch, read.ns_per_lookup, read.tuned, read.failed) == (None, None, {}, False)
     assert Result.from_json_line(read.to_json_line()) == read
 
 
@@ -123,6 +127,9 @@ def test_a_line_from_before_users_and_progressive_losses_is_read() -> None:
         ({"ms_per_batch": -1.0}, "ms_per_batch must be 0 or more"),
         ({"ns_per_lookup": -1.0}, "ns_per_lookup must be 0 or more"),
         ({"epochs": -1}, "epochs must be"),
+        ({"ms_per_batch": -0.5}, "ms_per_batch must be"),
+        ({"ns_per_lookup": float("nan")}, "ns_per_lookup must be"),
+        ({"failed": True}, "nothing says why"),
     ],
 )
 def test_amounts_that_cannot_be_are_refused(changes: dict[str, object], message: str) -> None:
@@ -193,15 +200,32 @@ def test_a_wrong_line_names_file_and_line(tmp_path: Path) -> None:
         read_results(path)
 
 
-def test_a_half_written_last_line_spoils_no_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("half", ["{", "x" * 200_000, result().to_json_line()[:-1], ""])
+def test_a_half_written_last_line_is_passed_over_and_taken_away(half: str, tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
-    path.write_text(result().to_json_line() + "\n" + result().to_json_line()[:40])
+    path.write_text(result().to_json_line() + "\n" + half)
+    assert read_results(path, growing=True) == (result(),)
+    if half:
+        with pytest.raises(BadFile, match="line 2"):
+            read_results(path)
     append_result(path, result(seed=7))
-    lines = path.read_text().splitlines()
-    assert len(lines) == 3
-    assert Result.from_json_line(lines[2]).seed == 7
-    with pytest.raises(BadFile, match="line 2"):
-        read_results(path)
+    assert [r.seed for r in read_results(path)] == [1, 7]
+    assert len(path.read_text().splitlines()) == 2
+
+
+def test_a_whole_last_line_without_its_end_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_text(result(seed=3).to_json_line())
+    assert [r.seed for r in read_results(path, growing=True)] == [3]
+    append_result(path, result(seed=7))
+    assert [r.seed for r in read_results(path)] == [3, 7]
+
+
+def test_half_a_line_in_the_middle_is_never_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_text("{\n" + result().to_json_line() + "\n")
+    with pytest.raises(BadFile, match="line 1"):
+        read_results(path, growing=True)
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,10 +18,11 @@ def command(
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "pocketrec results",
 ) -> None:
     """See the head of this file."""
+    from pocketrec.bench.lines import standing
     from pocketrec.bench.report import write_report
     from pocketrec.spec.result import read_results
 
-    runs = [run for path in results for run in read_results(_file(path))]
+    runs = standing(run for path in results for run in read_results(_file(path)))
     write_report(runs, out, title=title)
     say(f"{out}: {len(runs)} {'run' if len(runs) == 1 else 'runs'}")
 

@@ -6,6 +6,7 @@ import resource
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from pocketrec.compress import of, stages
@@ -17,12 +18,13 @@ from pocketrec.spec.result import Result
 from pocketrec.spec.sizing import Sizing
 from pocketrec.train import Outcome
 
-__all__ = ["result_of", "table_bytes"]
+__all__ = ["peak_rss_bytes", "result_of", "table_bytes"]
 
 
 def result_of(
     config: RunConfig, outcome: Outcome, promised: Sizing, served: Model, *,
     test: tuple[Metrics | None, Mapping[str, GroupMetrics]], file_bytes: int | None, identity: Mapping[str, Any],
+    ms_per_batch: float | None = None, ns_per_lookup: float | None = None,
 ) -> Result:  # fmt: skip
     """Everything about a run but what its caller knows.
 
@@ -34,6 +36,8 @@ def result_of(
         test: metrics on the test rows, and by frequency of their ids.
         file_bytes: of the tables in the artifact, None without one.
         identity: fields that only the caller knows (commit, command, data, seconds).
+        ms_per_batch: of training, see :mod:`pocketrec.train.step_clock`.
+        ns_per_lookup: of the frozen bank, see :mod:`pocketrec.pipeline.lookup_speed`.
     """
     known = {"commit": f"version {version('pocketrec')}", "data": ", ".join(config.data), **identity}
     metrics, groups = test
@@ -48,10 +52,23 @@ def result_of(
         vocabulary_bytes=promised.vocabulary_bytes, dense_bytes=served.dense_bytes(), table_bytes=table_bytes(promised),
         epochs=outcome.best_epoch, validation=outcome.validation, test=metrics, by_frequency=dict(groups),
         curve=_curve(outcome.history), rows_per_s=_rows_per_s(outcome.history),
-        peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        ms_per_batch=ms_per_batch, ns_per_lookup=ns_per_lookup, peak_rss_bytes=peak_rss_bytes(),
         notes=(*promised.notes, *outcome.notes), progressive=outcome.progressive,
     )  # fmt: skip
     return replace(result, warnings=tuple(warning.text for warning in early_warnings(result)))
+
+
+def peak_rss_bytes() -> int:
+    """The most resident memory that this process had.
+
+    Linux says it of the memory since the process began its program; what the system's resource usage says, which is
+    what is left elsewhere, is at least the peak of the process that started this one.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) * 1024
 
 
 def table_bytes(sizing: Sizing) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from pocketrec.compress import Bank, freeze, of
 from pocketrec.data.dataset import Dataset
 from pocketrec.data.read_pass import Progress, silent
-from pocketrec.data.split import Through
+from pocketrec.data.split import Part, Through
 from pocketrec.data.value_sets import value_sets
 from pocketrec.models import MODELS, Model
 from pocketrec.pipeline.carry_on import Start, check_onward, onward, size_onward, start_from
 from pocketrec.pipeline.config import RunConfig
 from pocketrec.pipeline.data import RunData, default_cache, open_data, schema_of
 from pocketrec.pipeline.judge import judge
+from pocketrec.pipeline.lookup_speed import ns_per_lookup
 from pocketrec.pipeline.recommender import TRAINING_SIZING, Recommender, load, opened, save
 from pocketrec.pipeline.run_folder import RunFolder
 from pocketrec.pipeline.size import check_schema, size_run
@@ -34,7 +35,8 @@ from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.writing import check_folder
 from pocketrec.train import Outcome, TrainConfig, Trainer
 from pocketrec.train.optim import optimizer_tensors
-from pocketrec.train.watch import Watcher
+from pocketrec.train.step_clock import StepClock
+from pocketrec.train.watch import Watcher, Watchers
 
 __all__ = ["Trained", "make_model", "run", "train"]
 
@@ -100,6 +102,7 @@ def train(
 def run(
     config: RunConfig, *, out: Path | None, cache: Path, watcher: Watcher | None = None,
     progress: Progress = silent, identity: Mapping[str, Any] | None = None, start: Start | None = None,
+    test: bool = True,
 ) -> Trained:  # fmt: skip
     """One run: prepare, size, choose the epoch on validation rows, refit if asked, freeze, judge on test rows, save.
 
@@ -111,6 +114,7 @@ def run(
         progress: told how far reading is.
         identity: fields of the result that only the caller knows (commit, command, data).
         start: what an earlier run left, to be continued on this run's files.
+        test: whether the test rows are judged; False reads none of them, as settings are chosen.
     """
     began = time.perf_counter()
     if start is not None:
@@ -124,7 +128,7 @@ def run(
     if folder is not None and finished is not None:
         return Trained(recommender=load(folder.model), result=finished, again=True)
     resumed = folder is not None and folder.begun
-    job = _Job(config=config, dataset=dataset, folder=folder, watcher=watcher, start=start)
+    job = _Job(config=config, dataset=dataset, folder=folder, watcher=watcher, start=start, test=test)
     sizing = job.size("train")  # before the folder is taken: a budget that is too small leaves nothing behind
     if folder is not None:
         folder.claim()
@@ -147,6 +151,8 @@ class _Job:
     folder: RunFolder | None
     watcher: Watcher | None
     start: Start | None
+    test: bool = True
+    clock: StepClock = field(default_factory=StepClock)
 
     def fit(self, sizing: Sizing) -> tuple[Outcome, Sizing, Through]:
         """What training ended with, the sizing of the rows that it saw in the end, and through which part they go."""
@@ -177,9 +183,12 @@ class _Job:
     ) -> Trainer:  # fmt: skip
         return Trainer(
             sizing, lambda bank: make_model(self.config, self.dataset, bank), data, settings, seed=self.config.seed,
-            folder=folder, restore_best=best, watcher=self.watcher, extra=self._extra(sizing, data),
+            folder=folder, restore_best=best, watcher=self._watchers(), extra=self._extra(sizing, data),
             start=None if self.start is None else self.start.warm,
         )  # fmt: skip
+
+    def _watchers(self) -> Watcher:
+        return Watchers([self.clock, *([] if self.watcher is None else [self.watcher])])
 
     def _extra(self, sizing: Sizing, data: RunData) -> dict[str, Any]:
         """What the methods are built from besides the sizing: statistics, tokens, value sets of the rows that train."""
@@ -201,7 +210,8 @@ class _Job:
         """Freeze, judge, save."""
         frozen = outcome.model.with_bank(freeze(outcome.model.bank))
         served = frozen.with_nets_in(getattr(torch, self.config.serving_precision)).eval()
-        test = judge(served, self.dataset, "test", through=through)
+        test = judge(served, self.dataset, "test", through=through) if self.test else (None, {})
+        looked_up: Part = "test" if self.test and self.dataset.parts["test"] else "validation"
         content = {
             "config": self.config.to_json(), "method": self.config.method, "budget": str(self.config.budget),
             "best_epoch": outcome.best_epoch, "test": None if test[0] is None else asdict(test[0]),
@@ -215,6 +225,7 @@ class _Job:
         result = result_of(
             self.config, outcome, sizing, served, test=test,
             file_bytes=None if artifact is None else artifact.tensor_bytes("tables"), identity={**seconds, **identity},
+            ms_per_batch=self.clock.median_ms, ns_per_lookup=ns_per_lookup(served, self.dataset, looked_up),
         )  # fmt: skip
         if self.folder is not None:
             self.folder.finish(result)

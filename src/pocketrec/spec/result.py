@@ -53,11 +53,16 @@ class Result:
             ``validation_logloss``, ``validation_auc_standard_error``, ``validation_gauc``, ...
         progressive: how good the predictions of training rows were, each made just before the row was learned from.
         rows_per_s: training rows per second.
-        ms_per_batch: milliseconds that a batch takes.
-        ns_per_lookup: nanoseconds that the look-up of one id takes.
+        ms_per_batch: median processor milliseconds of one step of training, all threads of the process: reading the
+            batch, forward, backward, update.
+        ns_per_lookup: processor nanoseconds of one thread per id that the frozen bank looks up, ids of the test rows
+            (of the validation rows where test rows are left alone) in batches as they are served.
         seconds: of the whole run.
         peak_rss_bytes: the most resident memory that the process had.
+        tuned: settings that a study's tuning chose on validation rows, by dotted key; {} for a run as it was written.
         skipped: why there was no run, or None. A skipped run has no metrics.
+        failed: whether `skipped` is no refusal of the method but an accident (killed, out of memory, not finite, above
+            the memory limit), which may go well another time.
         notes: sentences to print.
         warnings: what the numbers warn of, as it was said when the run ended; see `pocketrec.metrics.early_warnings`.
     """
@@ -94,20 +99,24 @@ class Result:
     ns_per_lookup: float | None = None
     seconds: float | None = None
     peak_rss_bytes: int | None = None
+    tuned: Mapping[str, Any] = field(default_factory=dict)
     skipped: str | None = None
+    failed: bool = False
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         amounts = {f.name: getattr(self, f.name) for f in fields(self) if f.name.endswith("_bytes")}
         amounts |= {f"table_bytes[{table!r}]": amount for table, amount in amounts.pop("table_bytes").items()}
-        amounts |= {"epochs": self.epochs, "rows_per_s": self.rows_per_s, "seconds": self.seconds}
-        amounts |= {"ms_per_batch": self.ms_per_batch, "ns_per_lookup": self.ns_per_lookup}
+        plain = ("epochs", "rows_per_s", "ms_per_batch", "ns_per_lookup", "seconds")
+        amounts |= {name: getattr(self, name) for name in plain}
         for name, amount in amounts.items():
             if amount is not None and not 0 <= amount < math.inf:
                 raise OptionError(f"{name} must be 0 or more and finite, got {amount}.")
         if self.skipped is not None and (self.validation is not None or self.test is not None):
             raise OptionError(f"A run was skipped ({self.skipped}), yet it has metrics. Give one of the two.")
+        if self.failed and self.skipped is None:
+            raise OptionError("A run failed, yet nothing says why. Say it in skipped.")
 
     def to_json_line(self) -> str:
         """One line of JSON without a line break; OptionError when a value is not JSON (NaN and infinity are not)."""
@@ -137,7 +146,7 @@ def append_result(path: str | Path, result: Result) -> None:
     """Add one line to a file of results, whole or not at all, also when several processes do so at once.
 
     The folder must exist; the file is made when it does not. A last line that a killed process left half written is
-    closed first, so that it spoils no line but itself.
+    taken away first.
 
     Raises:
         CannotWrite: the file cannot be made there.
@@ -147,9 +156,7 @@ def append_result(path: str | Path, result: Result) -> None:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(file, fcntl.LOCK_EX)  # closing the file unlocks it
-        size = os.fstat(file).st_size
-        if size and os.pread(file, 1, size - 1) != b"\n":
-            line = b"\n" + line
+        size, line = _mended(file, line)
         try:
             _write_all(file, line)
             os.fsync(file)
@@ -160,8 +167,17 @@ def append_result(path: str | Path, result: Result) -> None:
         os.close(file)
 
 
-def read_results(path: str | Path) -> tuple[Result, ...]:
-    """All results of a file, in its order; empty lines are passed over. BadFile names the file and the line."""
+def read_results(path: str | Path, *, growing: bool = False) -> tuple[Result, ...]:
+    """All results of a file, in its order; empty lines are passed over.
+
+    Args:
+        path: the file.
+        growing: whether processes may be writing to it, or may have been killed when they did: then a last line
+            without its end is passed over.
+
+    Raises:
+        BadFile: names the file and the line.
+    """
     results = []
     with Path(path).open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -170,6 +186,8 @@ def read_results(path: str | Path) -> tuple[Result, ...]:
             try:
                 results.append(Result.from_json_line(line))
             except DataError as wrong:
+                if growing and not line.endswith(b"\n"):
+                    break
                 raise BadFile(str(path), f"line {number}: {wrong} Mend or remove that line.") from wrong
     return tuple(results)
 
@@ -180,6 +198,27 @@ def _adapter() -> TypeAdapter[Result]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(Result)
+
+
+def _mended(file: int, line: bytes) -> tuple[int, bytes]:
+    """Size of the file without a half written line at its end, which is cut off; and the line to write.
+
+    A whole line that only lacks its end, as an editor may leave it, is kept, and its end is put before the new line.
+    """
+    size = os.fstat(file).st_size
+    if not size or os.pread(file, 1, size - 1) == b"\n":
+        return size, line
+    tail, start = b"", size
+    while start and b"\n" not in tail:
+        begin = max(0, start - (1 << 16))
+        tail, start = os.pread(file, start - begin, begin) + tail, begin
+    last = tail.rpartition(b"\n")[2]
+    try:
+        Result.from_json_line(last)
+    except DataError:
+        os.ftruncate(file, size - len(last))
+        return size - len(last), line
+    return size, b"\n" + line
 
 
 def _write_all(file: int, data: bytes) -> None:

@@ -1,0 +1,84 @@
+"""The process of one cell: ``python -m pocketrec.bench.cell_process FOLDER``.
+
+The folder holds ``job.json`` (see :class:`pocketrec.bench.jobs.Job`); the process leaves ``outcome.json`` there: a line
+of result, a refusal, or why it failed. It ends when its standard input does, so that no cell outlives its runner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pocketrec.bench.hparams import add_hparams
+from pocketrec.bench.places import check_md5, make_synthetic
+from pocketrec.data.journal import write_durably
+from pocketrec.pipeline.config import RunConfig
+from pocketrec.pipeline.data import open_data
+from pocketrec.pipeline.train import run
+from pocketrec.spec.errors import BudgetTooSmall, PocketrecError
+from pocketrec.spec.metrics import Progressive
+from pocketrec.train.watch import TensorBoard
+
+__all__ = ["do", "main"]
+
+
+def main(folder: Path) -> None:
+    """Do the job of the folder and leave its outcome; what went wrong is an outcome too."""
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    try:
+        outcome = do(job)
+    except BudgetTooSmall as refused:
+        outcome = {"refused": str(refused), "budget_bytes": refused.budget_bytes}
+    except PocketrecError as wrong:
+        outcome = {"failed": str(wrong)}
+    except MemoryError as wrong:
+        outcome = {"failed": f"out of memory{f': {wrong}' if str(wrong) else ''}"}
+    write_durably(folder / "outcome.json", json.dumps(outcome).encode())
+
+
+def do(job: dict[str, Any]) -> dict[str, Any]:
+    """The outcome of a job that goes well: ``{}`` of preparing data, else the line under ``line``."""
+    config, cache = RunConfig.from_json(job["config"]), Path(job["cache"])
+    if job["prepare"]:
+        if job["synthetic"] is not None:
+            make_synthetic(job["synthetic"], cache)
+        check_md5(list(config.data), job["md5"], cache)
+        open_data(config, cache)
+        return {}
+    board = None if job["tensorboard"] is None else Path(job["tensorboard"])
+    watcher = None if board is None else TensorBoard(board)
+    trained = run(config, out=None, cache=cache, watcher=watcher, identity=job["identity"], test=job["test"])
+    result = trained.result
+    with tempfile.TemporaryDirectory(prefix="pocketrec-cell-") as folder:
+        artifact = trained.recommender.save(Path(folder) / "model")
+        result = replace(result, file_bytes=artifact.tensor_bytes("tables"), progressive=_short(result.progressive))
+    if board is not None:
+        add_hparams(board, config, result)
+    return {"line": result.to_json_line()}
+
+
+def _short(progressive: Progressive | None) -> Progressive | None:
+    """The same with five digits in its curve, which is only drawn and would be most of a study's file."""
+    if progressive is None:
+        return None
+    return replace(progressive, curve=tuple((rows, float(f"{loss:.5g}")) for rows, loss in progressive.curve))
+
+
+def _end_with_the_runner() -> None:
+    """End at once when the runner is gone: the system closes its end of standard input."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    threading.Thread(target=_end_with_the_runner, daemon=True).start()
+    with contextlib.suppress(OSError):  # where memory runs out, the system should end a cell rather than its runner
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    main(Path(sys.argv[1]))
