@@ -210,8 +210,10 @@ class _Job:
         """Freeze, judge, save."""
         frozen = outcome.model.with_bank(freeze(outcome.model.bank))
         served = frozen.with_nets_in(getattr(torch, self.config.serving_precision)).eval()
+        # test rows are read once, to judge: what a look-up takes other rows tell as well
+        looked_up: Part = "validation" if self.dataset.parts["validation"] else "train"
+        lookup_ns = ns_per_lookup(served, self.dataset, looked_up)
         test = judge(served, self.dataset, "test", through=through) if self.test else (None, {})
-        looked_up: Part = "test" if self.test and self.dataset.parts["test"] else "validation"
         content = {
             "config": self.config.to_json(), "method": self.config.method, "budget": str(self.config.budget),
             "best_epoch": outcome.best_epoch, "test": None if test[0] is None else asdict(test[0]),
@@ -225,7 +227,7 @@ class _Job:
         result = result_of(
             self.config, outcome, sizing, served, test=test,
             file_bytes=None if artifact is None else artifact.tensor_bytes("tables"), identity={**seconds, **identity},
-            ms_per_batch=self.clock.median_ms, ns_per_lookup=ns_per_lookup(served, self.dataset, looked_up),
+            ms_per_batch=self.clock.median_ms, ns_per_lookup=lookup_ns,
         )  # fmt: skip
         if self.folder is not None:
             self.folder.finish(result)

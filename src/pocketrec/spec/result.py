@@ -55,8 +55,8 @@ class Result:
         rows_per_s: training rows per second.
         ms_per_batch: median processor milliseconds of one step of training, all threads of the process: reading the
             batch, forward, backward, update.
-        ns_per_lookup: processor nanoseconds of one thread per id that the frozen bank looks up, ids of the test rows
-            (of the validation rows where test rows are left alone) in batches as they are served.
+        ns_per_lookup: processor nanoseconds of one thread per id that the frozen bank looks up, ids of the validation
+            rows (of training rows where there are none) in batches as they are served.
         seconds: of the whole run.
         peak_rss_bytes: the most resident memory that the process had.
         tuned: settings that a study's tuning chose on validation rows, by dotted key; {} for a run as it was written.
