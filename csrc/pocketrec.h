@@ -6,7 +6,7 @@
  * plain-torch reference of the same name in src/pocketrec/native.
  *
  * All arrays are contiguous, of the machine's byte order, and owned by the caller. Floats are aligned to 4 bytes and
- * int64 to 8; rows of storages int4 and int8 need no alignment. No kernel keeps a pointer. Two calls may run at once on
+ * int64 to 8; rows of storages int4, int8 and int16 need no alignment. No kernel keeps a pointer. Two calls may run at once on
  * different outputs; the threads of a pool that sleeps (threads.hpp) are all that outlives a call.
  */
 #ifndef POCKETREC_H
@@ -32,7 +32,7 @@ extern "C" {
 #endif
 
 enum pr_status { PR_OK = 0, PR_ID_ERROR = 1, PR_VALUE_ERROR = 2, PR_MEMORY_ERROR = 3 };
-enum pr_storage { PR_FLOAT32 = 0, PR_FLOAT16 = 1, PR_BFLOAT16 = 2, PR_INT4 = 4, PR_INT8 = 8 };
+enum pr_storage { PR_FLOAT32 = 0, PR_FLOAT16 = 1, PR_BFLOAT16 = 2, PR_INT4 = 4, PR_INT8 = 8, PR_INT16 = 16 };
 enum pr_kind {
     PR_ROW = 0, PR_HASH = 1, PR_QUOTIENT_REMAINDER = 2, PR_BLOCK = 3, PR_LINEAR_BLOCK = 4, PR_MAPPED = 5, PR_HASHES = 6,
     PR_SIGNATURE = 7, PR_SETS = 8, PR_SKETCHED = 9, PR_TAGGED = 10, PR_KEYED_CODES = 11, PR_CHAIN = 12,
@@ -50,7 +50,7 @@ typedef struct {
 
 typedef struct {
     const void* data;
-    int64_t rows; /* of dim numbers; of n for chains; for blocks: weights, or rows of 64 codes for int4 and int8 */
+    int64_t rows; /* of dim numbers; of n for chains; for blocks: weights, or rows of 64 codes for int4, int8 and int16 */
     int64_t storage;
 } pr_region;
 
@@ -117,7 +117,7 @@ typedef struct {
 typedef struct {
     void* data;
     int64_t units;
-    int64_t storage; /* PR_INT8: rows of `unit` codes, scale and bias; never blocks of 64 */
+    int64_t storage; /* PR_INT8, PR_INT16: rows of `unit` codes, scale and bias; never blocks of 64 */
 } pr_rows;
 
 /* regions: units of `unit` numbers each. state: float32, as many arrays per region as the algorithm has (sgd 0;

@@ -9,7 +9,7 @@ namespace pocketrec {
 Regions::Regions(const pr_request& request) {
     for (int64_t r = 0; r < request.region_count; ++r) {
         const pr_region& region = request.regions[r];
-        const bool codes = region.storage == PR_INT8 || region.storage == PR_INT4;
+        const bool codes = region.storage >= PR_INT4;  // int8 and int16, too
         total_ += request.combining == PR_CONCAT && codes ? region.rows * PR_WEIGHTS_PER_SCALE : region.rows;
         bases_.push_back(static_cast<const uint8_t*>(region.data));
         storages_.push_back(region.storage);

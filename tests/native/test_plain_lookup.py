@@ -15,7 +15,7 @@ from pocketrec.native.request import Request
 from pocketrec.spec.errors import IdError, OptionError
 
 GROUPS = ("rows", "sum", "product", "hashes", "blocks", "signatures", "keyed_codes", "chains_2", "chains_3", "chains_4")
-STORAGES = ("float32", "float16", "bfloat16", "int8", "int4")
+STORAGES = ("float32", "float16", "bfloat16", "int16", "int8", "int4")
 
 
 def request(call: Any) -> Request:

@@ -174,13 +174,15 @@ class Pooling(IntEnum):
 class Storage(IntEnum):
     """How a region keeps its numbers; FLOAT is float32, float16 or bfloat16 as its dtype says.
 
-    INT4 and INT8 rows are bytes: codes, a scale, a bias; value = code * scale + bias. Four bits a code, the lower half
-    of a byte first, and float16 scale and bias; or eight bits a code, and float32.
+    INT4, INT8 and INT16 rows are bytes: codes, a scale, a bias; value = code * scale + bias. Four bits a code, the
+    lower half of a byte first, and float16 scale and bias; or eight bits a code, or 16, the lower byte first, and
+    float32.
     """
 
     FLOAT = 0
     INT4 = 4
     INT8 = 8
+    INT16 = 16
 
 
 class Access(NamedTuple):
