@@ -2,8 +2,8 @@
 
 Bytes: as int16: 2 x width + 8 per row, in training as well; 136 per 64 weights of a shared array.
 Trained in its own type: every update fits scale and bias of its row anew and rounds the codes stochastically, so that
-    small updates arrive in the mean. Shared arrays are trained as float32: their weights are updated one by one, and 64
-    of them have one scale.
+    small updates arrive in the mean, down to some 2^-8 of a step: float32 arithmetic tells no more. Shared arrays are
+    trained as float32: their weights are updated one by one, and 64 of them have one scale.
 """
 
 from __future__ import annotations
