@@ -289,6 +289,7 @@ void blocks(const Blocks& blocks, const int64_t* starts, int64_t count, float* o
         case 1: return choose_blocks<FloatArray<ReadFloat16, 2>>(blocks, starts, count, out, out_stride, stream);
         case 2: return choose_blocks<FloatArray<ReadBfloat16, 2>>(blocks, starts, count, out, out_stride, stream);
         case 4: return choose_blocks<CodeArray<ReadInt4, 36>>(blocks, starts, count, out, out_stride, stream);
+        case 9: return choose_blocks<CodeArray<ReadInt16, 136>>(blocks, starts, count, out, out_stride, stream);
         default: return choose_blocks<CodeArray<ReadInt8, 72>>(blocks, starts, count, out, out_stride, stream);
     }
 }

@@ -28,7 +28,8 @@ static inline int64_t row_bytes(Format format) {
         case 0: return format.dim * 4;                   // PR_FLOAT32
         case 1: case 2: return format.dim * 2;           // PR_FLOAT16, PR_BFLOAT16
         case 4: return (format.dim + 1) / 2 + 4;         // PR_INT4: codes, float16 scale and bias
-        default: return format.dim + 8;                  // PR_INT8: codes, float32 scale and bias
+        case 9: return format.dim * 2 + 8;               // PR_INT16: codes, float32 scale and bias
+        default: return format.dim + 8;                  // PR_INT8: the same
     }
 }
 

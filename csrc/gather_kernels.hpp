@@ -201,6 +201,7 @@ inline int64_t choose(Format format, Arguments... arguments) {
         case 1: POCKETREC_WIDTHS(ReadFloat16)
         case 2: POCKETREC_WIDTHS(ReadBfloat16)
         case 4: POCKETREC_WIDTHS(ReadInt4)
+        case 9: POCKETREC_WIDTHS(ReadInt16)
         default: POCKETREC_WIDTHS(ReadInt8)
     }
 #undef POCKETREC_WIDTHS

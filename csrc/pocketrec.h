@@ -6,7 +6,7 @@
  * plain-torch reference of the same name in src/pocketrec/native.
  *
  * All arrays are contiguous, of the machine's byte order, and owned by the caller. Floats are aligned to 4 bytes and
- * int64 to 8; rows of storages int4 and int8, and entries, need no alignment. No kernel keeps a pointer. Two calls may run at once on
+ * int64 to 8; rows of storages int4, int8, int16, and entries, need no alignment. No kernel keeps a pointer. Two calls may run at once on
  * different outputs; the threads of a pool that sleeps (threads.hpp) are all that outlives a call.
  */
 #ifndef POCKETREC_H
@@ -38,7 +38,7 @@ enum pr_status { PR_OK = 0, PR_ID_ERROR = 1, PR_VALUE_ERROR = 2, PR_MEMORY_ERROR
  * bits. The second are the entries, PR_ENTRIES: so many bytes of place, lower first, and two of a float16. They have no
  * addresses. Rows of a block: the largest power of two for which all its numbers have a place. */
 enum pr_storage {
-    PR_FLOAT32 = 0, PR_FLOAT16 = 1, PR_BFLOAT16 = 2, PR_INT4 = 4, PR_INT8 = 8,
+    PR_FLOAT32 = 0, PR_FLOAT16 = 1, PR_BFLOAT16 = 2, PR_INT4 = 4, PR_INT8 = 8, PR_INT16 = 9,
     PR_SPARSE8 = 16, PR_SPARSE16 = 17, PR_WIDE_SPARSE8 = 18, PR_WIDE_SPARSE16 = 19, PR_ENTRIES = 20
 };
 enum pr_kind {
@@ -58,7 +58,7 @@ typedef struct {
 
 typedef struct {
     const void* data;
-    int64_t rows; /* of dim numbers; of n for chains; for blocks: weights, or rows of 64 codes for int4 and int8; of an
+    int64_t rows; /* of dim numbers; of n for chains; for blocks: weights, or rows of 64 codes for int4, int8, int16; of an
                    * index: its numbers; of entries: how many */
     int64_t storage;
 } pr_region;
@@ -126,7 +126,7 @@ typedef struct {
 typedef struct {
     void* data;
     int64_t units;
-    int64_t storage; /* PR_INT8: rows of `unit` codes, scale and bias; never blocks of 64 */
+    int64_t storage; /* PR_INT8, PR_INT16: rows of `unit` codes, scale and bias; never blocks of 64 */
 } pr_rows;
 
 /* regions: units of `unit` numbers each. state: float32, as many arrays per region as the algorithm has (sgd 0;

@@ -9,7 +9,7 @@ namespace pocketrec {
 Regions::Regions(const pr_request& request) {
     for (int64_t r = 0; r < request.region_count; ++r) {
         const pr_region& region = request.regions[r];
-        const bool codes = region.storage == PR_INT8 || region.storage == PR_INT4;
+        const bool codes = region.storage == PR_INT4 || region.storage == PR_INT8 || region.storage == PR_INT16;
         const bool sparse = SparseStore::is_index(region.storage), entries = region.storage == PR_ENTRIES;
         if (sparse) {
             const pr_region none{};

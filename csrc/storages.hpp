@@ -33,6 +33,20 @@ struct ReadInt8 {
     POCKETREC_INLINE float one(int64_t d) const { return static_cast<float>(row[d]) * scale + bias; }
 };
 
+struct ReadInt16 {
+    const uint8_t* row;
+    float scale, bias;
+    POCKETREC_INLINE ReadInt16(const uint8_t* row, int64_t dim)
+        : row(row), scale(load<float>(row + dim * 2)), bias(load<float>(row + dim * 2 + 4)) {}
+    POCKETREC_INLINE Floats at(int64_t d) const {
+        return __builtin_convertvector(bits_of<Ints>(wide_halves(row + d * 2)), Floats) * scale + bias;
+    }
+    POCKETREC_INLINE Floats any(int64_t d) const { return at(d); }
+    POCKETREC_INLINE float one(int64_t d) const {
+        return static_cast<float>(load<uint16_t>(row + d * 2)) * scale + bias;
+    }
+};
+
 // Two codes a byte, the even one in the low bits; `at` takes even places.
 struct ReadInt4 {
 #if defined(__AVX512F__)

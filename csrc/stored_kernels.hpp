@@ -79,43 +79,53 @@ struct Float16 {
     }
 };
 
-// Codes [unit], then scale and bias without alignment: value = code * scale + bias.
-struct Int8 {
+// Codes [unit], then scale and bias without alignment: value = code * scale + bias. Steps: a whole number that holds 2^16
+// times the largest code.
+template <class Code, class Steps>
+struct Codes {
+    static constexpr float kMost = static_cast<float>(static_cast<Code>(-1));
+    static constexpr int64_t kBytes = sizeof(Code), kScaleBytes = sizeof(float);
+
     static void read(const uint8_t* stored, int64_t unit, float* out) {
         float scale, bias;
-        __builtin_memcpy(&scale, stored + unit, sizeof scale);
-        __builtin_memcpy(&bias, stored + unit + sizeof scale, sizeof bias);
-        for (int64_t d = 0; d < unit; ++d) out[d] = static_cast<float>(stored[d]) * scale + bias;
+        __builtin_memcpy(&scale, stored + unit * kBytes, sizeof scale);
+        __builtin_memcpy(&bias, stored + unit * kBytes + kScaleBytes, sizeof bias);
+        for (int64_t d = 0; d < unit; ++d) {
+            Code code;
+            __builtin_memcpy(&code, stored + d * kBytes, sizeof code);
+            out[d] = static_cast<float>(code) * scale + bias;
+        }
     }
 
     // Fits scale and bias to the values, which are changed: cut to 2^126, so that their range is finite.
     static void write(float* values, const uint16_t* draws, int64_t unit, uint8_t* stored) {
         float low, high;
         const bool has_nan = find_range(values, unit, &low, &high);
-        float scale = has_nan ? of_bits(0x7FC00000u) : (high - low) / 255.0f;
+        float scale = has_nan ? of_bits(0x7FC00000u) : (high - low) / kMost;
         const float divisor = scale > 0 ? scale : 1.0f;
         for (int64_t d = 0; d < unit; ++d) {
             const float steps = (values[d] - low) / divisor;
-            const float cut = steps < 255.0f ? steps : 255.0f;
-            const uint32_t code = (static_cast<uint32_t>(static_cast<int32_t>(cut * 65536.0f + 0.5f)) + draws[d]) >> 16;
-            stored[d] = static_cast<uint8_t>(code < 255u ? code : 255u);
+            const float cut = steps < kMost ? steps : kMost;
+            const Steps up = (static_cast<Steps>(cut * 65536.0f + 0.5f) + draws[d]) >> 16;
+            const Code code = static_cast<Code>(up < static_cast<Code>(-1) ? up : static_cast<Code>(-1));
+            __builtin_memcpy(stored + d * kBytes, &code, sizeof code);
         }
         const float bias = has_nan ? scale : low + 0.0f;  // no negative zero: which of two zeros is least has no meaning
-        __builtin_memcpy(stored + unit, &scale, sizeof scale);
-        __builtin_memcpy(stored + unit + sizeof scale, &bias, sizeof bias);
+        __builtin_memcpy(stored + unit * kBytes, &scale, sizeof scale);
+        __builtin_memcpy(stored + unit * kBytes + kScaleBytes, &bias, sizeof bias);
     }
 
     // Least and greatest; NaN counts as zero and is told of. Compared as integers of the same order, whose least and
     // greatest the compiler may look for in any order, so that it vectorises the loop.
     static bool find_range(float* values, int64_t unit, float* low, float* high) {
-        constexpr float kMost = 0x1p126f;
+        constexpr float kEnd = 0x1p126f;
         uint32_t nans = 0;
         int32_t least = INT32_MAX, greatest = INT32_MIN;
         for (int64_t d = 0; d < unit; ++d) {
             const float value = values[d];
             nans |= value != value;
-            const float above = value > -kMost ? value : value != value ? 0.0f : -kMost;
-            const float cut = above < kMost ? above : kMost;
+            const float above = value > -kEnd ? value : value != value ? 0.0f : -kEnd;
+            const float cut = above < kEnd ? above : kEnd;
             const int32_t bits = static_cast<int32_t>(bits_of(cut)), ordered = bits ^ (bits >> 31 & INT32_MAX);
             least = ordered < least ? ordered : least;
             greatest = ordered > greatest ? ordered : greatest;
@@ -127,11 +137,15 @@ struct Int8 {
     }
 };
 
+using Int8 = Codes<uint8_t, int32_t>;
+using Int16 = Codes<uint16_t, int64_t>;
+
 // Reads the unit at `stored` as float32.
 inline void read_unit(int64_t storage, const uint8_t* stored, int64_t unit, float* out) {
     switch (storage) {
         case PR_FLOAT16: return Float16::read(reinterpret_cast<const uint16_t*>(stored), unit, out);
         case PR_BFLOAT16: return Bfloat16::read(reinterpret_cast<const uint16_t*>(stored), unit, out);
+        case PR_INT16: return Int16::read(stored, unit, out);
         default: return Int8::read(stored, unit, out);
     }
 }
@@ -141,6 +155,7 @@ inline void write_unit(int64_t storage, float* values, const uint16_t* draws, in
     switch (storage) {
         case PR_FLOAT16: return Float16::write(values, draws, unit, reinterpret_cast<uint16_t*>(stored));
         case PR_BFLOAT16: return Bfloat16::write(values, draws, unit, reinterpret_cast<uint16_t*>(stored));
+        case PR_INT16: return Int16::write(values, draws, unit, stored);
         default: return Int8::write(values, draws, unit, stored);
     }
 }

@@ -73,6 +73,7 @@ int64_t unit_bytes(int64_t storage, int64_t unit) {
     switch (storage) {
         case PR_FLOAT32: return unit * 4;
         case PR_INT8: return unit + 8;
+        case PR_INT16: return unit * 2 + 8;
         default: return unit * 2;
     }
 }

@@ -19,7 +19,7 @@ struct UpdateRegion {
     uint8_t* data;
     float* first;   // state: rowwise_adagrad's sums, one per unit; adagrad's sums or adam's first moments, per weight
     float* second;  // adam's second moments
-    int64_t storage;     // a pr_storage, of rows when it is PR_INT8
+    int64_t storage;     // a pr_storage, of rows when it is PR_INT8 or PR_INT16
     int64_t unit_bytes;  // stored
 };
 

@@ -27,7 +27,7 @@ GOLDEN_IDS = (
 )  # fmt: skip
 
 # Storages of codes, by their names in `make_call`.
-CODES = {"int4": Storage.INT4, "int8": Storage.INT8}
+CODES = {"int4": Storage.INT4, "int8": Storage.INT8, "int16": Storage.INT16}
 
 
 @pytest.fixture(params=["reference", "compiled"])
@@ -300,14 +300,19 @@ def encoded(rows: Tensor, storage: str) -> Tensor:
     """A region of the storage that holds about these rows, float32 [rows, width]."""
     if storage not in CODES:
         return rows.to(getattr(torch, storage))
-    levels, dtype = (255, torch.float32) if storage == "int8" else (15, torch.float16)
+    levels, dtype = (
+        {"int16": 65535, "int8": 255, "int4": 15}[storage],
+        torch.float16 if storage == "int4" else torch.float32,
+    )
     low, high = rows.min(dim=1, keepdim=True).values, rows.max(dim=1, keepdim=True).values
     scale = (high - low).clamp(min=1e-6) / levels
-    codes = ((rows - low) / scale).round().clamp(0, levels).to(torch.uint8)
+    codes = ((rows - low) / scale).round().clamp(0, levels).int()
     if storage == "int4":
         codes = torch.nn.functional.pad(codes, (0, codes.shape[1] % 2))
         codes = codes[:, ::2] + 16 * codes[:, 1::2]
-    return torch.cat((codes, torch.cat((scale, low), dim=1).to(dtype).view(torch.uint8)), dim=1)
+    if storage == "int16":
+        codes = torch.stack((codes % 256, codes // 256), dim=2).flatten(1)
+    return torch.cat((codes.to(torch.uint8), torch.cat((scale, low), dim=1).to(dtype).view(torch.uint8)), dim=1)
 
 
 def sketch_of(places: dict[int, int], seed: int, buckets: int, slots: int) -> list[int]:
@@ -591,8 +596,8 @@ GROUPS: dict[str, Callable[..., Any]] = {
 def make_call() -> Callable[..., Call]:
     """Calls with every kind of field, duplicates, folded, huge and padding ids, and empty bags.
 
-    Arguments: group (one of GROUPS), storage ("float32", "float16", "bfloat16", "int8", "int4"), dim, batch, pooling
-    (None for 2-D ids), weighted, seed.
+    Arguments: group (one of GROUPS), storage ("float32", "float16", "bfloat16", "int16", "int8", "int4"), dim, batch,
+    pooling (None for 2-D ids), weighted, seed.
     """
 
     def make(

@@ -25,7 +25,7 @@ def test_backends_agree_to_the_last_bit(
 ) -> None:
     for dim, batch in ((1, 3), (3, 0), (7, 5), (16, 6), (130, 2)):
         for weighted in (False, True) if pooling == Pooling.SUM else (False,):
-            for storage in ("float32", "float16", "int8", "int4"):
+            for storage in ("float32", "float16", "int16", "int8", "int4"):
                 call = make_call(
                     group, storage=storage, dim=dim, batch=batch, pooling=pooling, weighted=weighted, seed=dim
                 )

@@ -216,7 +216,7 @@ def test_blocks_are_dense_even_when_sparse_is_asked_for(backend: str) -> None:
     assert grad.sum() == 4
 
 
-@pytest.mark.parametrize("storage", ["int8", "int4"])
+@pytest.mark.parametrize("storage", ["int16", "int8", "int4"])
 def test_codes_take_no_gradient(backend: str, make_call: Callable[..., Any], storage: str) -> None:
     call = make_call("rows", storage=storage)
     assert not call.lookup().requires_grad

@@ -37,7 +37,7 @@ from conftest import CODES, GROUPS, encoded
 from pocketrec.native import Access, compact, lookup
 
 for group, build in GROUPS.items():
-    for storage in ("float32", "float16", "bfloat16", "int8", "int4"):
+    for storage in ("float32", "float16", "bfloat16", "int16", "int8", "int4"):
         for dim in map(int, sys.argv[2:]):
             regions, rows, maps, parts, combining = build(dim, storage, torch.Generator().manual_seed(dim))
             access = Access(torch.tensor(rows), (CODES.get(storage, 0),) * len(regions), dim, parts, combining, maps)

@@ -17,7 +17,7 @@ from pocketrec.spec.errors import IdError
 
 GROUPS = ("rows", "sum", "product", "hashes", "digits", "blocks", "signatures", "sets", "keyed_codes", "packed_codes")
 CHAINS = ("chains_2", "chains_3", "chains_4")
-STORAGES = ("float32", "float16", "bfloat16", "int8", "int4")
+STORAGES = ("float32", "float16", "bfloat16", "int16", "int8", "int4")
 
 
 def row_access(rows: int, dim: int, **columns: int) -> Access:
@@ -251,7 +251,7 @@ def test_vectors_are_what_their_addresses_say(
             same(vector, expected)
 
 
-@pytest.mark.parametrize(("storage", "code", "error"), [("int8", 8, 0.03), ("int4", 4, 0.2)])
+@pytest.mark.parametrize(("storage", "code", "error"), [("int16", 16, 0.003), ("int8", 8, 0.03), ("int4", 4, 0.2)])
 def test_a_program_mixes_storages_and_regions(
     backend: str, make_call: Callable[..., Any], storage: str, code: int, error: float
 ) -> None:

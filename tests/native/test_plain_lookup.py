@@ -28,7 +28,7 @@ GROUPS = (
     "chains_3",
     "chains_4",
 )
-STORAGES = ("float32", "float16", "bfloat16", "int8", "int4")
+STORAGES = ("float32", "float16", "bfloat16", "int16", "int8", "int4")
 
 
 def request(call: Any) -> Request:

@@ -27,7 +27,7 @@ def prepared(call: Any) -> Prepared:
     "group",
     ["rows", "sum", "product", "hashes", "digits", "blocks", "signatures", "sets", "keyed_codes", "packed_codes"],
 )
-@pytest.mark.parametrize("storage", ["float32", "bfloat16", "int8", "int4"])
+@pytest.mark.parametrize("storage", ["float32", "bfloat16", "int16", "int8", "int4"])
 def test_it_gives_the_bits_of_the_op(make_call: Callable[..., Any], group: str, storage: str) -> None:
     call = make_call(group, storage=storage)
     made = prepared(call)

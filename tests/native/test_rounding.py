@@ -106,6 +106,33 @@ def test_rounding_has_no_bias(dtype: torch.dtype, size: float) -> None:
     assert (found.std(dim=0) > 0).sum() >= 10, "all but least and greatest were rounded"
 
 
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_rounding_to_codes_of_16_bits_has_no_bias(size: float) -> None:
+    values, count = torch.randn(1, 12, generator=torch.Generator().manual_seed(3)) * size, 20_000
+    random = draws(torch.arange(count), 12, seed=5, step=1)
+    stored = stored_stochastically(values.expand(count, -1), random, torch.uint8, code_bytes=2)
+    assert stored.shape == (count, 12 * 2 + 8)
+    found = stored_rows(stored, Storage.INT16, torch.arange(count), 12).double()
+    step = float(values.amax() - values.amin()) / 65535
+    assert float((found - values.double()).abs().max()) <= 1.01 * step
+    error = found.mean(dim=0) - values[0].double()
+    # six standard errors, and what float32 cannot tell of a number
+    assert (error.abs() <= 6 * found.std(dim=0) / math.sqrt(count) + size * 2.0**-22).all()
+    assert (found.std(dim=0) > 0).sum() >= 10, "all but least and greatest were rounded"
+
+
+def test_codes_of_16_bits_hardly_move_when_they_are_stored_again() -> None:
+    """A float32 tells some 256 places between two codes, so one of some hundred moves, by one step, either way."""
+    rows = torch.randn(2000, 16, generator=torch.Generator().manual_seed(0))
+    once = stored_stochastically(rows, draws(torch.arange(2000), 16, seed=0, step=1), torch.uint8, code_bytes=2)
+    read = stored_rows(once, Storage.INT16, torch.arange(2000), 16)
+    twice = stored_stochastically(read, draws(torch.arange(2000), 16, seed=0, step=2), torch.uint8, code_bytes=2)
+    moved = (once[:, :32].view(torch.int16).int() & 0xFFFF) - (twice[:, :32].view(torch.int16).int() & 0xFFFF)
+    assert int(moved.abs().max()) <= 1
+    assert float((moved != 0).float().mean()) < 1 / 64
+    assert abs(float(moved.float().mean())) < 1 / 512
+
+
 def test_codes_keep_the_least_and_the_greatest() -> None:
     values = torch.randn(50, 9, generator=torch.Generator().manual_seed(0))
     found = back(stored_stochastically(values, draws(torch.arange(50), 9, seed=0, step=1), torch.uint8), 9)

@@ -185,8 +185,9 @@ class Pooling(IntEnum):
 class Storage(IntEnum):
     """How a region keeps its numbers; FLOAT is float32, float16 or bfloat16 as its dtype says.
 
-    INT4 and INT8 rows are bytes: codes, a scale, a bias; value = code * scale + bias. Four bits a code, the lower half
-    of a byte first, and float16 scale and bias; or eight bits a code, and float32.
+    INT4, INT8 and INT16 rows are bytes: codes, a scale, a bias; value = code * scale + bias. Four bits a code, the
+    lower half of a byte first, and float16 scale and bias; or eight bits a code, or 16, the lower byte first, and
+    float32.
 
     SPARSE8 and SPARSE16 are the index of a packed sparse store, whose numbers have places of 8 or 16 bits, and the
     region behind it, ENTRIES, holds these (see `pocketrec.native.sparse`).
@@ -195,6 +196,7 @@ class Storage(IntEnum):
     FLOAT = 0
     INT4 = 4
     INT8 = 8
+    INT16 = 9
     SPARSE8 = 16
     SPARSE16 = 17
     ENTRIES = 20

@@ -75,7 +75,11 @@ def stored_rows(region: Tensor, storage: int, rows: Tensor, dim: int) -> Tensor:
     packed = found[:, : code_bytes(storage, dim)]
     # Cloned: a slice may start where a float cannot.
     scale_bias = _floats(found[:, packed.shape[1] :].clone(memory_format=torch.contiguous_format), storage)
-    codes = torch.stack((packed & 15, packed >> 4), dim=2).flatten(1)[:, :dim] if storage == Storage.INT4 else packed
+    codes = packed
+    if storage == Storage.INT4:
+        codes = torch.stack((packed & 15, packed >> 4), dim=2).flatten(1)[:, :dim]
+    if storage == Storage.INT16:
+        codes = packed[:, ::2].int() | packed[:, 1::2].int() << 8
     return codes.float() * scale_bias[:, :1] + scale_bias[:, 1:]
 
 
@@ -109,7 +113,10 @@ def stored_weights(region: Tensor, storage: int, addresses: Tensor) -> Tensor:
     tail = torch.arange(code_bytes(storage, WEIGHTS_PER_SCALE), region.shape[1], device=region.device)
     scale_bias = _floats(region[row[..., None], tail], storage)
     shift = column % 2 * 4
-    codes = region[row, column // 2] >> shift & 15 if storage == Storage.INT4 else region[row, column]
+    if storage == Storage.INT16:
+        codes = region[row, 2 * column].int() | region[row, 2 * column + 1].int() << 8
+    else:
+        codes = region[row, column // 2] >> shift & 15 if storage == Storage.INT4 else region[row, column]
     return codes.float() * scale_bias[..., 0] + scale_bias[..., 1]
 
 

@@ -27,9 +27,10 @@ __all__ = [
 
 FLOATS: Final = (torch.float32, torch.float16, torch.bfloat16)
 
-_CODE_BITS: Final[dict[int, int]] = {Storage.INT4: 4, Storage.INT8: 8}
+_CODE_BITS: Final[dict[int, int]] = {Storage.INT4: 4, Storage.INT8: 8, Storage.INT16: 16}
 _OF_STORES: Final = (*SPARSE, Storage.ENTRIES)
-_SCALE_BYTES: Final[dict[int, int]] = {Storage.INT4: 4, Storage.INT8: 8}  # float16 or float32 scale and bias
+# float16 or float32 scale and bias
+_SCALE_BYTES: Final[dict[int, int]] = {Storage.INT4: 4, Storage.INT8: 8, Storage.INT16: 8}
 
 SCHEMA: Final = (
     "Tensor[] regions, Tensor ids, Tensor? offsets, Tensor? weights, Tensor program, Tensor? maps, "
@@ -41,10 +42,11 @@ class Request(NamedTuple):
     """The arguments that lookup, its gradients and compact share, in the order of their schemas.
 
     Attributes:
-        regions: float32, float16 or bfloat16 [rows, dim], or uint8: [rows, dim + 8] for storage int8 and
-            [rows, ceil(dim / 2) + 4] for int4. For combining CONCAT one region: float [weights], or uint8
-            [ceil(weights / 64), 72] for int8 and [ceil(weights / 64), 36] for int4. For combining CONTRACT one region
-            whose rows are as wide as the rank. A packed sparse store is two regions, see `pocketrec.native.sparse`.
+        regions: float32, float16 or bfloat16 [rows, dim], or uint8: [rows, 2 dim + 8] for storage int16,
+            [rows, dim + 8] for int8 and [rows, ceil(dim / 2) + 4] for int4. For combining CONCAT one region: float
+            [weights], or uint8 [ceil(weights / 64), n] with n of 136 for int16, 72 for int8 and 36 for int4. For
+            combining CONTRACT one region whose rows are as wide as the rank. A packed sparse store is two regions, see
+            `pocketrec.native.sparse`.
         ids: int64 [batch, columns], or int64 [values] with offsets.
         offsets: None, or int64 [fields * batch + 1]: bag i of field f is ``ids[offsets[k]:offsets[k + 1]]`` with
             k = f * batch + i; or int64 [fields, batch + 1]: bag i of field f is
@@ -243,8 +245,8 @@ def _region_fits(region: Tensor, storage: int, dim: int, blocks: bool) -> bool:
 def _refuse_region(number: int, region: Tensor, storage: int, dim: int, blocks: bool) -> NoReturn:
     if storage not in (Storage.FLOAT, *_CODE_BITS):
         raise NotImplementedError(
-            f"region {number}: storage code {storage} is unknown. Implemented: 0 (float), 4 (int4), 8 (int8), and "
-            "16, 17 and 20 (packed sparse)."
+            f"region {number}: storage code {storage} is unknown. Implemented: 0 (float), 4 (int4), 8 (int8), 9 (int16), "
+            "and 16, 17 and 20 (packed sparse)."
         )
     if storage != Storage.FLOAT:
         dtypes: tuple[torch.dtype, ...] = (torch.uint8,)

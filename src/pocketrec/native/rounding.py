@@ -19,7 +19,6 @@ from pocketrec.native.mix import as_int64, fin, mix
 __all__ = ["draws", "stored_stochastically"]
 
 _STREAM = as_int64(0x9E3779B97F4A7C15)  # splitmix64's step from word to word
-_LARGEST_CODE = 255
 _MOST = 2.0**126  # rows of codes are cut to it, so that the distance from least to greatest is finite
 
 
@@ -45,7 +44,7 @@ def draws(addresses: Tensor, unit: int, *, seed: int, step: int) -> Tensor:
     return (words >> shifts) & 0xFFFF
 
 
-def stored_stochastically(values: Tensor, random: Tensor, dtype: torch.dtype) -> Tensor:
+def stored_stochastically(values: Tensor, random: Tensor, dtype: torch.dtype, *, code_bytes: int = 1) -> Tensor:
     """Values as a region of `dtype` keeps them.
 
     Args:
@@ -54,12 +53,13 @@ def stored_stochastically(values: Tensor, random: Tensor, dtype: torch.dtype) ->
         dtype: float16 or bfloat16: values beyond the largest finite number become that, NaN stays NaN. uint8: rows of
             codes with a scale and a bias of their own, fitted anew to the row's least and greatest value; values are
             cut to +-2^126 first, and a row with a NaN is all NaN.
+        code_bytes: of a code, 1 or 2, where `dtype` is uint8.
 
     Returns:
-        `dtype` [n, unit], or uint8 [n, unit + 8].
+        `dtype` [n, unit], or uint8 [n, unit x code_bytes + 8].
     """
     if dtype is torch.uint8:
-        return _codes(values, random)
+        return _codes(values, random, code_bytes)
     bits = values.contiguous().view(torch.int32).long() & 0xFFFFFFFF
     size = bits & 0x7FFFFFFF
     found = _bfloat16(size, random) if dtype is torch.bfloat16 else _float16(size, random, values)
@@ -79,12 +79,15 @@ def _float16(size: Tensor, random: Tensor, values: Tensor) -> Tensor:
     return torch.where(size < 0x38800000, (small + random) >> 16, normal)
 
 
-def _codes(values: Tensor, random: Tensor) -> Tensor:
+def _codes(values: Tensor, random: Tensor, code_bytes: int) -> Tensor:
+    largest = 256**code_bytes - 1
     has_nan = values.isnan().any(dim=1, keepdim=True)
     values = values.nan_to_num(nan=0.0, posinf=_MOST, neginf=-_MOST).clamp(-_MOST, _MOST)
     low, high = values.amin(dim=1, keepdim=True), values.amax(dim=1, keepdim=True)
-    scale = torch.where(has_nan, torch.nan, (high - low) / float(_LARGEST_CODE))
-    steps = ((values - low) / torch.where(scale > 0, scale, 1.0)).clamp(max=float(_LARGEST_CODE))
-    codes = (((steps * 65536.0 + 0.5).long() + random) >> 16).clamp(max=_LARGEST_CODE)
+    scale = torch.where(has_nan, torch.nan, (high - low) / float(largest))
+    steps = ((values - low) / torch.where(scale > 0, scale, 1.0)).clamp(max=float(largest))
+    codes = (((steps * 65536.0 + 0.5).long() + random) >> 16).clamp(max=largest)
+    if code_bytes == 2:
+        codes = torch.stack((codes & 255, codes >> 8), dim=2).flatten(1)
     bias = torch.where(has_nan, torch.nan, low + 0.0)
     return torch.cat((codes.to(torch.uint8), torch.cat((scale, bias), dim=1).view(torch.uint8)), dim=1)

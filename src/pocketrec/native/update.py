@@ -39,7 +39,7 @@ __all__ = ["ALGORITHMS", "Rule", "update"]
 
 ALGORITHMS: Final = ("sgd", "rowwise_adagrad", "adagrad", "adam")
 _SCALE_BYTES: Final = 8
-_CODES: Final = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.uint8: 8}  # pr_storage in pocketrec.h
+_CODES: Final = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2, torch.uint8: 8}  # pr_storage
 _STATES: Final = {"sgd": 0, "rowwise_adagrad": 1, "adagrad": 1, "adam": 2}
 
 
@@ -105,13 +105,19 @@ def _reference(
             continue
         coded = region.dtype is torch.uint8
         stored = region if coded else region.view(-1, unit)
-        weights = stored_rows(stored, Storage.INT8 if coded else Storage.FLOAT, rows, unit)
+        weights = stored_rows(stored, _coded(region, unit) if coded else Storage.FLOAT, rows, unit)
         random = draws(addresses if chosen is None else addresses[chosen], unit, seed=rule.seed, step=rule.step)
-        stored[rows] = stored_stochastically(_step(rule, weights, part, own, rows), random, region.dtype)
+        moved, wide = _step(rule, weights, part, own, rows), coded and _coded(region, unit) == Storage.INT16
+        stored[rows] = stored_stochastically(moved, random, region.dtype, code_bytes=2 if wide else 1)
 
 
 def _units(region: Tensor, unit: int) -> int:
     return region.shape[0] if region.dtype is torch.uint8 else region.numel() // unit
+
+
+def _coded(region: Tensor, unit: int) -> int:
+    """What codes a region of uint8 has: its width says it."""
+    return Storage.INT16 if region.shape[1] == 2 * unit + _SCALE_BYTES else Storage.INT8
 
 
 def _compiled(
@@ -122,7 +128,7 @@ def _compiled(
     kernels.update(
         [region.data_ptr() for region in regions],
         [_units(region, unit) for region in regions],
-        [_CODES[region.dtype] for region in regions],
+        [_coded(r, unit) if r.dtype is torch.uint8 else _CODES[r.dtype] for r in regions],
         [tensor.data_ptr() for tensor in state],
         unit,
         addresses.data_ptr(),
@@ -161,6 +167,8 @@ def _check_region(number: int, region: Tensor, state: Sequence[Tensor], unit: in
         )
     coded = region.dtype is torch.uint8
     width = unit + _SCALE_BYTES if coded else unit
+    if coded and region.dim() == 2 and _coded(region, unit) == Storage.INT16:
+        width += unit
     if (unit != 1 or coded) and (region.dim() != 2 or region.shape[1] != width):
         raise ValueError(f"region {number} must be [rows, {width}] as the gradients are, got {list(region.shape)}.")
     full = [region.shape[0], unit] if coded else list(region.shape)
@@ -221,7 +229,7 @@ def update(
 
     Args:
         regions: float32, float16 or bfloat16 [rows, unit] each, with unit 1 of any shape, addressed as flat arrays; or
-            rows of codes, uint8 [rows, unit + 8]. Contiguous.
+            rows of codes, uint8 [rows, unit + 8], or [rows, 2 unit + 8] for codes of 16 bits. Contiguous.
         state: sgd: none. rowwise_adagrad: float32 [units] per region. adagrad: float32 of each region's shape ([rows,
             unit] for codes). adam: all first moments, then all second moments, as adagrad's. Contiguous.
         addresses: int64 [u], distinct, over the concatenation of the regions. Duplicates would lose gradients.

@@ -21,7 +21,7 @@ class Storage(ABC):
 
     Attributes:
         name: the file's name.
-        code: what the native ops call it: 0 float (the dtype tells), 8 int8 rows, 4 int4 rows.
+        code: what the native ops call it: 0 float (the dtype tells), 16 int16 rows, 8 int8 rows, 4 int4 rows.
         dtype: of the stored tensor, a key of ``DTYPE_BYTES``.
         trained_as: dtype of the training form; equal to `dtype` when it is trained in its own type, else the weights
             are kept in this type while training and converted when frozen. A name of a storage.
