@@ -245,8 +245,8 @@ def _region_fits(region: Tensor, storage: int, dim: int, blocks: bool) -> bool:
 def _refuse_region(number: int, region: Tensor, storage: int, dim: int, blocks: bool) -> NoReturn:
     if storage not in (Storage.FLOAT, *_CODE_BITS):
         raise NotImplementedError(
-            f"region {number}: storage code {storage} is unknown. Implemented: 0 (float), 4 (int4), 8 (int8), 9 (int16), "
-            "and 16, 17 and 20 (packed sparse)."
+            f"region {number}: storage code {storage} is unknown. Implemented: 0 (float), 4 (int4), 8 (int8), "
+            "9 (int16), and 16, 17 and 20 (packed sparse)."
         )
     if storage != Storage.FLOAT:
         dtypes: tuple[torch.dtype, ...] = (torch.uint8,)
