@@ -30,11 +30,11 @@ def test_a_method_is_a_frozen_value(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS.names())
-def test_traits_are_data_and_no_method_so_far_is_staged(name: str) -> None:
+def test_traits_are_data(name: str) -> None:
     traits = of(name).traits
     assert isinstance(traits, Traits)
     assert set(traits.ids) <= {"rank", "plain", "hash63"}
-    assert not traits.staged
+    assert traits.staged == traits.settles == traits.timed == (name == "autodim")
     assert traits.adaptive == (name in ("cafe", "cafe_plus", "ada_embed"))
 
 
