@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pocketrec.compress import attach, build, freeze, join, layout, size, stages
+from pocketrec.compress import attach, build, freeze, join, layout, settled, size, stages
 from pocketrec.compress.build import ALIGNMENT
 from pocketrec.spec.errors import ArtifactError, OptionError
 from pocketrec.spec.optimizer import OptimizerSpec
@@ -80,6 +80,19 @@ def test_stages_of_a_mixed_sizing_wait_for_the_longest() -> None:
         assert search.groups[1].settings["search"]
         assert search.serve_bytes == joined.serve_bytes, "what it will be frozen to"
         assert search.order == joined.order
+
+
+def test_methods_that_settle_say_what_is_held_and_all_others_are_held_as_planned() -> None:
+    other, searched = size(TABLES[:1], "2x", "robe"), size(TABLES[1:], "1x", "autodim")
+    joined = join([other, searched], ["a", "b"], "1x")
+    (_, search), (_, planned) = stages(joined)
+    bank = build(search, seed=0)
+    exact = settled(bank, planned)
+    assert exact.groups[0] == planned.groups[0] == joined.groups[0]
+    assert [g.settings.get("settled") for g in exact.groups[1:]] == [True]
+    assert settled(build(exact, seed=0, previous=bank), planned) == exact, "what was chosen stays"
+    plain = build(other, seed=0)
+    assert settled(plain, other) is other
 
 
 def test_stages_hold_state_for_the_optimizer_of_the_sizing() -> None:

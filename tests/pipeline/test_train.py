@@ -188,6 +188,19 @@ def test_refit_trains_on_validation_rows_too_for_the_chosen_epochs(
     assert trained.result.validation is not None
 
 
+def test_a_search_on_validation_rows_is_not_refitted(fit: Callable[..., Trained], logs: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match="autodim trains on validation rows in its stage search"):
+        fit(logs["ranks"], method="autodim", budget="2x", refit=True)
+
+
+def test_a_search_ends_with_bytes_that_are_exact(fit: Callable[..., Trained], logs: dict[str, Any]) -> None:
+    trained = fit(logs["ranks"], method="autodim", budget="2x", options={"cooling": 1e-3}, train={"dense_lr": 0.1})
+    result, sizing = trained.result, trained.recommender.sizing
+    assert result.promised_bytes == result.held_bytes == sizing.serve_bytes <= result.budget_bytes
+    assert sum(result.table_bytes.values()) == result.promised_bytes
+    assert result.train_bytes > 3 * result.budget_bytes, "that of the search"
+
+
 def test_refit_sizes_tables_for_validation_rows_too(
     runs: Callable[..., Any], fit: Callable[..., Trained], logs: dict[str, Any]
 ) -> None:

@@ -30,3 +30,13 @@ def test_a_stage_survives_json() -> None:
 def test_a_stage_of_no_epochs_is_refused(epochs: int) -> None:
     with pytest.raises(OptionError, match=f"'search' has {epochs} epochs"):
         Stage(name="search", epochs=epochs)
+
+
+def test_what_is_held_out_needs_the_other_part() -> None:
+    stage = Stage(name="search", held_out=("alpha",))
+    assert (Stage(name="plain").parts, stage.parts) == (("train",), ("train", "validation"))
+    assert Stage(name="late", split="validation").parts == ("validation",)
+    again = Stage(**json.loads(json.dumps(dataclasses.asdict(stage))))
+    assert again.parts == stage.parts
+    with pytest.raises(OptionError, match="'search' trains on validation rows, from which alpha are held out"):
+        Stage(name="search", split="validation", held_out=("alpha",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from types import ModuleType
 
 from pocketrec.pipeline.data import PartSource, RunData
@@ -35,3 +36,12 @@ def test_batches_of_the_planted_source_are_a_pure_function_of_seed_epoch_and_num
         assert [b.dense.tolist() for b in whole[3:]] == [b.dense.tolist() for b in rest]
         other = list(made.batches(**settings, epoch=2, start=0))
         assert (whole[0].dense.tolist() == other[0].dense.tolist()) == (order == "time")
+
+
+def test_endless_batches_go_through_epoch_after_epoch_from_any_number_on(planted: ModuleType) -> None:
+    made = planted.Source(rows=planted.clicks(23, seed=0))
+    settings = {"batch_size": 5, "order": "shuffle", "seed": 2}
+    wanted = [b.dense.tolist() for epoch in range(3) for b in made.batches(**settings, epoch=epoch, start=0)]
+    for start in (0, 3, 5, 12):
+        found = islice(source.endless(made, **settings, start=start), 15 - start)
+        assert [b.dense.tolist() for b in found] == wanted[start:]

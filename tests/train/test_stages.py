@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from pocketrec.spec.sizing import Sizing
 from pocketrec.testing.methods.masked_rows import MaskedRows
 from pocketrec.testing.methods.moving_rows import MovingRows
 from pocketrec.testing.registered import registered
-from pocketrec.train import scores_of
+from pocketrec.train import Outcome, scores_of
 from pocketrec.train.optim import optimizer_tensors
 
 # 2 epochs of 3 batches in each stage
@@ -35,6 +36,9 @@ def _known() -> Iterator[None]:
 
 def sizing(planted: ModuleType, method: str) -> Sizing:
     """Half of the rows; or all three kinds of methods, one table each."""
+    if method == "autodim":  # alphas that cool down and learn fast, so that the search ends with widths of its own
+        searched: Sizing = planned_search(planted)
+        return searched
     if method != "mixed":
         options = {"search_epochs": 2} if method == "masked_rows" else {}
         found: Sizing = planted.sizing(method, budget=4 * sum(planted.ROWS) + 25 * 16, **options)
@@ -48,11 +52,16 @@ def sizing(planted: ModuleType, method: str) -> Sizing:
     return replace(whole, groups=tuple(groups), budget_bytes=2000)
 
 
+def planned_search(planted: ModuleType) -> Any:
+    """Candidates 1, 2 and 4, and bytes for all of the smallest two tables."""
+    return planted.sizing("autodim", budget=600, candidates=(1, 2, 4), cooling=1e-3)
+
+
 def trainer(planted: ModuleType, method: str, folder: Path | None = None, **arguments: Any) -> Any:
     return planted.trainer(sizing(planted, method), planted.data(150, 60), folder=folder, config=RUN, **arguments)
 
 
-STEPS = {"masked_rows": 12, "moving_rows": 6, "mixed": 9}
+STEPS = {"masked_rows": 12, "moving_rows": 6, "mixed": 9, "autodim": 9}
 
 
 @pytest.mark.parametrize("method", STEPS)
@@ -64,7 +73,12 @@ def test_it_trains_and_freezes_to_the_promised_bytes(planted: ModuleType, method
     assert [b["stage"] for b in watch.begun] == [s.name for s, _ in made.stages]
     assert outcome.history[-1]["train_loss"] < outcome.history[0]["train_loss"]
     served = freeze(outcome.model.bank)
-    assert served.held_bytes() == made.stages[-1][1].serve_bytes <= sizing(planted, method).budget_bytes
+    promised = made.stages[-1][1].serve_bytes
+    if method == "autodim":
+        assert served.held_bytes() == outcome.model.bank.sizing.serve_bytes < promised
+    else:
+        assert served.held_bytes() == promised
+    assert promised <= sizing(planted, method).budget_bytes
     rows = made.data.validation.rows
     with torch.no_grad():
         expected = outcome.model(rows.dense, rows.ids)
@@ -115,6 +129,52 @@ def test_rows_moved_while_training_and_the_mask_came_from_the_search(planted: Mo
     assert int((moved["0.owners"] >= 0).sum()) > 0
     masked = trainer(planted, "masked_rows").run().model.bank.tensors()
     assert (masked["0.map"] >= 0).sum() == masked["0.rows"].shape[0] < len(masked["0.map"])
+
+
+def test_the_search_ended_with_other_widths_than_were_promised(planted: ModuleType, tmp_path: Path) -> None:
+    made = trainer(planted, "autodim", tmp_path)
+    bank = made.run().model.bank
+    assert bank.sizing != made.stages[-1][1]
+    assert bank.sizing == Sizing.from_json(made.state.sizing)
+    assert all(g.settings["settled"] for g in bank.sizing.groups)
+
+
+def test_what_is_held_out_learns_from_validation_rows_alone_and_nothing_else_does(planted: ModuleType) -> None:
+    made = trainer(planted, "autodim")
+    made.stages = ((replace(made.stages[0][0], epochs=2), made.stages[0][1]),)
+    seen: list[dict[str, Any]] = []
+
+    def note(**arguments: Any) -> None:
+        seen.append(planted.tensors(Outcome(model=made.model, history=[], best_epoch=0, validation=None,
+                                            optimizer=made.optimizer)) | arguments)  # fmt: skip
+        begin(**arguments)
+
+    made._begin()
+    begin, made.model.bank.begin_step = made.model.bank.begin_step, note
+    made._begin = lambda: None
+    made.run()
+    assert [(s["step"], s["rows"], s.get("held_out", False)) for s in seen] == [
+        (step, 50 * step, held_out) for step in range(6) for held_out in (False, True)
+    ]
+    for before, after in itertools.pairwise(seen):
+        held_out = before.get("held_out", False)
+        moved = {n for n, t in before.items() if isinstance(t, torch.Tensor) and not torch.equal(t, after[n])}
+        names = {n.split(".", 2)[2] if n.startswith("bank.0") else n for n in moved} - {"moment"}
+        if held_out:
+            assert {n for n in names if not n.startswith("optimizer")} == {"alpha"}
+        else:
+            assert "alpha" not in names
+            assert {"rows", "widen", "rows.sum", "nets.top.0.weight", "bank.steps"} <= names
+    trained = [a for a in made.data.validation.asked if a["batch_size"] == made.config.batch_size]
+    # 60 rows are two batches; the third epoch of them begins behind the fifth step
+    assert [(a["epoch"], a["start"]) for a in trained] == [(0, 0), (1, 0), (1, 1), (2, 0)]
+
+
+def test_a_stage_that_holds_out_needs_validation_rows(planted: ModuleType) -> None:
+    made = trainer(planted, "autodim")
+    made.data = planted.data(100, 0)
+    with pytest.raises(TrainingError, match="'search' trains on validation rows, and there are none"):
+        made.run()
 
 
 # -- what a stage says is done -------------------------------------------------------------------------------------

@@ -30,17 +30,18 @@ from pocketrec.spec.table import TableSpec
 
 if TYPE_CHECKING:
     from pocketrec.compress.bank import Bank
-    from pocketrec.compress.build import attach, build, layout, restart, stages
+    from pocketrec.compress.build import attach, build, layout, restart, settled, stages
     from pocketrec.compress.freeze import freeze
 
 __all__ = [
-    "METHODS", "Bank", "Method", "attach", "build", "freeze", "join", "layout", "of", "restart", "size", "stages",
+    "METHODS", "Bank", "Method", "attach", "build", "freeze", "join", "layout", "of", "restart", "settled", "size",
+    "stages",
 ]  # fmt: skip
 
 # Whatever makes tensors is imported when it is asked for: sizing is arithmetic and answers without torch.
 _WITH_TENSORS = {
     "Bank": "bank", "attach": "build", "build": "build", "layout": "build", "restart": "build",
-    "stages": "build", "freeze": "freeze",
+    "settled": "build", "stages": "build", "freeze": "freeze",
 }  # fmt: skip
 
 

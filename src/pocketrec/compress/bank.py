@@ -224,6 +224,12 @@ class Bank(nn.Module):
 
     # -- learning ----------------------------------------------------------------------------------------------------
 
+    def begin_step(self, *, step: int, rows: int, held_out: bool = False) -> None:
+        """Tell methods that ask for it when the next step is, see :meth:`Method.before_step`."""
+        for group in self._groups():
+            if group.method.traits.timed:
+                group.method.before_step(group, step=step, rows=rows, held_out=held_out)
+
     def collect(self) -> None:
         """Turn the gradients that backward left into compact pairs, added to those that are pending."""
         for tape in self._tapes:
@@ -301,11 +307,11 @@ class Bank(nn.Module):
                     tensor.zero_()
             self.steps.zero_()
 
-    def matrices(self) -> list[nn.Parameter]:
-        """Small parameters that train with the dense nets (widening matrices)."""
+    def matrices(self, only: Collection[str] | None = None) -> list[nn.Parameter]:
+        """Small parameters that train with the dense nets (widening matrices); `only` those of these names."""
         found = []
         for group in self._groups():
-            names = [s.name for s in group.specs() if s.role == "matrix"]
+            names = [s.name for s in group.specs() if s.role == "matrix" and (only is None or s.name in only)]
             found += [t for t in map(group.tensor, names) if isinstance(t, nn.Parameter)]
         return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -12,14 +13,14 @@ from torch import Tensor
 from pocketrec.compress.bank import Bank
 from pocketrec.compress.group import Form, Group
 from pocketrec.compress.in_float32 import in_float32
-from pocketrec.compress.method import of
 from pocketrec.compress.parts.init import stream
+from pocketrec.compress.plan import plan
 from pocketrec.native.huge_pages import zeros
 from pocketrec.spec.errors import ArtifactError, OptionError
 from pocketrec.spec.sizing import GroupSizing, Sizing, TensorSpec
 from pocketrec.spec.stage import Stage
 
-__all__ = ["ALIGNMENT", "Placed", "attach", "build", "layout", "restart", "stages"]
+__all__ = ["ALIGNMENT", "Placed", "attach", "build", "layout", "restart", "settled", "stages"]
 
 # Cache lines and AVX-512 loads: every tensor starts at a multiple of this.
 ALIGNMENT = 64
@@ -140,28 +141,68 @@ def _initialise(bank: Bank, seed: int, data: Mapping[str, Any] | None, previous:
 
 
 def stages(sizing: Sizing) -> tuple[tuple[Stage, Sizing], ...]:
-    """The stages of training of a whole sizing. Groups with fewer stages stay in their last one."""
-    plans = [of(g.method, g.options).stages(g, sizing.optimizer) for g in sizing.groups]
-    longest = max(plans, key=len)
+    """The stages of training of a whole sizing. Groups with fewer stages stay in their last one.
+
+    What a method that settles holds after its search is a ceiling in bytes here; :func:`settled` says it exactly.
+    """
     return tuple(
-        (stage, replace(sizing, groups=tuple(plan[min(i, len(plan) - 1)][1] for plan in plans)))
-        for i, (stage, _) in enumerate(longest)
-    )
+        (stage, replace(sizing, groups=groups)) for stage, groups in plan(sizing.groups, sizing.optimizer)
+    )  # fmt: skip
+
+
+def settled(bank: Bank, planned: Sizing) -> Sizing:
+    """What is held from now on, with the choices of methods that settle.
+
+    Args:
+        bank: at the end of a stage, in its training form.
+        planned: what :func:`stages` says of the next stage.
+    """
+    parted, _ = _by_settling(bank)
+    with torch.no_grad():
+        chosen = [held for group in parted for held in group.method.settled(group, planned.optimizer)]
+    if not chosen:
+        return planned
+    groups: list[GroupSizing] = []
+    for _, run in groupby(planned.groups, key=lambda group: (group.method, group.options)):
+        alike = list(run)
+        names = {t.table.name for held in alike for t in held.tables}
+        # in the order of the bank, so that what was chosen stays as it is from stage to stage
+        groups += [held for held in chosen if held.tables[0].table.name in names] or alike
+    return replace(planned, groups=tuple(groups))
 
 
 def _warm(bank: Bank, previous: Bank) -> None:
-    if len(bank.groups) != len(previous.groups):
-        raise OptionError(
-            f"A bank of {len(bank.groups)} groups cannot go on from one of {len(previous.groups)}. "
-            "Keep the sizing of the model that you continue."
-        )
-    for new, old in zip(bank.groups, previous.groups, strict=True):
-        assert isinstance(new, Group)
-        assert isinstance(old, Group)
+    for new, old in _successors(bank, previous):
         with torch.no_grad():
             new.method.warm(new, old)
         new.refresh()
     bank.steps.copy_(previous.steps)
+
+
+def _successors(bank: Bank, previous: Bank) -> list[tuple[Group, Group]]:
+    """Each group with the one before that it takes its values from: that of its place, or of its tables if it settles.
+
+    Raises:
+        OptionError: there is none for some group.
+    """
+    (parted, others), (_, before) = _by_settling(bank), _by_settling(previous)
+    if len(others) != len(before):
+        raise OptionError(
+            f"A bank of {len(others)} groups cannot go on from one of {len(before)}. "
+            "Keep the sizing of the model that you continue."
+        )
+    named = [(group, previous.group_of(group.sizing.tables[0].table.name)) for group in parted]
+    return [*zip(others, before, strict=True), *named]
+
+
+def _by_settling(bank: Bank) -> tuple[list[Group], list[Group]]:
+    """Groups whose methods settle, and all others."""
+    parted: list[Group] = []
+    others: list[Group] = []
+    for group in bank.groups:
+        assert isinstance(group, Group)
+        (parted if group.method.traits.settles else others).append(group)
+    return parted, others
 
 
 def _specs(group: GroupSizing, form: Form) -> tuple[TensorSpec, ...]:

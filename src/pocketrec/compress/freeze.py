@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.compress.bank import Bank
-from pocketrec.compress.build import attach
+from pocketrec.compress.build import attach, build, settled
 from pocketrec.compress.group import Group
 from pocketrec.compress.holdings import Array, Rows, is_served, is_trained, trained_storage
 from pocketrec.compress.storage import STORAGES, Storage
@@ -28,6 +28,9 @@ def freeze(bank: Bank) -> Bank:
     serving bank which ids it takes (:meth:`Bank.id_spaces`): some methods serve other ones than they train.
     """
     assert bank.form == "train", "a serving bank is frozen already"
+    decided = settled(bank, bank.sizing)
+    if decided != bank.sizing:  # a search that nobody ended
+        bank = build(decided, seed=0, previous=bank, padding=bank.padding, fields=bank.fields)
     groups, tensors = [], {}
     for index, group in enumerate(bank.groups):
         assert isinstance(group, Group)

@@ -47,6 +47,9 @@ class Traits:
         needs_value_sets: whether it is built from value sets (:meth:`Method.value_sets` says which).
         adaptive: whether it is told after each step what was touched (:meth:`Method.after_step`).
         staged: whether it trains in more than one stage (:meth:`Method.stages`).
+        settles: whether its first stages are about all its tables at once and end with a choice of how each of them is
+            held (:meth:`Method.search`, :meth:`Method.settled`). Until then a sizing's bytes are a ceiling.
+        timed: whether it is told before each step when it is (:meth:`Method.before_step`).
         from_dense: whether it can start from a dense table (:meth:`Method.from_dense`).
         grows: whether a table may get more rows later without moving those that it has.
         rounds: whether matrix products make its vectors: an id's may then differ in the last bits with what else is
@@ -61,6 +64,8 @@ class Traits:
     needs_value_sets: bool = False
     adaptive: bool = False
     staged: bool = False
+    settles: bool = False
+    timed: bool = False
     from_dense: bool = False
     grows: bool = False
     rounds: bool = False
@@ -200,6 +205,41 @@ class Method(ABC):
         """
         return ((Stage(name="train"), sizing),)
 
+    def search(self, groups: Sequence[GroupSizing], optimizer: OptimizerSpec) -> tuple[tuple[Stage, GroupSizing], ...]:
+        """If the traits say settles: the stages before the last, each with one group that holds all these tables.
+
+        Args:
+            groups: neighbours of equal options. They are what is held if nothing is learned: the promise.
+            optimizer: whose state every stage holds.
+
+        Returns:
+            Nothing, if the choice has been made already.
+        """
+        raise NotImplementedError(f"{self.name} says that it settles and has no search.")
+
+    def settled(self, group: Group, optimizer: OptimizerSpec) -> tuple[GroupSizing, ...]:
+        """What a group of :meth:`search` is to be held as, by what it learned; any other group as it is.
+
+        No more than the promise in bytes, and exact from now on. Each of these groups is then built and takes its
+        values over by :meth:`warm`.
+
+        Args:
+            group: in its training form.
+            optimizer: whose state is held.
+        """
+        raise NotImplementedError(f"{self.name} says that it settles and not how.")
+
+    def before_step(self, group: Group, *, step: int, rows: int, held_out: bool) -> None:
+        """Told before a step, if the traits say timed: what is drawn or cooled in a step is a function of these alone.
+
+        Args:
+            group: the tensors, where it may be noted; they go into checkpoints.
+            step: steps made before this one, in all stages.
+            rows: data rows that these steps took (the last batch of an epoch counted as a whole one).
+            held_out: whether it is the step on validation rows that stands behind that of this number.
+        """
+        raise NotImplementedError(f"{self.name} says that it is timed and has no before_step.")
+
     def after_step(self, group: Group, *, step: int, ids: Tensor, tables: Tensor, importance: Tensor) -> None:
         """Told after an update, once for all lookups of a step, if the traits say adaptive. No graph is recorded.
 
@@ -250,6 +290,8 @@ class Method(ABC):
             BudgetTooSmall: the floor is above the serving or the training ceiling; it names the floor.
             OptionError: tables that this method cannot hold.
         """
+        from pocketrec.compress.plan import most_train_bytes  # here, not above: plans are made of methods
+
         budget, optimizer = Budget.parse(budget), optimizer or OptimizerSpec()
         _check_tables(self, tables)
         budget_bytes, floor = budget.resolve(tables), self.least_bytes(tables)
@@ -263,7 +305,7 @@ class Method(ABC):
         )  # fmt: skip
         promised = sizing.serve_bytes
         assert promised <= budget_bytes, f"{self.name} promised {promised} of {budget_bytes} bytes"
-        largest = _largest_stage(groups, optimizer)
+        largest = most_train_bytes(groups, optimizer)
         if budget.train_bytes is not None and largest > budget.train_bytes:
             raise BudgetTooSmall(self.name, budget.train_bytes, largest, "train")
         return sizing
@@ -317,14 +359,6 @@ def of(name: str, options: Mapping[str, Any] | None = None) -> Method:
     except OptionError as wrong:
         raise OptionError(f"{name}: {str(wrong).removeprefix(f'{name}: ')}") from wrong
     return kind(**options)
-
-
-def _largest_stage(groups: Sequence[GroupSizing], optimizer: OptimizerSpec) -> int:
-    """Training bytes of the largest stage; groups with fewer stages stay in their last one."""
-    plans = [of(g.method, g.options).stages(g, optimizer) for g in groups]
-    return max(
-        sum(plan[min(stage, len(plan) - 1)][1].train_bytes for plan in plans) for stage in range(max(map(len, plans)))
-    )
 
 
 def _check_tables(method: Method, tables: Sequence[TableSpec]) -> None:

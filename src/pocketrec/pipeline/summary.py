@@ -41,15 +41,16 @@ def result_of(
     """
     known = {"commit": f"version {version('pocketrec')}", "data": ", ".join(config.data), **identity}
     metrics, groups = test
+    exact = outcome.model.bank.sizing  # less than was promised, if a method settled on less
     result = Result(
         **known, model=config.model.name, method=promised.method, budget=str(config.budget),
         budget_bytes=promised.budget_bytes, seed=config.seed,
         options={k: v for k, v in config.options.items() if k != "storage"},
         storage=of(config.method, config.options).storage, serving_precision=config.serving_precision,
-        promised_bytes=promised.serve_bytes,
+        promised_bytes=exact.serve_bytes,
         held_bytes=served.bank.held_bytes(), file_bytes=file_bytes,
         train_bytes=max(sizing.train_bytes for _, sizing in stages(promised)),
-        vocabulary_bytes=promised.vocabulary_bytes, dense_bytes=served.dense_bytes(), table_bytes=table_bytes(promised),
+        vocabulary_bytes=promised.vocabulary_bytes, dense_bytes=served.dense_bytes(), table_bytes=table_bytes(exact),
         epochs=outcome.best_epoch, validation=outcome.validation, test=metrics, by_frequency=dict(groups),
         curve=_curve(outcome.history), rows_per_s=_rows_per_s(outcome.history),
         ms_per_batch=ms_per_batch, ns_per_lookup=ns_per_lookup, peak_rss_bytes=peak_rss_bytes(),

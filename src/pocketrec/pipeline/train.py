@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pocketrec.compress import Bank, freeze, of
+from pocketrec.compress import Bank, freeze, of, stages
 from pocketrec.data.dataset import Dataset
 from pocketrec.data.read_pass import Progress, silent
 from pocketrec.data.split import Part, Through
@@ -130,6 +130,7 @@ def run(
     resumed = folder is not None and folder.begun
     job = _Job(config=config, dataset=dataset, folder=folder, watcher=watcher, start=start, test=test)
     sizing = job.size("train")  # before the folder is taken: a budget that is too small leaves nothing behind
+    job.check_refit(sizing)
     if folder is not None:
         folder.claim()
     outcome, sizing, through = job.fit(sizing)
@@ -153,6 +154,15 @@ class _Job:
     start: Start | None
     test: bool = True
     clock: StepClock = field(default_factory=StepClock)
+
+    def check_refit(self, sizing: Sizing) -> None:
+        """OptionError if a refit would leave a stage without the rows that it trains on."""
+        needy = next((stage.name for stage, _ in stages(sizing) if "validation" in stage.parts), None)
+        if self.config.refit and needy is not None:
+            raise OptionError(
+                f"{self.config.method} trains on validation rows in its stage {needy}, and a refit has none left: they "
+                "are training rows then. Set refit to false."
+            )
 
     def fit(self, sizing: Sizing) -> tuple[Outcome, Sizing, Through]:
         """What training ended with, the sizing of the rows that it saw in the end, and through which part they go."""

@@ -21,6 +21,8 @@ class Stage:
         tables: whether the tables train.
         dense: whether the dense nets train.
         optimizer: ``keep`` carries state of dense nets and tables over from the stage before, ``reset`` starts anew.
+        held_out: names of tensors (matrices of the methods' groups) that never learn from the rows of `split`: behind
+            each step stands one on a batch of validation rows, from which they learn and nothing else does.
     """
 
     name: str
@@ -29,7 +31,18 @@ class Stage:
     tables: bool = True
     dense: bool = True
     optimizer: Literal["keep", "reset"] = "reset"
+    held_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "held_out", tuple(self.held_out))  # of JSON it is a list
         if self.epochs is not None and self.epochs < 1:
             raise OptionError(f"Stage {self.name!r} has {self.epochs} epochs; at least 1 is needed.")
+        if self.held_out and self.split == "validation":
+            raise OptionError(
+                f"Stage {self.name!r} trains on validation rows, from which {', '.join(self.held_out)} are held out."
+            )
+
+    @property
+    def parts(self) -> tuple[Literal["train", "validation"], ...]:
+        """The parts of the data that it learns from."""
+        return ("train", "validation") if self.held_out else (self.split,)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pocketrec.compress import Bank, attach, build, freeze, layout, stages
+from pocketrec.compress import Bank, attach, build, freeze, layout, settled, stages
 from pocketrec.compress.group import Group
 from pocketrec.compress.holdings import Array, Rows, train_tensors
 from pocketrec.compress.in_float32 import float32_weights
@@ -45,6 +45,21 @@ class ServingChecks(Cases):
                 resumed = attach(stage, {name: t.clone() for name, t in resumed.tensors().items()}, form="train")
             for name, tensor in through.tensors().items():
                 assert torch.equal(tensor, resumed.tensors()[name]), f"stage {number}: {name}"
+
+    def test_what_is_settled_is_within_the_promise(self, variant: Mapping[str, Any], storage: str) -> None:
+        sizing = self.sized(variant, self.spaces(variant)[0], storage=storage)
+        bank: Bank | None = None
+        for number, (_, planned) in enumerate(stages(sizing)):
+            exact = planned if bank is None else settled(bank, planned)
+            assert (exact is planned) or of(self.method.name, variant).traits.settles
+            bank = build(exact, seed=0, data=self.data, previous=bank)
+            learn(bank, random_batch(sizing, number))
+        assert bank is not None
+        served = freeze(bank)
+        assert served.held_bytes() == served.sizing.serve_bytes == bank.sizing.serve_bytes <= sizing.serve_bytes
+        assert served.sizing.order == sizing.order
+        again = settled(bank, sizing)
+        assert again.groups == bank.sizing.groups, "what was chosen stays"
 
     def test_missing_and_wrong_tensors_are_refused(self, variant: Mapping[str, Any]) -> None:
         sizing = self.sized(variant, self.spaces(variant)[0])

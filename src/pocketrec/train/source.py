@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pocketrec.spec.table import WantedIds
 
-__all__ = ["Batch", "BatchSource", "Part", "TrainingData"]
+__all__ = ["Batch", "BatchSource", "Part", "TrainingData", "endless"]
 
 Part = Literal["train", "validation"]
 
@@ -64,3 +64,13 @@ class TrainingData(Protocol):
     def source(self, part: Part, id_spaces: Sequence[WantedIds]) -> BatchSource | None:
         """One part, with ids in these spaces (one per table); None if there are no such rows."""
         ...
+
+
+def endless(
+    source: BatchSource, *, batch_size: int, order: Literal["shuffle", "time"], seed: int, start: int
+) -> Iterator[Batch]:
+    """Batches of one epoch after the other without an end, from the batch number `start` of all of them on."""
+    epoch, batch = divmod(start, source.batch_count(batch_size))
+    while True:
+        yield from source.batches(batch_size=batch_size, order=order, seed=seed, epoch=epoch, start=batch)
+        epoch, batch = epoch + 1, 0

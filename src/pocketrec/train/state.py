@@ -39,6 +39,7 @@ class TrainState:
             in all other epochs.
         matmul: the way of products of matrices that the run began with, see :class:`pocketrec.models.parts.matmul`;
             None before it was chosen.
+        sizing: what is held, as JSON, where a method settled on other groups than were planned for this stage.
     """
 
     stage: int = 0
@@ -54,6 +55,7 @@ class TrainState:
     history: list[dict[str, Any]] = field(default_factory=list)
     progressive: list[list[float]] = field(default_factory=list)
     matmul: dict[str, Any] | None = None
+    sizing: dict[str, Any] | None = None
 
     def next_epoch(self) -> None:
         """Count one epoch more; its sums begin at 0."""

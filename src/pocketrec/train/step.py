@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pocketrec.models import Model
 from pocketrec.spec.errors import NotFinite
@@ -31,7 +32,7 @@ def loss_of(logits: Tensor, batch: Batch) -> Tensor:
 
 def train_step(
     model: Model, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainConfig, stage: Stage, *, where: str,
-    predicted: Callable[[Tensor], object] | None = None,
+    predicted: Callable[[Tensor], object] | None = None, held_out: bool = False,
 ) -> float:  # fmt: skip
     """Learn from one batch and return its loss.
 
@@ -43,20 +44,23 @@ def train_step(
         stage: what is trained.
         where: names the batch in errors.
         predicted: told the logits, float32 [rows], that the model had for the batch before it learned from it.
+        held_out: whether these are rows for what the stage holds out: it learns and all else rests, where in any other
+            step all else learns and it rests.
 
     Raises:
         NotFinite: the loss or the norm of the gradients is NaN or infinite; no weight and no row was changed.
     """
+    learners = _Learners.of(model, stage, held_out=held_out)
     try:
-        value, logits = _gradients(model, optimizer, batch, config, stage, where)
+        value, logits = _gradients(model, optimizer, batch, config, learners, where)
     except BaseException:
         # whatever it was (NaN, an id out of range, a second Ctrl-C): nothing of this batch may reach the next one
         model.bank.discard()
         optimizer.zero_grad(set_to_none=True)
         raise
-    if stage.dense:
+    if learners.dense:
         optimizer.step()
-    if stage.tables:
+    if learners.tables:
         model.bank.step()
     else:
         model.bank.discard()
@@ -65,8 +69,24 @@ def train_step(
     return value
 
 
+class _Learners(NamedTuple):
+    """What a step trains: dense parameters, and whether the rows of tables."""
+
+    dense: list[nn.Parameter]
+    tables: bool
+
+    @classmethod
+    def of(cls, model: Model, stage: Stage, *, held_out: bool) -> _Learners:
+        apart = model.bank.matrices(stage.held_out) if stage.held_out else []
+        if held_out:
+            return cls(apart, tables=False)
+        known = {id(p) for p in apart}
+        dense = [p for p in model.dense_parameters() if id(p) not in known] if stage.dense else []
+        return cls(dense, tables=stage.tables)
+
+
 def _gradients(
-    model: Model, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainConfig, stage: Stage, where: str
+    model: Model, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainConfig, learners: _Learners, where: str
 ) -> tuple[float, Tensor]:
     """Loss and logits of the batch; its gradients, clipped, wait in the dense parameters and in the bank."""
     optimizer.zero_grad(set_to_none=True)
@@ -76,20 +96,30 @@ def _gradients(
     value = float(loss.detach())
     _refuse(value, "loss", batch, where)
     loss.backward()  # type: ignore[no-untyped-call]
-    if stage.tables:
+    if len(learners.dense) < len(optimizer.param_groups[0]["params"]):
+        _rest(model, learners)
+    if learners.tables:
         model.bank.collect()
-    norm = _gradient_norm(model, stage)
+    norm = _gradient_norm(model, learners)
     _refuse(norm, "norm of the gradients", batch, where)
     if config.clip_norm is not None and norm > config.clip_norm:
         _scale(model, config.clip_norm / norm)
     return value, logits.detach().float()
 
 
-def _gradient_norm(model: Model, stage: Stage) -> float:
-    """L2 norm over all that this stage trains, dense parameters and rows together."""
-    dense = [p.grad for p in model.dense_parameters() if p.grad is not None] if stage.dense else []
+def _rest(model: Model, learners: _Learners) -> None:
+    """Take gradients away from dense parameters that do not learn: an optimizer passes such by."""
+    known = {id(p) for p in learners.dense}
+    for parameter in model.dense_parameters():
+        if id(parameter) not in known:
+            parameter.grad = None
+
+
+def _gradient_norm(model: Model, learners: _Learners) -> float:
+    """L2 norm over all that this step trains, dense parameters and rows together."""
+    dense = [p.grad for p in learners.dense if p.grad is not None]
     squared = float(torch.nn.utils.get_total_norm(dense)) ** 2 if dense else 0.0
-    if stage.tables:
+    if learners.tables:
         squared += model.bank.gradient_norm() ** 2
     return math.sqrt(squared)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from pocketrec.artifact.load import Artifact
-from pocketrec.compress import Bank, attach, build, restart, stages
+from pocketrec.compress import Bank, attach, build, restart, settled, stages
 from pocketrec.metrics import Metrics, auc_standard_error, evaluate
 from pocketrec.models import Model
 from pocketrec.models.parts.matmul import Matmul, bfloat16_cost, choose_matmul
@@ -31,7 +31,7 @@ from pocketrec.train.interrupt import GracefulInterrupt
 from pocketrec.train.optim import dense_optimizer, load_optimizer_tensors, optimizer_tensors
 from pocketrec.train.outcome import Outcome
 from pocketrec.train.progressive import add_batch, progressive_json, progressive_of
-from pocketrec.train.source import Batch, BatchSource, Part, TrainingData
+from pocketrec.train.source import Batch, BatchSource, Part, TrainingData, endless
 from pocketrec.train.state import TrainState, restore, save
 from pocketrec.train.step import train_step
 from pocketrec.train.warm_start import WarmStart
@@ -120,9 +120,10 @@ class Trainer:
         parts: tuple[Part, ...] = ("train", "validation")
         rows = {part: self._rows(part) for part in parts}
         for stage, _ in self.stages:
-            if not rows[stage.split]:
+            missing = [part for part in stage.parts if not rows[part]]
+            if missing:
                 raise TrainingError(
-                    f"Stage {stage.name!r} trains on {stage.split} rows, and there are none. Change the split."
+                    f"Stage {stage.name!r} trains on {missing[0]} rows, and there are none. Change the split."
                 )
         if self.config.relearn and len(self.stages) > 1:
             names = ", ".join(stage.name for stage, _ in self.stages)
@@ -135,7 +136,9 @@ class Trainer:
         if found is not None:
             self._resume(*found)
         else:
-            self._make(0, None if self.start is None else self.start.bank_for(self.stages[0][1]))
+            first = self.stages[0][1]
+            previous = None if self.start is None else self.start.bank_for(first)
+            self._set(build(first, seed=self.seed, data=self.extra, previous=previous))
             if self.start is not None:
                 self.model.copy_nets(self.start.nets)
                 load_optimizer_tensors(self.optimizer, self.start.optimizer)
@@ -163,7 +166,8 @@ class Trainer:
         self.state = state
         # attached, not copied into a bank that was built anew: the seeds of hashes come with the tensors
         tensors = {name: copied(t) for name, t in artifact.tensors("bank").items()}
-        self._set(attach(self.stages[state.stage][1], tensors, form="train"))
+        sizing = self.stages[state.stage][1] if state.sizing is None else Sizing.from_json(state.sizing)
+        self._set(attach(sizing, tensors, form="train"))
         self.model.copy_nets(artifact.tensors("nets"))
         load_optimizer_tensors(self.optimizer, artifact.tensors("optimizer"))
         self._notes.append(f"Went on at step {state.step} of {artifact.path}.")
@@ -173,15 +177,15 @@ class Trainer:
         """Go on to the next stage: tables warm from the stage before, nets carried over."""
         before, optimizer = self.model, self.optimizer
         self.state.next_stage()
-        self._make(self.state.stage, before.bank)
+        planned = self.stages[self.state.stage][1]
+        sizing = settled(before.bank, planned)
+        self.state.sizing = None if sizing == planned else sizing.to_json()
+        self._set(build(sizing, seed=self.seed, data=self.extra, previous=before.bank))
         self.model.copy_nets(before.nets())
         if self.stages[self.state.stage][0].optimizer == "keep":
             load_optimizer_tensors(self.optimizer, optimizer_tensors(optimizer))
         else:
             self.model.bank.reset_state()
-
-    def _make(self, number: int, previous: Bank | None) -> None:
-        self._set(build(self.stages[number][1], seed=self.seed, data=self.extra, previous=previous))
 
     def _set(self, bank: Bank) -> None:
         self.model = self.make_model(bank).train()
@@ -223,10 +227,11 @@ class Trainer:
             return
         if config.relearn and state.epoch and not state.batch:
             self._forget()
+        also = self._held_out(stage, state.epoch * count + state.batch)
         for batch in source.batches(
             batch_size=config.batch_size, order=config.order, seed=self.seed, epoch=state.epoch, start=state.batch
         ):
-            self._learn(stage, batch, count)
+            self._learn(stage, batch, count, also)
             state.seconds += time.perf_counter() - began
             if interrupt.asked:
                 self._checkpoint()
@@ -235,21 +240,37 @@ class Trainer:
                 self._checkpoint()
             began = time.perf_counter()
 
+    def _held_out(self, stage: Stage, start: int) -> Iterator[Batch] | None:
+        """Batches for what the stage holds out, from the one on that follows the stage's batch of this number."""
+        if not stage.held_out:
+            return None
+        source = self.data.source("validation", _id_spaces(self.model.bank.sizing))
+        assert source is not None, "rows were counted before the first stage"
+        config = self.config
+        return endless(source, batch_size=config.batch_size, order=config.order, seed=self.seed, start=start)
+
     def _forget(self) -> None:
         """Rows begin anew, each epoch's from other values; nets and their optimizer go on."""
         seed = int(np.random.SeedSequence([self.seed, self.state.epoch]).generate_state(1)[0])
         before = None if self.start is None else self.start.bank_for(self.stages[0][1])
         restart(self.model.bank, seed=seed, data=self.extra, previous=before)
 
-    def _learn(self, stage: Stage, batch: Batch, count: int) -> None:
+    def _learn(self, stage: Stage, batch: Batch, count: int, also: Iterator[Batch] | None) -> None:
+        """One step, and the one on a batch of `also` that stands behind it."""
         state = self.state
         where = f"Stage {stage.name}, epoch {state.epoch + 1}, batch {state.batch} (from 0)"
         # later epochs, and earlier stages, predict rows that were learned from before or will be again
         fresh = state.epoch == 0 and self._in_last_stage()
         count_in = partial(add_batch, state.progressive, batch, number=state.batch, count=count) if fresh else None
-        rows = len(batch.label)
+        rows, begin = len(batch.label), partial(self.model.bank.begin_step, step=state.step)
+        begin(rows=state.step * self.config.batch_size)
         with self._matmul.at(rows):
             loss = train_step(self.model, self.optimizer, batch, self.config, stage, where=where, predicted=count_in)
+        if also is not None:
+            other, where = next(also), f"{where}, validation rows behind it"
+            begin(rows=state.step * self.config.batch_size, held_out=True)
+            with self._matmul.at(len(other.label)):
+                train_step(self.model, self.optimizer, other, self.config, stage, where=where, held_out=True)
         state.loss_sum += loss * rows
         state.rows += rows
         state.batch += 1

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pocketrec.compress import size
+from pocketrec.compress.plan import most_train_bytes, plan
+from pocketrec.spec.table import TableSpec
+from pocketrec.testing.methods.masked_rows import METHOD as MASKED_ROWS
+from pocketrec.testing.registered import registered
+
+TABLES = [TableSpec(name=n, rows=rows, dim=8) for n, rows in (("a", 100), ("b", 3000))]
+
+
+def test_a_method_of_one_stage_is_held_as_it_is() -> None:
+    sizing = size(TABLES, "4x", "multi_hash")
+    ((stage, groups),) = plan(sizing.groups, sizing.optimizer)
+    assert (stage.name, groups) == ("train", sizing.groups)
+    assert most_train_bytes(sizing.groups, sizing.optimizer) == sizing.train_bytes
+
+
+def test_groups_of_a_method_that_settles_are_searched_as_one_and_held_apart() -> None:
+    sizing = size(TABLES, "50%", "autodim")
+    assert len(sizing.groups) == 2
+    search, retrain = plan(sizing.groups, sizing.optimizer)
+    assert (search.stage.name, retrain.stage.name) == ("search", "retrain")
+    (together,) = search.groups
+    assert [t.table.name for t in together.tables] == ["a", "b"]
+    assert together.serve_bytes == sizing.serve_bytes
+    assert retrain.groups == sizing.groups
+    assert most_train_bytes(sizing.groups, sizing.optimizer) == together.train_bytes > sizing.train_bytes
+
+
+def test_groups_of_other_options_are_searched_apart() -> None:
+    one, other = size(TABLES[:1], "50%", "autodim"), size(TABLES[1:], "50%", "autodim", search_epochs=2)
+    search, retrain = plan((*one.groups, *other.groups), one.optimizer)
+    assert len(search.groups) == len(retrain.groups) == 2
+    assert search.stage.epochs == 1, "one stage for all: the first of those that search speaks"
+
+
+def test_what_one_of_them_holds_out_is_held_out_of_the_stage_of_all() -> None:
+    with registered(MASKED_ROWS):
+        masked, searched = size(TABLES[:1], "1x", "masked_rows"), size(TABLES[1:], "50%", "autodim")
+        search, retrain = plan((*masked.groups, *searched.groups), masked.optimizer)
+        assert (search.stage.held_out, retrain.stage.held_out) == (("alpha",), ())
