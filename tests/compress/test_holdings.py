@@ -66,3 +66,10 @@ def test_what_is_trained_is_in_floats_and_scratch_is_there(storage: str) -> None
 def test_the_optimizers_state(name: str, state: list[tuple[str, tuple[int, ...]]]) -> None:
     tensors = state_tensors(HELD, OptimizerSpec(name=name))  # type: ignore[arg-type]
     assert described(tensors) == [(n, shape, "float32", "training") for n, shape in state]
+
+
+def test_a_matrix_that_is_not_served_is_trained_all_the_same() -> None:
+    held = Matrix("centroids", (2, 3, 6), served=False)
+    assert described(serve_tensors([held], "int8")) == []
+    assert described(train_tensors([held], "int8")) == [("centroids", (2, 3, 6), "float32", "matrix")]
+    assert state_tensors([held], OptimizerSpec(name="adam")) == ()

@@ -161,7 +161,8 @@ class Method(ABC):
             asked: n ids and the tables that they are of. There may be none.
 
         Returns:
-            float32 [n, dim].
+            float32 [n, dim]. A loss that the method has of its own goes with them
+            (`pocketrec.compress.computed.with_loss`).
         """
         raise NotImplementedError(f"{self.name} says that it computes vectors and not how.")
 

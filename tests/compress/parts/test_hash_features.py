@@ -44,3 +44,8 @@ def test_seeds_give_other_hashes() -> None:
     one, other = (hash_features(IDS, seed, 8, "uniform") for seed in (1, 2))
     assert torch.equal(one, hash_features(IDS, 1, 8, "uniform"))
     assert float((one == other).float().mean()) < 1e-3
+
+
+@pytest.mark.parametrize("features", ["uniform", "normal", "sign"])
+def test_no_ids_have_no_features(features: Features) -> None:
+    assert hash_features(torch.empty(0, dtype=torch.int64), 5, 8, features).shape == (0, 8)

@@ -39,6 +39,6 @@ class PackedCodes:
 
     def program(self, *, column: int, padding: int) -> list[int]:
         return program_row(
-            13, column=column, padding=padding, start=0, size=self.weights, a=self.block, p=self.codewords, r=self.ids,
+            15, column=column, padding=padding, start=0, size=self.weights, a=self.block, p=self.codewords, r=self.ids,
             n=self.wide_ids, t=self.bits, u=self.few_bits, offset=self.first_word,
         )  # fmt: skip

@@ -34,6 +34,6 @@ class Paged:
 
     def program(self, *, column: int, padding: int) -> list[int]:
         return program_row(
-            13, column=column, padding=padding, start=self.start, size=self.ids, a=self.fold, b=self.map_start,
+            14, column=column, padding=padding, start=self.start, size=self.ids, a=self.fold, b=self.map_start,
             n=self.page_rows, q=self.first,
         )  # fmt: skip

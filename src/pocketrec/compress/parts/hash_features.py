@@ -44,6 +44,6 @@ def hash_features(ids: Tensor, seed: int, count: int, features: Features) -> Ten
     hashes = shift_right(shift_right(words, _HALF) * BUCKETS, _HALF)
     if features == "uniform":
         return hashes.float() * (2 / (BUCKETS - 1)) - 1
-    first, second = ((hashes.float() + 1) / (BUCKETS + 1)).view(ids.shape[0], -1, 2).unbind(2)
+    first, second = ((hashes.float() + 1) / (BUCKETS + 1)).view(ids.shape[0], count // 2, 2).unbind(2)
     radius, angle = (-2 * first.log()).sqrt(), 2 * math.pi * second
     return torch.cat([radius * angle.cos(), radius * angle.sin()], dim=1)
