@@ -103,7 +103,9 @@ def test_open_tables_take_absolute_budgets_and_some_methods(pocketrec: Say, file
     found = pocketrec("size", file, "-b", "10KB", "--json").json()
     assert found["dense_float32_bytes"] is None
     refused = {a["method"] for a in found["sizings"] if "refused" in a}
-    assert refused == {"ada_embed", "coded", "dhe", "full", "min_count", "narrow", "quotient_remainder", "tt_rec"}
+    assert refused == {
+        "ada_embed", "autodim", "coded", "dhe", "full", "min_count", "narrow", "quotient_remainder", "tt_rec",
+    }  # fmt: skip
     said = pocketrec("size", file, "-b", "10KB").out
     assert "2 tables, 50 rows and open tables of dim 16\n" in said
     assert "full cannot hold open tables." in said
