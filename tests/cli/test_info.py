@@ -28,7 +28,9 @@ def test_it_says_what_is_in_use(pocketrec: Callable[..., Any]) -> None:
     assert found["huge_pages"].split(" ")[0] in ("on", "off")
     said = pocketrec("info").out
     assert f"torch          {torch.__version__}" in said
-    assert "methods        ada_embed, bloom, cafe, cafe_plus, coded, deeplight, full, hash_rows" in said
+    assert (
+        "methods        ada_embed, autodim, binary_code, bloom, cafe, cafe_plus, coded, dedup, deeplight, dhe" in said
+    )
     assert f"huge_pages     {found['huge_pages']}" in said
 
 

@@ -107,6 +107,7 @@ def test_open_tables_take_absolute_budgets_and_some_methods(pocketrec: Say, file
     refused = {a["method"] for a in found["sizings"] if "refused" in a}
     assert refused == {
         "ada_embed",
+        "autodim",
         "binary_code",
         "coded",
         "dedup",
@@ -118,6 +119,7 @@ def test_open_tables_take_absolute_budgets_and_some_methods(pocketrec: Say, file
         "memcom",
         "mgqe",
         "min_count",
+        "mixed",
         "narrow",
         "quotient_remainder",
         "tt_rec",

@@ -92,7 +92,8 @@ def test_functions_are_not_hidden_by_the_modules_of_their_names() -> None:
 
 def test_public_names() -> None:
     assert set(pocketrec.compress.__all__) == {
-        "METHODS", "Bank", "Method", "attach", "build", "freeze", "join", "layout", "of", "restart", "size", "stages",
+        "METHODS", "Bank", "Method", "attach", "build", "freeze", "join", "layout", "of", "restart", "settled", "size",
+        "stages",
     }  # fmt: skip
     for name in pocketrec.compress.__all__:
         assert getattr(pocketrec.compress, name) is not None

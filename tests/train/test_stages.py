@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 import torch
 
-from pocketrec.compress import freeze
+from pocketrec.compress import freeze, size
 from pocketrec.compress.method import METHODS
 from pocketrec.spec.errors import OptionError, TrainingError
+from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.sizing import Sizing
+from pocketrec.spec.table import TableSpec
 from pocketrec.testing.methods.masked_rows import MaskedRows
 from pocketrec.testing.methods.moving_rows import MovingRows
 from pocketrec.testing.registered import registered
@@ -168,6 +170,35 @@ def test_what_is_held_out_learns_from_validation_rows_alone_and_nothing_else_doe
     trained = [a for a in made.data.validation.asked if a["batch_size"] == made.config.batch_size]
     # 60 rows are two batches; the third epoch of them begins behind the fifth step
     assert [(a["epoch"], a["start"]) for a in trained] == [(0, 0), (1, 0), (1, 1), (2, 0)]
+
+
+def test_a_search_gives_fewer_numbers_to_a_table_that_says_nothing(planted: ModuleType) -> None:
+    """Labels hang on one of two tables; of the other, wide rows learn noise, which validation rows do not bear out."""
+
+    def rows(count: int, seed: int) -> Any:
+        law, draw = torch.Generator().manual_seed(99), torch.Generator().manual_seed(seed)
+        ids = torch.stack([torch.randint(n, (count,), generator=draw) for n in (60, 1000)], dim=1)
+        odds = (torch.randn(60, generator=law) * 2)[ids[:, 0]]
+        label = (torch.rand(count, generator=draw) < torch.sigmoid(odds)).float()
+        return planted.Source(
+            rows=planted.Rows(dense=torch.randn(count, planted.DENSE, generator=draw), ids=ids, label=label)
+        )
+
+    tables = [TableSpec(name=n, rows=rows, dim=16, ids="rank") for n, rows in (("signal", 60), ("noise", 1000))]
+    sized = size(tables, "100%", "autodim", optimizer=OptimizerSpec(lr=0.1), cooling=2e-5, search_epochs=8)
+    expected = torch.zeros(2)
+    for seed in range(3):
+        made = planted.trainer(
+            sized, planted.Data(train=rows(4000, 1), validation=rows(2000, 2)),
+            config={"epochs": 1, "dense_lr": 0.02, "batch_size": 100}, seed=seed,
+            restore_best=False,
+        )  # fmt: skip
+        made.stages = made.stages[:1]
+        (group,) = made.run().model.bank.groups
+        assert [t.table.name for t in group.sizing.tables] == ["signal", "noise"]
+        expected += group.method.mixture(group).detach() @ torch.tensor([2.0, 4.0, 8.0, 16.0]) / 3
+    signal, noise = expected.tolist()
+    assert noise + 1.5 < signal, "all four alike would be 7.5 both"
 
 
 def test_a_stage_that_holds_out_needs_validation_rows(planted: ModuleType) -> None:
