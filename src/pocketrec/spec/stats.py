@@ -6,6 +6,7 @@ ids take ranks, so the number of ids above a threshold is all they need.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -85,17 +86,8 @@ class TableStats:
             raise OptionError(f"Zipf's law needs 0 or more ids and an exponent above 0, got {ids} and {exponent}.")
         if not ids:
             return TableStats(table=table, histogram=(), assumed=f"Zipf {exponent:g} assumed")
-        grid = _rank_grid(ids)
-        weights = [((a + b) / 2) ** -exponent * (b - a + 1) for a, b in grid]
-        scale = (occurrences or 20 * ids) / math.fsum(weights)
-        tally: dict[int, int] = {}
-        for (first, last), weight in zip(grid, weights, strict=True):
-            size = last - first + 1
-            count = max(1, round(weight * scale / size))
-            tally[count] = tally.get(count, 0) + size
-        return TableStats(
-            table=table, histogram=tuple(sorted(tally.items(), reverse=True)), assumed=f"Zipf {exponent:g} assumed"
-        )
+        histogram = _zipf_histogram(ids, exponent, occurrences or 20 * ids)
+        return TableStats(table=table, histogram=histogram, assumed=f"Zipf {exponent:g} assumed")
 
     @property
     def ids(self) -> int:
@@ -144,6 +136,20 @@ class TableStats:
         mean_x = sum(x for x, _, _ in points) / len(points)
         mean_y = sum(y for _, y, _ in points) / len(points)
         return -sum((x - mean_x) * (y - mean_y) for x, y, _ in points) / sum((x - mean_x) ** 2 for x, _, _ in points)
+
+
+@functools.lru_cache(maxsize=256)
+def _zipf_histogram(ids: int, exponent: float, occurrences: int) -> tuple[tuple[int, int], ...]:
+    """Kept, because a dozen methods ask for the same tables one after the other."""
+    grid = _rank_grid(ids)
+    weights = [((a + b) / 2) ** -exponent * (b - a + 1) for a, b in grid]
+    scale = occurrences / math.fsum(weights)
+    tally: dict[int, int] = {}
+    for (first, last), weight in zip(grid, weights, strict=True):
+        size = last - first + 1
+        count = max(1, round(weight * scale / size))
+        tally[count] = tally.get(count, 0) + size
+    return tuple(sorted(tally.items(), reverse=True))
 
 
 def _rank_grid(ids: int) -> list[tuple[int, int]]:
