@@ -343,6 +343,31 @@ int64_t keyed(const Field& field, const pr_request& request, Run run, int64_t* o
     return run.count;
 }
 
+// What follows stands in functions of its own, with copies of what it divides by: one that holds the loops of all kinds is
+// so large that the compiler calls for every division.
+int64_t quotient_and_remainder(const Addressing& prepared, int64_t parts, Run run, int64_t* out, int64_t out_stride) {
+    const Addressing own = prepared;
+    return each(own.field, parts, run, out, out_stride, [own](int64_t id, int64_t* found) {
+        const int64_t permuted = own.permuted(id), quotient = own.by_size.quotient(permuted);
+        found[0] = own.field.start + quotient;
+        found[1] = own.field.a + permuted - quotient * own.field.size;
+    });
+}
+
+// u digits of ids in base size, the last one first.
+int64_t digits(const Addressing& prepared, int64_t parts, Run run, int64_t* out, int64_t out_stride) {
+    const Addressing own = prepared;
+    return each(own.field, parts, run, out, out_stride, [own, parts](int64_t id, int64_t* found) {
+        int64_t left = own.permuted(id), start = own.field.start;
+        for (int64_t part = 0; part < own.field.u; ++part, start += own.field.size) {
+            const int64_t quotient = own.by_size.quotient(left);
+            found[part] = start + left - quotient * own.field.size;
+            left = quotient;
+        }
+        std::fill(found + own.field.u, found + parts, int64_t{-1});
+    });
+}
+
 // Bits of ids that are dealt out to u parts: part j has bits j, j + u, j + 2 u, ... of the b ones.
 int64_t dealt(const Addressing& prepared, int64_t parts, Run run, int64_t* out, int64_t out_stride) {
     const Field& field = prepared.field;
@@ -416,12 +441,7 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
         case PR_HASH:
             return hashed(field, parts, run, out, out_stride);
         case PR_QUOTIENT_REMAINDER:
-            return each(field, parts, run, out, out_stride, [&](int64_t id, int64_t* own) {
-                const int64_t permuted = prepared.permuted(id);
-                const int64_t quotient = prepared.by_size.quotient(permuted);
-                own[0] = field.start + quotient;
-                own[1] = field.a + permuted - quotient * field.size;
-            });
+            return quotient_and_remainder(prepared, parts, run, out, out_stride);
         case PR_HASHES:
             return each(field, parts, run, out, out_stride, [&](int64_t id, int64_t* own) {
                 std::fill(own, own + parts, int64_t{-1});
@@ -447,16 +467,7 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
         case PR_KEYED_CODES:
             return keyed(field, request, run, out, out_stride);
         case PR_DIGITS:
-            if (field.b) return dealt(prepared, parts, run, out, out_stride);
-            return each(field, parts, run, out, out_stride, [&](int64_t id, int64_t* own) {
-                int64_t left = prepared.permuted(id), start = field.start;
-                for (int64_t part = 0; part < field.u; ++part, start += field.size) {
-                    const int64_t quotient = prepared.by_size.quotient(left);
-                    own[part] = start + left - quotient * field.size;
-                    left = quotient;
-                }
-                std::fill(own + field.u, own + parts, int64_t{-1});
-            });
+            return (field.b ? dealt : digits)(prepared, parts, run, out, out_stride);
         case PR_PACKED_CODES:
             return packed(field, request, run, out, out_stride);
         case PR_CHAIN: {

@@ -251,7 +251,7 @@ def test_vectors_are_what_their_addresses_say(
             same(vector, expected)
 
 
-@pytest.mark.parametrize(("storage", "code", "error"), [("int16", 16, 0.003), ("int8", 8, 0.03), ("int4", 4, 0.2)])
+@pytest.mark.parametrize(("storage", "code", "error"), [("int16", 9, 0.003), ("int8", 8, 0.03), ("int4", 4, 0.2)])
 def test_a_program_mixes_storages_and_regions(
     backend: str, make_call: Callable[..., Any], storage: str, code: int, error: float
 ) -> None:
