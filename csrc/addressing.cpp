@@ -400,7 +400,8 @@ int64_t paged(const Addressing& prepared, const pr_request& request, Run run, in
 int64_t packed(const Field& field, const pr_request& request, Run run, int64_t* out, int64_t out_stride) {
     const int64_t parts = request.parts;
     if (!field.r)
-        return each(field, parts, run, out, out_stride, [&](int64_t, int64_t* own) { std::fill(own, own + parts, int64_t{-1}); });
+        return each(field, parts, run, out, out_stride,
+                    [&](int64_t, int64_t* own) { std::fill(own, own + parts, int64_t{-1}); });
     const Packed codes(field, request);
     for (int64_t i = 0; i < std::min(kOnTheirWay, run.count); ++i) codes.fetch(run.ids[i * run.stride]);
     int64_t next = kOnTheirWay;
