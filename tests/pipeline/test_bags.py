@@ -169,7 +169,12 @@ def test_empty_bags_and_unseen_ids_in_groups() -> None:
 
 @pytest.mark.parametrize("method", METHODS.names())
 def test_every_method_takes_bags(method: str, log: Path, rows: dict[str, list[Any]], cache: Path) -> None:
-    settings = {**TINY, "method": method, "budget": "1x" if method == "full" else "1.5x", "train": {"epochs": 1}}
+    settings = {
+        **TINY,
+        "method": method,
+        "budget": "1x" if method in ("full", "dhe") else "1.5x",
+        "train": {"epochs": 1},
+    }
     trained = train(log, schema=CSV, cache=cache, **settings)
     assert trained.result.promised_bytes == trained.result.held_bytes
     assert np.isfinite(trained.predict(rows)).all()

@@ -85,7 +85,8 @@ def table_bytes(sizing: Sizing) -> dict[str, int]:
         if stacked is not None:
             row_bytes = stacked.nbytes // stacked.shape[0]
             for table, count in zip(group.tables, rows, strict=True):
-                found[table.table.name] = found.get(table.table.name, 0) + count * row_bytes
+                if count:  # a table that another group holds has none here
+                    found[table.table.name] = found.get(table.table.name, 0) + count * row_bytes
             rest -= stacked.nbytes
         if rest:
             shared = f"{group.method} (shared)"
