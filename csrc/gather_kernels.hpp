@@ -160,8 +160,9 @@ __attribute__((noinline)) void combine_all(Memory memory, const int64_t* places,
     }
 }
 
+// A function of its own for each: in one of all these loops the compiler would unroll none.
 template <class Read, class Combine, int kDim, bool stream>
-int64_t combine_rows(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
+__attribute__((noinline)) int64_t combine_rows(Format format, Memory memory, const int64_t* places, int64_t count, int64_t parts, float* out) {
     const int64_t dim = kDim ? kDim : format.dim, bytes = pocketrec::row_bytes(Format{format.storage, dim});
     // As many values as read_rows asks for rows, since often only one of a value's rows is far away. The two steps of
     // read_rows gain nothing here.
