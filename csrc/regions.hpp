@@ -25,8 +25,8 @@ class Regions {
 
     bool is_one() const { return bases_.size() == 1; }
 
-    // For several regions; rows of sparse stores have no place, and get one that means nothing: places[i] = where the row at addresses[i] begins, as a place of `anywhere`; negative
-    // addresses as they are. Throws PR_ID_ERROR beyond the regions.
+    // For several regions: places[i] = where the row at addresses[i] begins, as a place of `anywhere`; negative addresses as
+    // they are. Rows of sparse stores have no place, and get one that means nothing. Throws PR_ID_ERROR beyond the regions.
     void find_places(const int64_t* addresses, int64_t count, int64_t* places) const;
 
     static Memory anywhere() { return {nullptr, 1, INT64_MAX}; }
