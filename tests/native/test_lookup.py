@@ -406,3 +406,11 @@ def test_blocks_of_fields_that_share_an_array(compiled: None, sign: int, dim: in
     ids[-1, 5] = -1
     with pytest.raises(IdError, match="negative"):
         lookup([region], ids, access)
+
+
+def test_blocks_behind_the_end_of_a_vector_are_left_out(backend: str) -> None:
+    """A made-up program may ask for more of them than a vector has room for."""
+    array, ids = randn(50), torch.arange(20)[:, None]
+    program = torch.tensor([program_row(kind=Kind.BLOCK, size=50, a=10, seed=3)])
+    (one, several) = (Access(program, (0,), 5, parts, Combining.CONCAT) for parts in (1, 3))
+    same(lookup([array], ids, several), lookup([array], ids, one))
