@@ -62,10 +62,7 @@ class LookupChecks(Cases):
             factors = [w[:, None] for w in torch.split(weights, offsets.diff().tolist())]
             expected = torch.stack([(v * w).sum(0) for v, w in zip(single, factors, strict=True)])
             torch.testing.assert_close(_flat(bank(ids, offsets, weights)), expected)
-            if len(bank.units) == 1:
-                torch.testing.assert_close(bank(ids, offsets, None, "none"), torch.cat(single))
-            else:  # tables of several widths
-                refusal(OptionError, partial(bank, ids, offsets, None, "none"), "one group")
+            torch.testing.assert_close(bank(ids, offsets, None, "none"), torch.cat(single))
             if "max" not in _pools_of(bank):
                 refusal(OptionError, partial(bank, ids, offsets, None, "max"), "max")
             kept = [
