@@ -26,6 +26,7 @@ from pocketrec.compress.method import Decision, Method, Traits
 from pocketrec.compress.parts.exact_tables import EXACT, exact_access, exact_holding, groups_beside_exact, is_exact
 from pocketrec.compress.parts.hash_features import hash_features
 from pocketrec.compress.parts.init import bound, stream, uniform_
+from pocketrec.compress.parts.largest import largest_fitting
 from pocketrec.compress.parts.row_tables import uniform_rows
 from pocketrec.compress.parts.seed import SEED, read_seed, write_seed
 from pocketrec.compress.storage import STORAGES
@@ -115,12 +116,7 @@ class DHE(Method):
         return Decision(tables=sized, settings={"width": width})
 
     def _largest_width(self, tables: Sequence[TableSpec], budget_bytes: int) -> int:
-        """Bytes rise with the width, so it is found by bisection."""
-        low, high = _LEAST_WIDTH, _MOST_WIDTH
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if self._bytes(tables, middle) <= budget_bytes else (low, middle - 1)
-        return low
+        return largest_fitting(_LEAST_WIDTH, _MOST_WIDTH, lambda width: self._bytes(tables, width) <= budget_bytes)
 
     def groups(
         self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats], optimizer: OptimizerSpec

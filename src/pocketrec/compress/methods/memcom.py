@@ -25,6 +25,7 @@ from pocketrec.compress.addressing.digits import Digits
 from pocketrec.compress.addressing.quotient_remainder import permutation
 from pocketrec.compress.holdings import Rows
 from pocketrec.compress.method import Decision, Method, Traits
+from pocketrec.compress.parts.largest import largest_fitting
 from pocketrec.compress.parts.row_tables import row_access, starts, total_rows, uniform_rows
 from pocketrec.compress.storage import STORAGES
 from pocketrec.spec.optimizer import OptimizerSpec
@@ -85,11 +86,8 @@ class MEmCom(Method):
         return self._bytes(table, level) == table.closed_rows * STORAGES.get(self.storage).row_bytes(table.dim)
 
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
-        low, high = 1, max(t.closed_rows for t in tables)
-        while low < high:  # bytes rise with the level
-            middle = (low + high + 1) // 2
-            fits = sum(self._bytes(t, middle) for t in tables) <= budget_bytes
-            low, high = (middle, high) if fits else (low, middle - 1)
+        most = max(t.closed_rows for t in tables)
+        low = largest_fitting(1, most, lambda level: sum(self._bytes(t, level) for t in tables) <= budget_bytes)
         left, sized = budget_bytes - sum(self._bytes(t, low) for t in tables), []
         for table in tables:  # what is left over is less than one more row for all of them
             more = self._bytes(table, low + 1) - self._bytes(table, low)

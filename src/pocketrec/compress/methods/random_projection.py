@@ -24,6 +24,7 @@ from pocketrec.compress.method import Decision, Method, Traits
 from pocketrec.compress.parts.exact_tables import EXACT, exact_access, exact_holding, groups_beside_exact, is_exact
 from pocketrec.compress.parts.hash_features import hash_features
 from pocketrec.compress.parts.init import bound, stream, uniform_
+from pocketrec.compress.parts.largest import largest_fitting
 from pocketrec.compress.parts.row_tables import uniform_rows
 from pocketrec.compress.parts.seed import SEED, read_seed, write_seed
 from pocketrec.compress.storage import STORAGES
@@ -92,12 +93,7 @@ class RandomProjection(Method):
         return Decision(tables=sized, settings={"signs": signs})
 
     def _most_signs(self, tables: Sequence[TableSpec], budget_bytes: int) -> int:
-        """Bytes rise with the signs, so their number is found by bisection."""
-        low, high = 1, _MOST_SIGNS
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if self._bytes(tables, middle) <= budget_bytes else (low, middle - 1)
-        return low
+        return largest_fitting(1, _MOST_SIGNS, lambda signs: self._bytes(tables, signs) <= budget_bytes)
 
     def groups(
         self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats], optimizer: OptimizerSpec

@@ -28,6 +28,7 @@ from pocketrec.compress.holdings import Rows
 from pocketrec.compress.method import Decision, Method, Traits
 from pocketrec.compress.parts.exact_tables import EXACT, exact_access, exact_holding, groups_beside_exact, is_exact
 from pocketrec.compress.parts.init import bound, stream
+from pocketrec.compress.parts.largest import largest_fitting
 from pocketrec.compress.parts.row_tables import per_table, starts, total_rows, uniform_rows
 from pocketrec.compress.parts.tensor_train import (
     START_VALUES,
@@ -113,12 +114,7 @@ class TTRec(Method):
         )  # fmt: skip
 
     def _largest_rank(self, tables: Sequence[TableSpec], budget_bytes: int) -> int:
-        """Bytes rise with the rank, so it is found by bisection."""
-        low, high = 1, _MOST_RANK
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if self._bytes(tables, middle) <= budget_bytes else (low, middle - 1)
-        return low
+        return largest_fitting(1, _MOST_RANK, lambda rank: self._bytes(tables, rank) <= budget_bytes)
 
     def groups(
         self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats], optimizer: OptimizerSpec
