@@ -88,6 +88,14 @@ def test_products_come_seed_by_seed_and_the_best_get_more(tmp_path: Path) -> Non
     assert order[14:] == [("hash_rows", "2x", 2), ("hash_rows", "10x", 2), ("full", "1x", 2)]
 
 
+def test_one_data_set_is_whole_before_the_next_begins(tmp_path: Path) -> None:
+    text = TUNED.replace(
+        "[tuning]\n", '[[data]]\nname = "more"\nsynthetic = { preset = "criteo", rows = 90 }\n[tuning]\n'
+    )
+    order = Study(text, tmp_path).run(lambda cell: 0.5)
+    assert [cell.data for cell in order] == ["made"] * (len(order) // 2) + ["more"] * (len(order) // 2)
+
+
 def test_the_choice_of_the_best_uses_no_test_figure(tmp_path: Path) -> None:
     # those on the test rows are the other way round, see scored()
     figures = {"min_count": 0.9, "hash_rows": 0.1, "robe": 0.5, "full": 0.9}

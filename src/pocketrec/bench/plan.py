@@ -21,9 +21,9 @@ __all__ = ["Plan"]
 class Plan:
     """The cells of a study, in the order in which they are wanted.
 
-    Trials come first, one after the other for each method and data set; then a method's cells, with what its trials
-    chose, seed by seed, so that all methods grow together; when all of a data set have a line, the further seeds of its
-    best methods.
+    One data set after the other, in the order of the study, so that those before it can be read while it runs. Of each,
+    trials come first, one after the other for each method; then a method's cells, with what its trials chose, seed by
+    seed, so that all methods grow together; when all have a line, the further seeds of the best methods.
 
     Args:
         maker: makes the cells.
@@ -41,7 +41,7 @@ class Plan:
         Raises:
             OptionError: names the file, the place and what is wrong.
         """
-        study, cells = self._study, self._written()
+        study, cells = self._study, [cell for data in self._study.data for cell in self._written(data)]
         for data, entry in product(study.data, study.methods):
             cells += self._of(data, entry, study.seeds[:1], {})
             space = {} if study.tuning is None else study.tuning.space_of(entry.name)
@@ -52,7 +52,7 @@ class Plan:
 
     def count(self) -> int:
         """How many lines the study will have at most, trials included."""
-        study, total = self._study, len(self._written())
+        study, total = self._study, sum(len(self._written(data)) for data in self._study.data)
         for data in study.data:
             ranked = [m for m in study.methods if not m.budgets]
             for entry in study.methods:
@@ -72,29 +72,27 @@ class Plan:
             lines: of the study so far.
             trials: of its tuning so far.
         """
-        study = self._study
-        found = [(0, cell) for cell in self._trials(trials)]
-        place = {seed: k for k, seed in enumerate(study.seeds, start=1)}
-        found += [(place[cell.config.seed], cell) for cell in self._written()]
-        last = len(place) + 1
+        study, found = self._study, []
+        seeds = study.seeds
         for data in study.data:
+            found += self._trials(data, trials)
             first = self._first(data, trials)
-            cells = [cell for own in first.values() for cell in own]
-            found += [(place[cell.config.seed], cell) for cell in cells]
-            complete = len(first) == len(study.methods) and all(cell.key in lines for cell in cells)
+            own = [cell for cells in first.values() for cell in cells]
+            cells = self._written(data) + own
+            found += sorted(cells, key=lambda cell: seeds.index(cell.config.seed))  # within a seed the file's order
+            complete = len(first) == len(study.methods) and all(cell.key in lines for cell in own)
             if study.final is not None and complete:
-                found += [(last, cell) for cell in self._further(data, first, lines, trials)]
-        found.sort(key=lambda pair: pair[0])  # stable: within a seed the order of the file
-        return [cell for _, cell in found if cell.key not in lines]
+                found += self._further(data, first, lines, trials)
+        return [cell for cell in found if cell.key not in lines]
 
     # -- cells -------------------------------------------------------------------------------------------------------
 
-    def _written(self) -> list[Cell]:
+    def _written(self, data: StudyData) -> list[Cell]:
         """The study's own list."""
         study = self._study
         return [
             self._maker.written(k, data, seed)
-            for seed, data, k in product(study.seeds, study.data, range(len(study.cells)))
+            for seed, k in product(study.seeds, range(len(study.cells)))
             if study.cells[k].get("data", data.name) == data.name
         ]
 
@@ -150,12 +148,12 @@ class Plan:
 
     # -- tuning ------------------------------------------------------------------------------------------------------
 
-    def _trials(self, trials: Mapping[Key, Result]) -> list[Cell]:
-        """The next trial of every method and data set that has not had all."""
+    def _trials(self, data: StudyData, trials: Mapping[Key, Result]) -> list[Cell]:
+        """The next trial of every method that has not had all on a data set."""
         tuning, found = self._study.tuning, []
         if tuning is None:
             return []
-        for data, entry in product(self._study.data, self._study.methods):
+        for entry in self._study.methods:
             at = self._tuning_at(data, entry)
             had = self._had(data, entry, trials)
             if at is not None and len(had) < tuning.trials:
