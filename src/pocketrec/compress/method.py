@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pocketrec.compress.access import Access
+from pocketrec.compress.given import check_tables, stats_or_zipf
 from pocketrec.compress.holdings import Holding, serve_tensors, state_tensors, train_tensors
 from pocketrec.compress.storage import STORAGES
 from pocketrec.spec.budget import Budget
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from pocketrec.compress.computed import Asked
     from pocketrec.compress.group import Group
+    from pocketrec.compress.worth import TableWorth
 
 __all__ = ["METHODS", "Decision", "Method", "Traits", "of"]
 
@@ -50,6 +52,8 @@ class Traits:
         settles: whether its first stages are about all its tables at once and end with a choice of how each of them is
             held (:meth:`Method.search`, :meth:`Method.settled`). Until then a sizing's bytes are a ceiling.
         timed: whether it is told before each step when it is (:meth:`Method.before_step`).
+        separable: whether what is decided for a table says all that its look-ups need, so that tables which were sized
+            one by one can be held as one group. Settings of the group then say nothing.
         from_dense: whether it can start from a dense table (:meth:`Method.from_dense`).
         grows: whether a table may get more rows later without moving those that it has.
         rounds: whether matrix products make its vectors: an id's may then differ in the last bits with what else is
@@ -66,6 +70,7 @@ class Traits:
     staged: bool = False
     settles: bool = False
     timed: bool = False
+    separable: bool = False
     from_dense: bool = False
     grows: bool = False
     rounds: bool = False
@@ -181,6 +186,18 @@ class Method(ABC):
         """
         return [t for t in tables if t.rows is not None]
 
+    def kept(self, groups: Sequence[GroupSizing], worth: TableWorth) -> float | None:
+        """By arithmetic: the share of what a table's ids are worth that is left when it is held so, 0..1.
+
+        Args:
+            groups: what :meth:`groups` decided for this table alone.
+            worth: of the table.
+
+        Returns:
+            None where no law is known; such a method is chosen by training with it.
+        """
+        return None
+
     def warm(self, group: Group, previous: Group) -> None:
         """Take over the values of the bank before (an earlier stage, or yesterday's model with fewer rows).
 
@@ -294,11 +311,11 @@ class Method(ABC):
         from pocketrec.compress.plan import most_train_bytes  # here, not above: plans are made of methods
 
         budget, optimizer = Budget.parse(budget), optimizer or OptimizerSpec()
-        _check_tables(self, tables)
+        check_tables(self, tables)
         budget_bytes, floor = budget.resolve(tables), self.least_bytes(tables)
         if floor > budget_bytes:
             raise BudgetTooSmall(self.name, budget_bytes, floor)
-        known, notes = _stats_or_zipf(self, tables, stats or {})
+        known, notes = stats_or_zipf(self, tables, stats or {})
         groups, said = self.groups(tables, budget_bytes, known, optimizer)
         sizing = Sizing(
             groups=groups, order=tuple(t.name for t in tables), budget_bytes=budget_bytes, optimizer=optimizer,
@@ -360,34 +377,3 @@ def of(name: str, options: Mapping[str, Any] | None = None) -> Method:
     except OptionError as wrong:
         raise OptionError(f"{name}: {str(wrong).removeprefix(f'{name}: ')}") from wrong
     return kind(**options)
-
-
-def _check_tables(method: Method, tables: Sequence[TableSpec]) -> None:
-    if not tables:
-        raise OptionError("There are no tables to size.")
-    names = [t.name for t in tables]
-    if len(set(names)) != len(names):
-        raise OptionError(f"Table names must be distinct, got {names}.")
-    if len({t.dim for t in tables}) > 1:
-        raise OptionError(f"All tables of a bank have one dim, got {sorted({t.dim for t in tables})}.")
-    for table in tables:
-        if table.ids not in method.traits.ids:
-            accepted = ", ".join(method.traits.ids)
-            others = ", ".join(name for name in METHODS.names() if table.ids in METHODS.get(name).traits.ids)
-            raise OptionError(
-                f"{method.name} takes ids of space {accepted}; table {table.name!r} has {table.ids} ids, which these "
-                f"methods take: {others}."
-                + (" Say ids='rank' if 0 is unknown and 1, 2, ... fall in frequency." if table.ids == "plain" else "")
-            )
-
-
-def _stats_or_zipf(
-    method: Method, tables: Sequence[TableSpec], stats: Mapping[str, TableStats]
-) -> tuple[Mapping[str, TableStats], tuple[str, ...]]:
-    if not method.traits.needs_counts:
-        return stats, ()
-    missing = [t for t in method.counted(tables) if t.name not in stats]
-    if not missing:
-        return stats, tuple(dict.fromkeys(f"{s.assumed}." for s in stats.values() if s.assumed))
-    assumed = {t.name: TableStats.zipf(t.name, max(1, t.closed_rows - 1)) for t in missing}
-    return {**assumed, **stats}, (f"No counts were given for {len(missing)} tables: Zipf 1.05 assumed.",)

@@ -58,6 +58,17 @@ def test_vectors_and_steps_are_those_of_the_parts() -> None:
     assert served.held_bytes() == bank.sizing.serve_bytes
 
 
+def test_tables_of_a_part_may_have_bytes_each() -> None:
+    """They are one group, as one native call wants it."""
+    part = {"tables": ["t3", "t0", "t2"], "method": "min_count", "bytes": [24 * 2, 24 * 9, 24 * 5]}
+    sizing = of("mixed", {"parts": [part]}).size(TABLES, 3000, stats=zipf_stats(TABLES))
+    own, rest = sizing.groups
+    assert {t.table.name: t.settings["rows"] for t in own.tables} == {"t3": 2, "t0": 9, "t2": 5}
+    assert own.serve_bytes == 24 * (2 + 9 + 5)
+    assert [t.table.name for t in rest.tables] == ["t1"]
+    assert of("mixed", {"parts": [part]}).least_bytes(TABLES) == 24 * (2 + 9 + 5) + 24
+
+
 def test_what_a_part_leaves_the_rest_may_take() -> None:
     tables = [TableSpec(name="a", rows=10, dim=4), TableSpec(name="b", rows=5000, dim=4, ids="rank")]
     stats = {"b": TableStats.zipf("b", 4999)}
@@ -98,6 +109,9 @@ def test_traits_are_those_of_all_parts() -> None:
         ({"tables": "t2", "method": "hash_rows", "bytes": 1}, "tables must be a list"),
         ({"tables": [], "method": "hash_rows", "bytes": 1}, "needs a table"),
         ({"tables": ["t2"], "method": "hash_rows", "bytes": -1}, "bytes of 0 or more"),
+        ({"tables": ["t2"], "method": "hash_rows", "bytes": [1, 2]}, "2 numbers of bytes for 1 tables"),
+        ({"tables": ["t2"], "method": "hash_rows", "bytes": [True]}, "bytes of 0 or more"),
+        ({"tables": ["t2"], "method": "hash_rows", "bytes": "9"}, "bytes must be"),
         ({"tables": ["t2", "t2"], "method": "hash_rows", "bytes": 1}, "'t2' stands in two parts"),
         ({"tables": ["t2"], "method": "mixed", "bytes": 1}, "mixture of mixtures"),
         ({"tables": ["t2"], "method": "hash_rows", "bytes": 1, "options": {"x": 1}}, "no option 'x'"),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pocketrec.compress.group import Group
+    from pocketrec.compress.worth import TableWorth
 
 __all__ = ["METHOD", "Full"]
 
@@ -37,7 +38,7 @@ class Full(Method):
     """Plain tables."""
 
     name = "full"
-    traits = Traits(from_dense=True, grows=True)
+    traits = Traits(separable=True, from_dense=True, grows=True)
 
     def least_bytes(self, tables: Sequence[TableSpec]) -> int:
         return sum(t.closed_rows for t in tables) * STORAGES.get(self.storage).row_bytes(tables[0].dim)
@@ -51,6 +52,9 @@ class Full(Method):
             for t in tables
         )  # fmt: skip
         return Decision(tables=sized, settings={})
+
+    def kept(self, groups: Sequence[GroupSizing], worth: TableWorth) -> float:
+        return 1.0
 
     def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Rows]:
         return (Rows("rows", total_rows(tables), tables[0].table.dim),)

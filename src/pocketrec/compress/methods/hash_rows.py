@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pocketrec.compress.group import Group
+    from pocketrec.compress.worth import TableWorth
 
 __all__ = ["METHOD", "HashRows"]
 
@@ -51,7 +52,7 @@ class HashRows(Method):
     """
 
     name = "hash_rows"
-    traits = Traits(ids=("rank", "plain", "hash63"), from_dense=True)
+    traits = Traits(ids=("rank", "plain", "hash63"), separable=True, from_dense=True)
 
     exempt_small: bool = True
 
@@ -69,6 +70,10 @@ class HashRows(Method):
             ),
             settings={},
         )
+
+    def kept(self, groups: Sequence[GroupSizing], worth: TableWorth) -> float:
+        held = groups[0].tables[0].settings
+        return 1.0 if held["exact"] else worth.shared(int(held["rows"]))
 
     def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Rows, Fixed]:
         return Rows("rows", total_rows(tables), tables[0].table.dim), SEED.holding

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pocketrec.compress.group import Group
+    from pocketrec.compress.worth import TableWorth
 
 __all__ = ["METHOD", "MinCount"]
 
@@ -42,7 +43,7 @@ class MinCount(Method):
     """Rows for frequent ids, one fold row per table (id 0) for all others."""
 
     name = "min_count"
-    traits = Traits(ids=("rank",), needs_counts=True, from_dense=True)
+    traits = Traits(ids=("rank",), needs_counts=True, separable=True, from_dense=True)
 
     def least_bytes(self, tables: Sequence[TableSpec]) -> int:
         return len(tables) * STORAGES.get(self.storage).row_bytes(tables[0].dim)
@@ -56,6 +57,9 @@ class MinCount(Method):
             for t, k in zip(tables, kept, strict=True)
         )
         return Decision(tables=sized, settings={"min_count": threshold})
+
+    def kept(self, groups: Sequence[GroupSizing], worth: TableWorth) -> float:
+        return worth.told(groups[0].tables[0].told_apart)
 
     def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Rows]:
         return (Rows("rows", total_rows(tables), tables[0].table.dim),)

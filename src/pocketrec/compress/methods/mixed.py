@@ -2,7 +2,8 @@
 
 Paper: none. That tables deserve different methods and shares of the bytes is what mixed dimensions (Ginart et al.,
     arXiv:1909.11810) and searched ones (AutoDim, WWW 2021) say of dimensions alone; `pocketrec fit` writes such parts.
-Bytes: those of the parts, each at most what it was given, + what the method of the rest makes of all others.
+Bytes: those of the parts, each (or each of its tables) at most what it was given, + what the method of the rest makes
+    of all others.
 Use when: tables are unlike: ids in a table of a million users need other bytes than the seven days of a week, and one
     table must be exact whatever the others are.
 Did not help when: one method shares the bytes among all tables by counts (min_count, coded): parts with bytes of their
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 from pocketrec.compress.access import Access
 from pocketrec.compress.holdings import Holding
 from pocketrec.compress.method import METHODS, Decision, Method, Traits, of
+from pocketrec.compress.together import together
 from pocketrec.spec.errors import OptionError, UnknownName
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.sizing import GroupSizing, TableSizing
@@ -33,17 +35,33 @@ if TYPE_CHECKING:
 __all__ = ["METHOD", "Mixed"]
 
 _SPACES: Final[tuple[IdSpace, ...]] = ("rank", "plain", "hash63")
-_KEYS: Final = {"tables": list, "method": str, "options": dict, "bytes": int}
+_KEYS: Final = {"tables": list, "method": str, "options": dict, "bytes": int | list}
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class _Part:
-    """Some tables and how they are held; bytes of None are all that the others leave."""
+    """Some tables and how they are held: with so many bytes together, or each; None are all that the others leave."""
 
     tables: tuple[str, ...] | None
     method: Method
-    nbytes: int | None
+    nbytes: int | tuple[int, ...] | None
+
+    def groups(
+        self, tables: Sequence[TableSpec], left: int, stats: Mapping[str, TableStats], optimizer: OptimizerSpec
+    ) -> tuple[tuple[GroupSizing, ...], tuple[str, ...]]:
+        """What its method decides for its tables."""
+        if not isinstance(self.nbytes, tuple):
+            sizing = self.method.size(
+                tables, left if self.nbytes is None else self.nbytes, optimizer=optimizer,
+                stats={t.name: stats[t.name] for t in tables if t.name in stats},
+            )  # fmt: skip
+            return sizing.groups, sizing.notes
+        each = [
+            self.method.size([t], n, optimizer=optimizer, stats={k: v for k, v in stats.items() if k == t.name})
+            for t, n in zip(tables, self.nbytes, strict=True)
+        ]
+        return together([s.groups for s in each], optimizer), tuple(chain.from_iterable(s.notes for s in each))
 
 
 @final
@@ -52,8 +70,8 @@ class Mixed(Method):
     """Methods by table.
 
     Attributes:
-        parts: mappings, each with ``tables`` (their names), ``method`` (its name), ``bytes`` (its ceiling) and, if it
-            has any, ``options``. No table stands in two of them.
+        parts: mappings, each with ``tables`` (their names), ``method`` (its name), ``bytes`` (its ceiling, or a list
+            with one for each table) and, if it has any, ``options``. No table stands in two of them.
         rest: name of the method of all tables that no part names.
         rest_options: its options. `storage` and `init` are those of this method where options of a part, or these, do
             not name them.
@@ -98,11 +116,9 @@ class Mixed(Method):
             if key not in part and key != "options":
                 raise OptionError(f"{where} lacks {key!r}. Give tables, method and bytes.")
             if key in part and not isinstance(part[key], kind):
-                raise OptionError(f"{where}: {key} must be a {kind.__name__}, got {part[key]!r}.")
-        if not part["tables"] or part["bytes"] < 0:
-            raise OptionError(f"{where} needs a table and bytes of 0 or more, got {part['tables']}, {part['bytes']}.")
+                raise OptionError(f"{where}: {key} must be a {getattr(kind, '__name__', kind)}, got {part[key]!r}.")
         method = self._method(part["method"], part.get("options", {}))
-        return _Part(tables=tuple(part["tables"]), method=method, nbytes=int(part["bytes"]))
+        return _Part(tables=tuple(part["tables"]), method=method, nbytes=_bytes_of(part, where))
 
     def _method(self, name: str, options: Mapping[str, Any]) -> Method:
         if METHODS.get(name) is Mixed:
@@ -134,7 +150,11 @@ class Mixed(Method):
 
     def least_bytes(self, tables: Sequence[TableSpec]) -> int:
         each = self._shared_out(tables)
-        return sum(part.method.least_bytes(own) if part.nbytes is None else part.nbytes for part, own in each)
+        return sum(
+            part.method.least_bytes(own) if part.nbytes is None
+            else sum(part.nbytes) if isinstance(part.nbytes, tuple) else part.nbytes
+            for part, own in each
+        )  # fmt: skip
 
     def counted(self, tables: Sequence[TableSpec]) -> list[TableSpec]:
         each = self._shared_out(tables)
@@ -153,13 +173,10 @@ class Mixed(Method):
         groups: list[GroupSizing] = []
         notes: list[str] = []
         for part, own in self._shared_out(tables):
-            used = sum(group.serve_bytes for group in groups)
-            allowed = budget_bytes - used if part.nbytes is None else part.nbytes
-            sizing = part.method.size(
-                own, allowed, stats={t.name: stats[t.name] for t in own if t.name in stats}, optimizer=optimizer
-            )
-            groups += sizing.groups
-            notes += sizing.notes
+            left = budget_bytes - sum(group.serve_bytes for group in groups)
+            held, said = part.groups(own, left, stats, optimizer)
+            groups += held
+            notes += said
         return tuple(groups), tuple(dict.fromkeys(notes))
 
     # A group is that of a part's method, so none of these is ever asked for.
@@ -175,6 +192,17 @@ class Mixed(Method):
 
     def access(self, sizing: GroupSizing, tensors: Mapping[str, Tensor]) -> Access:
         _never()
+
+
+def _bytes_of(part: Mapping[str, Any], where: str) -> int | tuple[int, ...]:
+    """The bytes of a part, or of each of its tables."""
+    tables, given = part["tables"], part["bytes"]
+    each = given if isinstance(given, list) else [given]
+    if not tables or not all(type(n) is int and n >= 0 for n in each):
+        raise OptionError(f"{where} needs a table and bytes of 0 or more, got {tables}, {given}.")
+    if isinstance(given, list) and len(given) != len(tables):
+        raise OptionError(f"{where} has {len(given)} numbers of bytes for {len(tables)} tables. Give one for each.")
+    return tuple(each) if isinstance(given, list) else int(each[0])
 
 
 def _never() -> NoReturn:

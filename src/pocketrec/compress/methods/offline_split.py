@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pocketrec.compress.group import Group
+    from pocketrec.compress.worth import TableWorth
 
 __all__ = ["METHOD", "OfflineSplit"]
 
@@ -53,7 +54,7 @@ class OfflineSplit(Method):
     """
 
     name = "offline_split"
-    traits = Traits(ids=SPACES, needs_counts=True, from_dense=True)
+    traits = Traits(ids=SPACES, needs_counts=True, separable=True, from_dense=True)
 
     hot: float = 0.7
     cold: str = "hash_rows"
@@ -66,7 +67,8 @@ class OfflineSplit(Method):
         cold = self.cold_part
         object.__setattr__(self, "cold_options", cold.options)
         # what it takes and can do depends on what it contains; who is hot needs counts in any case
-        traits = replace(cold.traits(type(self).traits), from_dense=cold.method.traits.from_dense)
+        inner = cold.method.traits
+        traits = replace(cold.traits(type(self).traits), from_dense=inner.from_dense, separable=inner.separable)
         object.__setattr__(self, "traits", traits)
 
     @property
@@ -117,6 +119,12 @@ class OfflineSplit(Method):
         """The table as the cold method is told of it: without its hot ids where hashes can leave them out."""
         told = self.cold_part.by_hashes(table)
         return table if told == table else replace(told, rows=table.closed_rows - hot)
+
+    def kept(self, groups: Sequence[GroupSizing], worth: TableWorth) -> float | None:
+        if self.cold != "hash_rows":
+            return None
+        hot, cold = (group.tables[0].settings for group in groups)
+        return 1.0 if cold["exact"] else worth.shared(int(cold["rows"]), behind=int(hot["rows"]))
 
     def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Rows]:
         return (Rows("rows", total_rows(tables), tables[0].table.dim),)
