@@ -45,3 +45,16 @@ def test_endless_batches_go_through_epoch_after_epoch_from_any_number_on(planted
     for start in (0, 3, 5, 12):
         found = islice(source.endless(made, **settings, start=start), 15 - start)
         assert [b.dense.tolist() for b in found] == wanted[start:]
+
+
+def test_a_share_is_the_first_batches_of_each_epoch_from_any_number_on(planted: ModuleType) -> None:
+    made = planted.Source(rows=planted.clicks(23, seed=0))
+    few = source.share_of(made, 0.5)
+    settings = {"batch_size": 5, "order": "shuffle", "seed": 2}
+    assert (few.batch_count(5), source.share_of(made, 1e-9).batch_count(5)) == (3, 1)
+    for epoch in (0, 1):
+        wanted = [b.dense.tolist() for b in made.batches(**settings, epoch=epoch, start=0)][:3]
+        for start in (0, 2, 3):
+            found = [b.dense.tolist() for b in few.batches(**settings, epoch=epoch, start=start)]
+            assert found == wanted[start:]
+    assert source.share_of(made, 1.0) is made

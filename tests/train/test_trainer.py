@@ -76,6 +76,13 @@ def test_equal_seeds_give_equal_runs(planted: ModuleType) -> None:
     assert not same(planted.tensors(first), planted.tensors(other))
 
 
+def test_epochs_of_a_share_take_other_rows_each_time(planted: ModuleType) -> None:
+    outcome = planted.trainer(given=planted.data(130, 40), config={"epochs": 3, "share": 0.5, "batch_size": 10}).run()
+    assert [entry["step"] for entry in outcome.history] == [7, 14, 21]
+    whole = planted.trainer(given=planted.data(130, 40), config={"epochs": 3, "batch_size": 10}).run()
+    assert not same(planted.tensors(outcome), planted.tensors(whole))
+
+
 def test_the_history_is_json_and_counts(planted: ModuleType) -> None:
     outcome = planted.trainer(given=planted.data(130, 40), config={"epochs": 2}).run()
     assert json.loads(json.dumps(outcome.history, allow_nan=False)) == outcome.history

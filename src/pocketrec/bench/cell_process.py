@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,10 @@ def do(job: dict[str, Any]) -> dict[str, Any]:
     result = trained.result
     with tempfile.TemporaryDirectory(prefix="pocketrec-cell-") as folder:
         artifact = trained.recommender.save(Path(folder) / "model")
-        result = replace(result, file_bytes=artifact.tensor_bytes("tables"), progressive=_short(result.progressive))
+        result = replace(
+            result, file_bytes=artifact.tensor_bytes("tables"), progressive=_short(result.progressive),
+            cpu_seconds=time.process_time(),
+        )  # fmt: skip
     if board is not None:
         add_hparams(board, config, result)
     return {"line": result.to_json_line()}

@@ -13,7 +13,7 @@ from pocketrec.spec.result import Result
 __all__ = ["add_hparams", "check_tensorboard"]
 
 _BYTES = ("promised_bytes", "held_bytes", "file_bytes", "train_bytes", "vocabulary_bytes", "peak_rss_bytes")
-_TIMES = ("ms_per_batch", "ns_per_lookup", "rows_per_s", "seconds")
+_TIMES = ("ms_per_batch", "ns_per_lookup", "rows_per_s", "seconds", "cpu_seconds")
 
 
 def check_tensorboard() -> None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from pocketrec.compress.method import METHODS, Method, of
+from pocketrec.compress.multiple_choice import Limit, pick, price
 from pocketrec.compress.storage import STORAGES
 from pocketrec.compress.worth import TableWorth
 from pocketrec.spec.errors import BudgetTooSmall, OptionError
@@ -30,7 +31,6 @@ __all__ = ["Chosen", "Limits", "TableChoice", "Tastes", "choices_of", "choose", 
 _STEP: Final = 2**0.5
 _STORAGES: Final = ("float32", "float16", "int8", "int4")
 _METHODS: Final = ("min_count", "hash_rows", "offline_split")
-_SOLVE_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +151,7 @@ def choices_of(
         table: closed or open.
         worth: what its ids are worth.
         tastes: what may be chosen.
-        budget_bytes: what all tables may take: no choice takes more.
+        budget_bytes: what all tables may take: no choice but the smallest takes more.
         optimizer: whose state counts as training bytes.
         lookups: ids of this table in a row, on average.
 
@@ -173,7 +173,7 @@ def choices_of(
     if not found:
         raise OptionError(
             f"No method of {', '.join(tastes.methods)} says by arithmetic what it keeps of table {table.name!r} "
-            f"({table.ids} ids) in at most {budget_bytes:,} bytes. Allow other methods or more bytes."
+            f"({table.ids} ids). Allow other methods."
         )
     return _unbeaten(found)
 
@@ -184,7 +184,7 @@ def _ladder(
     """The choices of one method and storage: bytes from the floor to what the table can use."""
     found: list[TableChoice] = []
     nbytes = float(method.least_bytes([table]))
-    while nbytes <= budget_bytes:
+    while nbytes <= budget_bytes or not found:  # what is too large even so is refused with the floor of all tables
         choice = _choice(method, table, worth, int(nbytes), optimizer, ns)
         if choice is None:
             return []
@@ -257,13 +257,14 @@ def choose(offered: Sequence[Sequence[TableChoice]], limits: Limits) -> Chosen:
         OptionError: no choices are quick enough, or they are not while they fit.
     """
     flat = [choice for own in offered for choice in own]
-    rows = [(np.array([c.nbytes for c in flat], float), float(limits.serve_bytes))]
+    within = [Limit(np.array([c.nbytes for c in flat], float), limits.serve_bytes)]
     if limits.train_bytes is not None:
-        rows.append((np.array([c.train_bytes for c in flat], float), float(limits.train_bytes)))
+        within.append(Limit(np.array([c.train_bytes for c in flat], float), limits.train_bytes))
     if limits.ns is not None:
-        rows.append((np.array([c.ns for c in flat]), limits.ns))
+        within.append(Limit(np.array([c.ns for c in flat]), limits.ns))
     _check_each(offered, limits)
-    picked, gap = _solved(flat, offered, rows)
+    costs, lengths = np.array([c.nats for c in flat]), [len(own) for own in offered]
+    picked = pick(costs, lengths, within)
     if picked is None:
         raise OptionError(
             f"No choice of methods is within all limits at once: {limits.serve_bytes:,} bytes"
@@ -271,9 +272,10 @@ def choose(offered: Sequence[Sequence[TableChoice]], limits: Limits) -> Chosen:
             + ("" if limits.ns is None else f", {limits.ns:,.0f} ns per row")
             + ". Each can be met by itself; raise one of them."
         )
-    choices = tuple(flat[n] for n in picked)
+    choices = tuple(flat[n] for n in picked.numbers)
     follow = tuple(_next(own, choice) for own, choice in zip(offered, choices, strict=True))
-    return Chosen(choices=choices, limits=limits, price=_price(flat, offered, rows), gap=gap, next=follow)
+    saved = price(costs, lengths, within)
+    return Chosen(choices=choices, limits=limits, price=saved, gap=picked.gap, next=follow)
 
 
 def topped_up(
@@ -312,50 +314,6 @@ def _check_each(offered: Sequence[Sequence[TableChoice]], limits: Limits) -> Non
             f"The quickest choices take {quickest:,.0f} ns to look one row's ids up, {limits.ns:,.0f} are allowed. "
             "Allow more, or fewer tables."
         )
-
-
-def _solved(
-    flat: Sequence[TableChoice], offered: Sequence[Sequence[TableChoice]], rows: Sequence[tuple[Any, float]]
-) -> tuple[list[int] | None, float]:
-    """Numbers of the choices, and the gap that is left; None where there are none within the limits."""
-    from scipy.optimize import Bounds, LinearConstraint, milp
-
-    cost = np.array([c.nats for c in flat])
-    unit = float(cost.max()) or 1.0  # the solver's tolerances are absolute
-    each = _one_each(offered)
-    constraints = [LinearConstraint(each, 1, 1), *(LinearConstraint(row[None] / top, -np.inf, 1) for row, top in rows)]
-    found = milp(
-        cost / unit, constraints=constraints, integrality=np.ones(len(flat)), bounds=Bounds(0, 1),
-        options={"time_limit": _SOLVE_S, "mip_rel_gap": 0.0},
-    )  # fmt: skip
-    if found.x is None:
-        return None, 0.0
-    picked = [int(n) for n in np.flatnonzero(np.round(found.x))]
-    if any(row[picked].sum() > top for row, top in rows):  # within the solver's tolerance, but not within the bytes
-        return _solved(flat, offered, [(row, top * (1 - 1e-6) - 1) for row, top in rows])
-    return picked, max(0.0, float(found.fun - found.mip_dual_bound)) * unit
-
-
-def _price(
-    flat: Sequence[TableChoice], offered: Sequence[Sequence[TableChoice]], rows: Sequence[tuple[Any, float]]
-) -> float:
-    """Nats per row that one more byte saves, where parts of choices could be had."""
-    from scipy.optimize import linprog
-
-    found = linprog(
-        [c.nats for c in flat], A_ub=np.array([row / top for row, top in rows]), b_ub=np.ones(len(rows)),
-        A_eq=_one_each(offered), b_eq=np.ones(len(offered)), bounds=(0, 1), method="highs",
-    )  # fmt: skip
-    return max(0.0, -float(found.ineqlin.marginals[0]) / rows[0][1]) if found.status == 0 else 0.0
-
-
-def _one_each(offered: Sequence[Sequence[TableChoice]]) -> Any:
-    """Float64 [tables, choices], 1 where a choice is of a table."""
-    from scipy.sparse import csr_array
-
-    lengths = [len(own) for own in offered]
-    owner = np.repeat(np.arange(len(offered)), lengths)
-    return csr_array((np.ones(len(owner)), (owner, np.arange(len(owner)))), shape=(len(offered), len(owner)))
 
 
 def _next(own: Sequence[TableChoice], choice: TableChoice) -> TableChoice | None:

@@ -58,6 +58,8 @@ class Result:
         ns_per_lookup: processor nanoseconds of one thread per id that the frozen bank looks up, ids of the validation
             rows (of training rows where there are none) in batches as they are served.
         seconds: of the whole run.
+        cpu_seconds: processor time of the whole process that ran it, all threads, start included; None where a process
+            ran more than this.
         peak_rss_bytes: the most resident memory that the process had.
         tuned: settings that a study's tuning chose on validation rows, by dotted key; {} for a run as it was written.
         skipped: why there was no run, or None. A skipped run has no metrics.
@@ -98,6 +100,7 @@ class Result:
     ms_per_batch: float | None = None
     ns_per_lookup: float | None = None
     seconds: float | None = None
+    cpu_seconds: float | None = None
     peak_rss_bytes: int | None = None
     tuned: Mapping[str, Any] = field(default_factory=dict)
     skipped: str | None = None
@@ -108,7 +111,7 @@ class Result:
     def __post_init__(self) -> None:
         amounts = {f.name: getattr(self, f.name) for f in fields(self) if f.name.endswith("_bytes")}
         amounts |= {f"table_bytes[{table!r}]": amount for table, amount in amounts.pop("table_bytes").items()}
-        plain = ("epochs", "rows_per_s", "ms_per_batch", "ns_per_lookup", "seconds")
+        plain = ("epochs", "rows_per_s", "ms_per_batch", "ns_per_lookup", "seconds", "cpu_seconds")
         amounts |= {name: getattr(self, name) for name in plain}
         for name, amount in amounts.items():
             if amount is not None and not 0 <= amount < math.inf:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, Protocol
 
 from torch import Tensor
 
 from pocketrec.spec.table import WantedIds
 
-__all__ = ["Batch", "BatchSource", "Part", "TrainingData", "endless"]
+__all__ = ["Batch", "BatchSource", "Part", "TrainingData", "endless", "share_of"]
 
 Part = Literal["train", "validation"]
 
@@ -64,6 +67,33 @@ class TrainingData(Protocol):
     def source(self, part: Part, id_spaces: Sequence[WantedIds]) -> BatchSource | None:
         """One part, with ids in these spaces (one per table); None if there are no such rows."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """The first batches of every epoch."""
+
+    whole: BatchSource
+    share: float
+
+    def batch_count(self, batch_size: int) -> int:
+        return math.ceil(self.share * self.whole.batch_count(batch_size))
+
+    def batches(
+        self, *, batch_size: int, order: Literal["shuffle", "time"], seed: int, epoch: int, start: int
+    ) -> Iterator[Batch]:
+        found = self.whole.batches(batch_size=batch_size, order=order, seed=seed, epoch=epoch, start=start)
+        return islice(found, max(0, self.batch_count(batch_size) - start))
+
+
+def share_of(source: BatchSource, share: float) -> BatchSource:
+    """The same with so small a share of its batches per epoch: the first ones of each epoch's order.
+
+    Args:
+        source: whole epochs.
+        share: above 0 to 1; some batch is always left.
+    """
+    return source if share == 1 else _Share(source, share)
 
 
 def endless(

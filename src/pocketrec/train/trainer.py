@@ -31,7 +31,7 @@ from pocketrec.train.interrupt import GracefulInterrupt
 from pocketrec.train.optim import dense_optimizer, load_optimizer_tensors, optimizer_tensors
 from pocketrec.train.outcome import Outcome
 from pocketrec.train.progressive import add_batch, progressive_json, progressive_of
-from pocketrec.train.source import Batch, BatchSource, Part, TrainingData, endless
+from pocketrec.train.source import Batch, BatchSource, Part, TrainingData, endless, share_of
 from pocketrec.train.state import TrainState, restore, save
 from pocketrec.train.step import train_step
 from pocketrec.train.warm_start import WarmStart
@@ -196,8 +196,9 @@ class Trainer:
         epochs = stage.epochs or self.config.epochs
         if self._finished(epochs):
             return
-        source = self.data.source(stage.split, _id_spaces(sizing))
-        assert source is not None, "rows were counted before the first stage"
+        whole = self.data.source(stage.split, _id_spaces(sizing))
+        assert whole is not None, "rows were counted before the first stage"
+        source = share_of(whole, self.config.share)
         validation = self.data.source("validation", _id_spaces(sizing)) if self._rows("validation") else None
         self.watcher.begin(
             stage=stage.name, epochs=epochs, batches=source.batch_count(self.config.batch_size),
