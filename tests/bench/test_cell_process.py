@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from pocketrec.bench import cell_process, jobs
 from pocketrec.bench.cells import Cell, CellMaker
 from pocketrec.bench.study import read_study
 from pocketrec.data.dataset import Dataset
+from pocketrec.spec.metrics import Progressive
 from pocketrec.spec.result import Result
 
 
@@ -99,3 +102,26 @@ def test_files_that_are_not_the_published_ones_are_refused_when_prepared(maker: 
     name = Path(cell(prepared(maker)).config.data[0]).name
     found = outcome_of(job_of(cell(maker), maker.cache, prepare=True, md5={name: "00"}), tmp_path)
     assert "that of the published file is 00" in found["failed"]
+
+
+def test_a_long_curve_is_drawn_with_twenty_points_of_the_same_mean() -> None:
+    rows = (*tuple(range(100, 20100, 100))[:-1], 20050)
+    curve = tuple((n, 0.7 - n / 1e5) for n in rows)
+    told = Progressive(
+        rows=20_050, logloss=0.6, normalised_entropy=0.9, calibration=1.0, curve=curve,
+        rates=tuple(0.2 + n / 1e6 for n in rows),
+    )  # fmt: skip
+    short = cell_process._short(told)
+    assert short is not None
+    assert len(short.curve) == len(short.rates) == 20
+    assert short.curve[-1][0] == 20_050
+
+    def mean(points: tuple[tuple[int, float], ...]) -> float:
+        return sum((n - m) * loss for (m, _), (n, loss) in pairwise([(0, 0.0), *points])) / points[-1][0]
+
+    assert mean(short.curve) == pytest.approx(mean(curve), rel=1e-4)
+    assert cell_process._short(replace(told, curve=curve[:3], rates=told.rates[:3])) == replace(
+        told, curve=tuple((n, float(f"{loss:.5g}")) for n, loss in curve[:3]),
+        rates=tuple(float(f"{rate:.5g}") for rate in told.rates[:3]),
+    )  # fmt: skip
+    assert cell_process._short(None) is None

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from pocketrec.bench.hparams import add_hparams
 from pocketrec.bench.places import check_md5, make_synthetic
@@ -28,6 +32,8 @@ from pocketrec.spec.metrics import Progressive
 from pocketrec.train.watch import TensorBoard
 
 __all__ = ["do", "main"]
+
+_POINTS: Final = 20
 
 
 def main(folder: Path) -> None:
@@ -69,10 +75,22 @@ def do(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _short(progressive: Progressive | None) -> Progressive | None:
-    """The same with five digits in its curve, which is only drawn and would be most of a study's file."""
+    """The same with a curve of 20 points and five digits, which is only drawn and would be most of a study's file."""
     if progressive is None:
         return None
-    return replace(progressive, curve=tuple((rows, float(f"{loss:.5g}")) for rows, loss in progressive.curve))
+    ends = [rows for rows, _ in progressive.curve]
+    rows = np.diff(ends, prepend=0)
+    starts = np.arange(0, len(ends), max(1, math.ceil(len(ends) / _POINTS)))
+
+    def means(values: Iterable[float]) -> list[float]:
+        found = np.add.reduceat(rows * np.array(list(values)), starts) / np.add.reduceat(rows, starts)
+        return [float(f"{mean:.5g}") for mean in found]
+
+    if not ends:
+        return progressive
+    last = [ends[k - 1] for k in (*starts[1:], len(ends))]
+    curve = tuple(zip(last, means(loss for _, loss in progressive.curve), strict=True))
+    return replace(progressive, curve=curve, rates=tuple(means(progressive.rates)))
 
 
 def _end_with_the_runner() -> None:
