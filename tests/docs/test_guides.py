@@ -47,7 +47,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def command(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """One command of ours, as from a shell; progress bars are left out."""
     assert words[0] == "pocketrec"
-    quiet = ["-q"] if words[1] in ("train", "stats", "demo") else []
+    quiet = ["-q"] if words[1] in ("train", "stats", "demo", "fit") else []
     with monkeypatch.context() as patch:
         patch.setattr(sys, "argv", [*words, *quiet])
         try:
@@ -74,8 +74,8 @@ def run(guide: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_guide_is_here() -> None:
     assert sorted(p.name for p in GUIDES.glob("*.md")) == [
-        "adding_a_method.md", "artifacts.md", "data.md", "from_pytorch.md", "judging.md", "logs.md", "models.md",
-        "quickstart.md", "speed.md", "studies.md", "your-own-data.md",
+        "adding_a_method.md", "artifacts.md", "data.md", "fit.md", "from_pytorch.md", "judging.md", "logs.md",
+        "models.md", "quickstart.md", "speed.md", "studies.md", "your-own-data.md",
     ]  # fmt: skip
 
 
@@ -91,7 +91,7 @@ def test_every_block_of_speed_runs(folder: Path, monkeypatch: pytest.MonkeyPatch
     "guide",
     [
         "quickstart.md", "data.md", "your-own-data.md", "artifacts.md", "from_pytorch.md", "judging.md",
-        "adding_a_method.md", "models.md", "logs.md", "studies.md",
+        "adding_a_method.md", "models.md", "logs.md", "studies.md", "fit.md",
     ],
 )  # fmt: skip
 def test_every_block_runs(guide: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -215,8 +215,7 @@ class _Fitting:
     def _probed(self, chosen: Chosen, mixture: Candidate) -> Fit:
         asked, effort, seed = self.settings, self.settings.effort, self.config.seed
         first, second, whole = _rungs(self.config.train.epochs)
-        measured = self._measured(mixture, first)
-        known = {name: self.worths[name].scaled_to(nats) for name, nats in measured.items()}
+        known = _corrected(self.worths, self._measured(mixture, first))
         better = self._chosen(known)
         mixtures = {_STATISTICS: chosen.parts(), _MEASURED: better.parts()}
         if asked.storages is None:
@@ -288,6 +287,15 @@ class _Fitting:
             config=config, sizing=sizing, label=best.label, chosen=chosen, worths=self.worths, figures=figures,
             findings=findings,
         )  # fmt: skip
+
+
+def _corrected(before: Mapping[str, TableWorth], measured: Mapping[str, float]) -> dict[str, TableWorth]:
+    """Worths halfway between what statistics say, at the scale of what was measured, and what was measured.
+
+    A model that trained for a little knows which tables it uses, and cannot tell small worths from none.
+    """
+    scale = math.fsum(measured.values()) / (math.fsum(worth.nats for worth in before.values()) or 1.0)
+    return {name: worth.scaled_to((worth.nats * scale + measured[name]) / 2) for name, worth in before.items()}
 
 
 def _rungs(epochs: int) -> tuple[Rung, Rung, Rung]:

@@ -13,6 +13,7 @@ from typing import Any, get_args
 from pocketrec.compress import build, freeze, layout, stages
 from pocketrec.compress.method import METHODS, of
 from pocketrec.compress.storage import STORAGES
+from pocketrec.compress.worth import TableWorth
 from pocketrec.spec.budget import Budget, dense_float32_bytes
 from pocketrec.spec.errors import BudgetTooSmall, OptionError
 from pocketrec.spec.optimizer import OptimizerName, OptimizerSpec
@@ -95,6 +96,22 @@ class SizingChecks(Cases):
         served = freeze(bank)
         assert served.held_bytes() == served.sizing.serve_bytes == sizing.serve_bytes
         assert sum(t.numel() * t.element_size() for t in served.tensors().values()) == sizing.serve_bytes
+
+    def test_what_is_kept_of_a_table_is_a_share_that_grows_with_bytes(self, variant: Mapping[str, Any]) -> None:
+        method = of(self.method.name, variant)
+        table = max(public_tables(self.spaces(variant)[0]), key=lambda t: t.rows or 0)
+        stats = {table.name: zipf_stats([table])[table.name]}
+        worth = TableWorth(stats=stats[table.name], prior_rows=20.0)
+        floor, shares = method.least_bytes([table]), []
+        for nbytes in (floor, 2 * floor, 8 * floor, floor + dense_float32_bytes([table])):
+            shares.append(method.kept(method.size([table], nbytes, stats=stats).groups, worth))
+        if None in shares:
+            assert shares == [None] * 4, "a law holds at every size"
+            return
+        known = [share for share in shares if share is not None]
+        assert 0 <= known[0] <= known[-1] <= 1
+        assert known == sorted(known)
+        assert known[-1] > 0.9, "nearly all, with bytes for all rows"
 
     def test_layout_is_aligned_and_disjoint(self, variant: Mapping[str, Any], storage: str) -> None:
         sizing = self.sized(variant, self.spaces(variant)[0], storage=storage)
