@@ -114,7 +114,7 @@ def test_public_names() -> None:
     import pocketrec
 
     bags = ["EmbeddingBag", "EmbeddingBagCollection", "EmbeddingBagConfig"]
-    assert pocketrec.__all__ == [*bags, "__version__", "load", "size", "train"]
+    assert pocketrec.__all__ == [*bags, "__version__", "fit", "load", "size", "train"]
     assert set(pocketrec.__all__) <= set(dir(pocketrec))
     for name in pocketrec.__all__:
         assert getattr(pocketrec, name) is not None

@@ -2,6 +2,7 @@
 
 Importing this package is lean: no torch, no compiled part. What it offers is imported at first use.
 
+* ``fit(data, budget=...)`` chooses method, storage and size for each table within the budget.
 * ``train(data, budget=...)`` trains a recommender whose tables hold at most the budget.
 * ``load(path)`` opens a trained one; its ``predict(frame)`` scores raw rows.
 * ``size(tables, budget, ...)`` says what a method would hold, before any tensor exists.
@@ -17,6 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pocketrec.bench.fitting import fit as fit
     from pocketrec.compress import size as size
     from pocketrec.compress.embedding_bag import EmbeddingBag as EmbeddingBag
     from pocketrec.compress.embedding_bag_collection import EmbeddingBagCollection as EmbeddingBagCollection
@@ -26,12 +28,22 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["EmbeddingBag", "EmbeddingBagCollection", "EmbeddingBagConfig", "__version__", "load", "size", "train"]
+__all__ = [
+    "EmbeddingBag",
+    "EmbeddingBagCollection",
+    "EmbeddingBagConfig",
+    "__version__",
+    "fit",
+    "load",
+    "size",
+    "train",
+]
 
 _HOMES = {
     "EmbeddingBag": "pocketrec.compress.embedding_bag",
     "EmbeddingBagCollection": "pocketrec.compress.embedding_bag_collection",
     "EmbeddingBagConfig": "pocketrec.compress.embedding_bag_collection",
+    "fit": "pocketrec.bench.fitting",
     "load": "pocketrec.pipeline",
     "size": "pocketrec.compress",
 }

@@ -11,7 +11,7 @@ import pytest
 
 from pocketrec.bench import fitting
 from pocketrec.bench.explain import explanation
-from pocketrec.bench.fitting import FitSettings, fit
+from pocketrec.bench.fitting import FitSettings, fit, fit_run
 from pocketrec.bench.probe import Candidate, Finding, Prober, Rung
 from pocketrec.data.synthetic import SyntheticSpec, write_synthetic
 from pocketrec.pipeline.config import RunConfig
@@ -68,7 +68,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_statistics_alone_give_a_run_of_these_bytes(base: RunConfig, cache: Path) -> None:
-    found = fit(base, FitSettings(effort=0, cache=cache))
+    found = fit_run(base, FitSettings(effort=0, cache=cache))
     assert found.per_table
     assert found.config.method == "mixed"
     budget = found.sizing.budget_bytes
@@ -88,17 +88,27 @@ def test_statistics_alone_give_a_run_of_these_bytes(base: RunConfig, cache: Path
     assert "one more KiB is expected to lower the log-loss by 0." in text
 
 
+def test_from_python_it_is_one_call(base: RunConfig, cache: Path, tmp_path: Path) -> None:
+    values = base.to_json()
+    same = {key: values[key] for key in ("schema", "dim", "model", "train")}
+    found = fit(values["data"][0], budget="8x", effort=0, out=tmp_path / "new" / "fit", cache=cache, **same)
+    assert found.config == fit_run(base, FitSettings(effort=0, cache=cache)).config
+    assert (tmp_path / "new" / "fit").is_dir()
+    only = fit(values["data"][0], budget="8x", effort=0, cache=cache, methods=["hash_rows"], storages=["int8"], **same)
+    assert {(c.method, c.storage) for c in only.chosen.choices} == {("hash_rows", "int8")}
+
+
 def test_limits_are_kept(base: RunConfig, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = fit(base, FitSettings(effort=0, cache=cache))
+    plain = fit_run(base, FitSettings(effort=0, cache=cache))
     most = plain.sizing.train_bytes // 2
-    tight = fit(replace(base, train_budget=most), FitSettings(effort=0, cache=cache))
+    tight = fit_run(replace(base, train_budget=most), FitSettings(effort=0, cache=cache))
     assert tight.sizing.train_bytes <= most
-    only = fit(base, FitSettings(effort=0, cache=cache, methods=("hash_rows",), storages=("int8",)))
+    only = fit_run(base, FitSettings(effort=0, cache=cache, methods=("hash_rows",), storages=("int8",)))
     assert {(c.method, c.storage) for c in only.chosen.choices} == {("hash_rows", "int8")}
     costs = {(m, s): 20.0 if s == "int4" else 5.0 for m in ("min_count", "hash_rows", "offline_split")
              for s in ("float32", "float16", "int8", "int4")}  # fmt: skip
     monkeypatch.setattr(fitting, "lookup_costs", lambda tastes, tables: costs)
-    quick = fit(base, FitSettings(effort=0, cache=cache, ns_per_row=16.0))
+    quick = fit_run(base, FitSettings(effort=0, cache=cache, ns_per_row=16.0))
     assert {c.storage for c in quick.chosen.choices} <= {"float32", "float16", "int8"}
 
 
@@ -118,12 +128,12 @@ def test_what_leaves_nothing_to_choose_is_refused(
     base: RunConfig, cache: Path, change: dict[str, Any], settings: dict[str, Any], error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said):
-        fit(replace(base, **change), FitSettings(**{"effort": 0, "cache": cache, **settings}))
+        fit_run(replace(base, **change), FitSettings(**{"effort": 0, "cache": cache, **settings}))
 
 
 def test_probing_takes_the_best_on_validation_rows(base: RunConfig, cache: Path, judged: Any) -> None:
     judge = judged({"robe int4": 0.8, "robe": 0.7, "hash_rows": 0.6})
-    found = fit(base, FitSettings(effort=12, cache=cache))
+    found = fit_run(base, FitSettings(effort=12, cache=cache))
     assert found.label == "robe int4"
     assert not found.per_table
     assert (found.config.method, found.config.options["storage"]) == ("robe", "int4")
@@ -135,7 +145,7 @@ def test_probing_takes_the_best_on_validation_rows(base: RunConfig, cache: Path,
     assert found.certificate()["chosen_by"] == "probing"
     assert found.certificate()["cpu_seconds"] == len(set(judge.asked))
     assert "One method for all tables was better" in explanation(found)
-    before = fit(base, FitSettings(effort=0, cache=cache)).worths
+    before = fit_run(base, FitSettings(effort=0, cache=cache)).worths
     scale = 0.04 / sum(worth.nats for worth in before.values())
     for name, nats in (("C1", 0.03), ("C2", 0.0), ("C3", 0.01)):
         assert found.worths[name].nats == pytest.approx((nats + scale * before[name].nats) / 2)
@@ -143,11 +153,14 @@ def test_probing_takes_the_best_on_validation_rows(base: RunConfig, cache: Path,
 
 def test_a_mixture_can_win_and_is_that_of_the_measured_worth(base: RunConfig, cache: Path, judged: Any) -> None:
     judged({"per table, by a trained model": 0.8})
-    found = fit(base, FitSettings(effort=12, cache=cache, storages=("int8", "float32")))
+    found = fit_run(base, FitSettings(effort=12, cache=cache, storages=("int8", "float32")))
     assert found.label.startswith("per table, by a trained model")
     held, plain = (
         {c.table: c.nbytes for c in chosen.choices}
-        for chosen in (found.chosen, fit(base, FitSettings(effort=0, cache=cache, storages=("int8", "float32"))).chosen)
+        for chosen in (
+            found.chosen,
+            fit_run(base, FitSettings(effort=0, cache=cache, storages=("int8", "float32"))).chosen,
+        )
     )
     assert held["C2"] < plain["C2"], "worth less than statistics say"
     assert found.config.options["parts"] == found.chosen.parts()
@@ -156,16 +169,16 @@ def test_a_mixture_can_win_and_is_that_of_the_measured_worth(base: RunConfig, ca
 
 def test_candidates_that_are_too_slow_are_out(base: RunConfig, cache: Path, judged: Any) -> None:
     judged({"robe": 0.9, "hash_rows": 0.6}, ns={"robe": 1000.0})
-    assert not fit(base, FitSettings(effort=6, cache=cache, ns_per_row=600.0)).label.startswith("robe")
+    assert not fit_run(base, FitSettings(effort=6, cache=cache, ns_per_row=600.0)).label.startswith("robe")
     judged({}, ns={"": 1000.0})
     with pytest.raises(OptionError, match="the quickest took 3,000"):
-        fit(base, FitSettings(effort=6, cache=cache, ns_per_row=600.0))
+        fit_run(base, FitSettings(effort=6, cache=cache, ns_per_row=600.0))
 
 
 def test_probing_needs_validation_rows(base: RunConfig, cache: Path) -> None:
     without = RunConfig.from_json({**base.to_json(), "split": {"rows": [1000, 0, 500]}})
     with pytest.raises(TrainingError, match="validation rows, and there are none"):
-        fit(without, FitSettings(effort=3, cache=cache))
+        fit_run(without, FitSettings(effort=3, cache=cache))
 
 
 @pytest.mark.slow
@@ -186,13 +199,13 @@ def test_an_interrupted_fit_goes_on_and_says_the_same(base: RunConfig, cache: Pa
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(base, settings, watching=Interrupt())
+        fit_run(base, settings, watching=Interrupt())
     lines = (tmp_path / "probes.jsonl").read_text().splitlines()
     assert len(lines) == 3
-    found = fit(base, settings)
+    found = fit_run(base, settings)
     after = (tmp_path / "probes.jsonl").read_text().splitlines()
     assert after[:3] == lines
-    again = fit(base, settings)
+    again = fit_run(base, settings)
     assert (tmp_path / "probes.jsonl").read_text().splitlines() == after
     assert again.config == found.config
     assert again.certificate() == found.certificate()

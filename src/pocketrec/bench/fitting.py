@@ -28,17 +28,55 @@ from pocketrec.data.dataset import Dataset
 from pocketrec.data.effects import worths
 from pocketrec.data.read_pass import Progress, silent
 from pocketrec.pipeline.config import RunConfig, overridden
-from pocketrec.pipeline.data import open_data, schema_of
+from pocketrec.pipeline.data import default_cache, open_data, schema_of
 from pocketrec.pipeline.size import check_schema, method_options, row_dim, size_run
 from pocketrec.pipeline.train import run
 from pocketrec.spec.budget import Budget
 from pocketrec.spec.errors import OptionError, TrainingError
+from pocketrec.spec.schema import Schema
 from pocketrec.spec.sizing import Sizing
 
-__all__ = ["Fit", "FitSettings", "fit"]
+__all__ = ["Fit", "FitSettings", "fit", "fit_run"]
 
 _STATISTICS: Final = "per table, by statistics"
 _MEASURED: Final = "per table, by a trained model"
+
+
+def fit(
+    data: str | Path | Sequence[str | Path], *, budget: str | int, effort: int = 24,
+    methods: Sequence[str] | None = None, storages: Sequence[str] | None = None, ns_per_row: float | None = None,
+    out: str | Path | None = None, cache: str | Path | None = None, jobs: int = 1, watching: Probing | None = None,
+    **settings: Any,
+) -> Fit:  # fmt: skip
+    """Choose method, storage and size for every table, and settings of training, within a number of bytes.
+
+    Args:
+        data: a file, a folder, or several; Criteo's layout unless ``schema`` names another.
+        budget: ceiling for the tables: ``"64MiB"``, ``"16x"``, ``"5%"`` or an int of bytes.
+        effort: see :class:`FitSettings`, as for `methods`, `storages`, `ns_per_row`, `out` and `jobs`.
+        methods: that may be chosen.
+        storages: that may be chosen.
+        ns_per_row: that looking up may take.
+        out: folder of findings, so that an interrupted fit goes on.
+        cache: folder of encoded data; ``~/.cache/pocketrec`` when not given.
+        jobs: trainings at a time.
+        watching: told how probing goes.
+        settings: everything else of :class:`~pocketrec.pipeline.config.RunConfig`, as :func:`pocketrec.train` takes it.
+
+    Raises:
+        BudgetTooSmall: names the floor. OptionError: limits or names that leave nothing to choose.
+    """
+    files = [data] if isinstance(data, (str, Path)) else list(data)
+    given = {"data": [str(f) for f in files], "budget": budget, **settings}
+    plain = {key: value.to_json() if isinstance(value, Schema) else value for key, value in given.items()}
+    asked = FitSettings(
+        effort=effort, methods=None if methods is None else tuple(methods), ns_per_row=ns_per_row, jobs=jobs,
+        storages=None if storages is None else tuple(storages), out=None if out is None else Path(out),
+        cache=Path(cache) if cache else default_cache(),
+    )  # fmt: skip
+    if asked.out is not None:
+        asked.out.mkdir(parents=True, exist_ok=True)
+    return fit_run(RunConfig.from_json(plain), asked, watching=watching)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +157,7 @@ class Fit:
         }  # fmt: skip
 
 
-def fit(
+def fit_run(
     config: RunConfig, settings: FitSettings, *, watching: Probing | None = None, progress: Progress = silent
 ) -> Fit:  # fmt: skip
     """Choose methods, storages and settings for a number of bytes.

@@ -109,12 +109,12 @@ def _config(path: Path | None, overrides: dict[str, Any]) -> RunConfig:
 
 
 def _fit(asked: RunConfig, settings: Any, *, quiet: bool) -> Fit:
-    from pocketrec.bench.fitting import fit
+    from pocketrec.bench.fitting import fit_run
     from pocketrec.cli._probe_bar import ProbeBar
     from pocketrec.cli._reading import ReadingBar
 
     with ReadingBar(quiet=quiet) as reading, ProbeBar(reading, quiet=quiet) as bar:
-        return fit(asked, settings, watching=bar, progress=reading)
+        return fit_run(asked, settings, watching=bar, progress=reading)
 
 
 def _write(found: Fit, text: str, out: Path) -> None:
