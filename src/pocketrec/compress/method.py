@@ -49,6 +49,7 @@ class Traits:
         staged: whether it trains in more than one stage (:meth:`Method.stages`).
         settles: whether its first stages are about all its tables at once and end with a choice of how each of them is
             held (:meth:`Method.search`, :meth:`Method.settled`). Until then a sizing's bytes are a ceiling.
+        scores: whether a stage of its search scores candidates (`pocketrec.compress.candidates.Candidates`).
         timed: whether it is told before each step when it is (:meth:`Method.before_step`).
         from_dense: whether it can start from a dense table (:meth:`Method.from_dense`).
         grows: whether a table may get more rows later without moving those that it has.
@@ -65,6 +66,7 @@ class Traits:
     adaptive: bool = False
     staged: bool = False
     settles: bool = False
+    scores: bool = False
     timed: bool = False
     from_dense: bool = False
     grows: bool = False
