@@ -106,3 +106,14 @@ def test_tables_of_other_rows_are_not_taken_over_in_silence() -> None:
     grown = [TableSpec(name="a", rows=60, dim=3), TABLES[1]]
     with pytest.raises(OptionError, match="rows per table were"):
         build(size(grown, "2x", "hash_rows"), seed=0, previous=build(size(TABLES, "2x", "hash_rows"), seed=0))
+
+
+def test_a_search_that_is_planned_to_go_on_is_not_settled_before_it_ends() -> None:
+    sizing = size(TABLES, "1x", "optembed")
+    (_, supernet), (_, evolve), (_, retrain) = stages(sizing)
+    bank = build(supernet, seed=0)
+    assert settled(bank, evolve) == evolve
+    assert settled(bank, retrain).groups != evolve.groups
+    assert settled(bank, evolve, ends=True).groups == settled(bank, retrain).groups
+    after = build(settled(bank, evolve), seed=1, previous=bank)
+    assert all(torch.equal(t, after.tensors()[name]) for name, t in bank.tensors().items())
