@@ -54,9 +54,10 @@ def test_a_stage_that_scores_needs_validation_rows_alone() -> None:
     [
         ({"scores": -1}, "'evolve' scores -1 candidates on None rows"),
         ({"scores": 3, "score_rows": 0}, "scores 3 candidates on 0 rows"),
+        ({"begins": "anew", "optimizer": "keep"}, "'evolve' begins anew, so it cannot keep"),
         ({"scores": 3, "held_out": ("alpha",)}, "'evolve' scores candidates, so nothing is held out"),
     ],
 )
-def test_scores_that_make_no_sense_are_refused(given: dict[str, object], said: str) -> None:
+def test_what_contradicts_itself_is_refused(given: dict[str, object], said: str) -> None:
     with pytest.raises(OptionError, match=said):
         Stage(name="evolve", **given)  # type: ignore[arg-type]

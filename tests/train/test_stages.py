@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from pocketrec.compress import freeze, size
+from pocketrec.compress import build, freeze, size
 from pocketrec.compress.method import METHODS
 from pocketrec.metrics import evaluate
 from pocketrec.spec.errors import OptionError, TrainingError
@@ -188,7 +188,9 @@ def test_candidates_are_scored_by_the_trainer_and_nothing_trains_meanwhile(plant
 
 def test_the_auc_of_a_candidate_is_that_of_what_it_becomes(planted: ModuleType) -> None:
     """Before it trains again: the settled bank, under the same nets, scores validation rows as its candidate did."""
-    made = trainer(planted, "optembed")
+    made = planted.trainer(
+        planned_evolution(planted, inherits=True), planted.data(150, 60, rows=SPARSE_ROWS), config=RUN
+    )  # fmt: skip
     found: list[float] = []
     watch = planted.Watch()
     begin = watch.begin
@@ -204,6 +206,28 @@ def test_the_auc_of_a_candidate_is_that_of_what_it_becomes(planted: ModuleType) 
     watch.begin, made.watcher = note, watch
     made.run()
     assert found == [max(auc for auc, _ in watch.scored_aucs), 1]
+
+
+def test_what_was_settled_is_trained_anew(planted: ModuleType) -> None:
+    """Rows and nets as they were built, in the widths and for the ids that the search found."""
+    made = trainer(planted, "optembed")
+    seen = at_begin(planted, made)
+    made.watcher.begin_scoring = lambda **_: None
+    outcome = made.run()
+    supernet, retrain = seen
+    assert retrain["nets"].keys() == supernet["nets"].keys()
+    assert all(torch.equal(t, retrain["nets"][name]) for name, t in supernet["nets"].items())
+    assert not retrain["optimizer"]
+    assert int(retrain["bank"]["steps"]) == 0
+    fresh = build(outcome.model.bank.sizing, seed=made.seed).tensors()
+    maps = {name for name in fresh if name.endswith(".map")}
+    assert len(maps) == 1
+    for name, tensor in retrain["bank"].items():
+        assert torch.equal(tensor, fresh[name]) == (name not in maps), name
+    (of_ids,) = (retrain["bank"][name] for name in maps)
+    rows = made.data.train.rows.ids[:, 0]
+    touched = torch.isin(torch.arange(400), rows)
+    assert torch.equal(of_ids >= 0, touched), "the rows that no batch touched are lost"
 
 
 def test_some_rows_of_validation_may_judge(planted: ModuleType) -> None:

@@ -20,7 +20,7 @@ from pocketrec.spec.errors import ArtifactError, OptionError
 from pocketrec.spec.sizing import GroupSizing, Sizing, TensorSpec
 from pocketrec.spec.stage import Stage
 
-__all__ = ["ALIGNMENT", "Placed", "attach", "build", "layout", "restart", "settled", "stages"]
+__all__ = ["ALIGNMENT", "Placed", "attach", "begin_anew", "build", "layout", "restart", "settled", "stages"]
 
 # Cache lines and AVX-512 loads: every tensor starts at a multiple of this.
 ALIGNMENT = 64
@@ -129,15 +129,47 @@ def restart(bank: Bank, *, seed: int, data: Mapping[str, Any] | None = None, pre
         matrix.copy_(values)
 
 
+@torch.no_grad()
+def begin_anew(bank: Bank, *, seed: int, data: Mapping[str, Any] | None = None) -> None:
+    """Let tables whose methods settled begin as they were built, in the form that was settled on.
+
+    Weights, matrices and the optimizer's state of these begin anew; which rows are whose (maps, seeds) stays. All
+    others go on.
+
+    Args:
+        bank: in its training form, behind the search.
+        seed: equal seeds give equal values.
+        data: what methods may need.
+    """
+    bank.discard()
+    for index, group in enumerate(bank.groups):
+        assert isinstance(group, Group)
+        if not group.method.traits.settles:
+            continue
+        stay = [
+            (tensor, tensor.clone()) for s in group.specs() if s.role == "fixed" for tensor in [group.tensor(s.name)]
+        ]
+        for tensor in group.tensors().values():
+            tensor.zero_()
+        _start(group, stream(seed, index), data)
+        for tensor, values in stay:
+            tensor.copy_(values)
+        group.refresh()
+
+
 def _initialise(bank: Bank, seed: int, data: Mapping[str, Any] | None, previous: Bank | None) -> None:
     """Give starting values to tensors that are zero."""
     for index, group in enumerate(bank.groups):
         assert isinstance(group, Group)
-        with torch.no_grad(), in_float32(group) as plain:
-            group.method.initialise(plain, seed=stream(seed, index), data=data)
-        group.refresh()
+        _start(group, stream(seed, index), data)
     if previous is not None:
         _warm(bank, previous)
+
+
+def _start(group: Group, seed: int, data: Mapping[str, Any] | None) -> None:
+    with torch.no_grad(), in_float32(group) as plain:
+        group.method.initialise(plain, seed=seed, data=data)
+    group.refresh()
 
 
 def stages(sizing: Sizing) -> tuple[tuple[Stage, Sizing], ...]:

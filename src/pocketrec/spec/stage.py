@@ -21,6 +21,8 @@ class Stage:
         tables: whether the tables train.
         dense: whether the dense nets train.
         optimizer: ``keep`` carries state of dense nets and tables over from the stage before, ``reset`` starts anew.
+        begins: of a stage behind another one: ``warm`` begins with the values of that; with ``anew`` the nets, and the
+            rows of all tables whose methods settled, begin as they were built. What was settled stays, with its maps.
         held_out: names of tensors (matrices of the methods' groups) that never learn from the rows of `split`: behind
             each step stands one on a batch of validation rows, from which they learn and nothing else does.
         scores: how many candidates of a search are scored at most, each by its AUC on validation rows; nothing trains
@@ -34,6 +36,7 @@ class Stage:
     tables: bool = True
     dense: bool = True
     optimizer: Literal["keep", "reset"] = "reset"
+    begins: Literal["warm", "anew"] = "warm"
     held_out: tuple[str, ...] = ()
     scores: int = 0
     score_rows: int | None = None
@@ -51,6 +54,8 @@ class Stage:
                 f"Stage {self.name!r} scores {self.scores} candidates on {self.score_rows} rows; 0 candidates or more "
                 "and 1 row or more are needed."
             )
+        if self.begins == "anew" and self.optimizer == "keep":
+            raise OptionError(f"Stage {self.name!r} begins anew, so it cannot keep the state of the optimizer.")
         if self.scores and self.held_out:
             raise OptionError(f"Stage {self.name!r} scores candidates, so nothing is held out of its training.")
 

@@ -15,6 +15,7 @@ import torch
 
 from pocketrec.artifact.load import Artifact
 from pocketrec.compress import Bank, attach, build, restart, settled, stages
+from pocketrec.compress.build import begin_anew
 from pocketrec.compress.candidates import best, propose, scored
 from pocketrec.metrics import Metrics, auc, auc_standard_error, evaluate
 from pocketrec.models import Model
@@ -176,15 +177,19 @@ class Trainer:
         self._notes.extend(f"Passed over: {reason}" for reason in artifact.skipped)
 
     def _enter(self) -> None:
-        """Go on to the next stage: tables warm from the stage before, nets carried over."""
+        """Go on to the next stage: tables warm from the stage before, nets carried over, unless it begins anew."""
         before, optimizer = self.model, self.optimizer
         self.state.next_stage()
         planned = self.stages[self.state.stage][1]
         sizing = settled(before.bank, planned)
         self.state.sizing = None if sizing == planned else sizing.to_json()
         self._set(build(sizing, seed=self.seed, data=self.extra, previous=before.bank))
-        self.model.copy_nets(before.nets())
-        if self.stages[self.state.stage][0].optimizer == "keep":
+        stage = self.stages[self.state.stage][0]
+        if stage.begins == "anew":
+            begin_anew(self.model.bank, seed=self.seed, data=self.extra)
+        else:
+            self.model.copy_nets(before.nets())
+        if stage.optimizer == "keep":
             load_optimizer_tensors(self.optimizer, optimizer_tensors(optimizer))
         else:
             self.model.bank.reset_state()
