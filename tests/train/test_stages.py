@@ -212,7 +212,6 @@ def test_what_was_settled_is_trained_anew(planted: ModuleType) -> None:
     """Rows and nets as they were built, in the widths and for the ids that the search found."""
     made = trainer(planted, "optembed")
     seen = at_begin(planted, made)
-    made.watcher.begin_scoring = lambda **_: None
     outcome = made.run()
     supernet, retrain = seen
     assert retrain["nets"].keys() == supernet["nets"].keys()

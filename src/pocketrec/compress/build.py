@@ -146,9 +146,8 @@ def begin_anew(bank: Bank, *, seed: int, data: Mapping[str, Any] | None = None) 
         assert isinstance(group, Group)
         if not group.method.traits.settles:
             continue
-        stay = [
-            (tensor, tensor.clone()) for s in group.specs() if s.role == "fixed" for tensor in [group.tensor(s.name)]
-        ]
+        fixed = [group.tensor(spec.name) for spec in group.specs() if spec.role == "fixed"]
+        stay = [(tensor, tensor.clone()) for tensor in fixed]
         for tensor in group.tensors().values():
             tensor.zero_()
         _start(group, stream(seed, index), data)
