@@ -229,6 +229,15 @@ def test_what_was_settled_is_trained_anew(planted: ModuleType) -> None:
     assert torch.equal(of_ids >= 0, touched), "the rows that no batch touched are lost"
 
 
+def test_a_kill_loses_as_many_rows_of_scoring_as_of_training(planted: ModuleType) -> None:
+    made = trainer(planted, "optembed")
+    made.config = replace(made.config, checkpoint_steps=4)  # 200 rows; a candidate takes 60
+    saved: list[int] = []
+    made._checkpoint = lambda: saved.append(made.state.batch) if made.state.stage == 1 else None
+    made.run()
+    assert saved == [3, 6, 0], "and one behind the last"
+
+
 def test_some_rows_of_validation_may_judge(planted: ModuleType) -> None:
     made = planted.trainer(
         planned_evolution(planted, score_rows=25), planted.data(150, 60, rows=SPARSE_ROWS), config=RUN

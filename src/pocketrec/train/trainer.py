@@ -228,6 +228,8 @@ class Trainer:
         validation = self.data.source("validation", _id_spaces(sizing))
         assert validation is not None, "rows were counted before the first stage"
         rows = min(validation.batch_count(1), stage.score_rows or validation.batch_count(1))
+        # a candidate takes as many batches as its rows are: that much work is lost by a kill, not that many candidates
+        often = max(1, config.checkpoint_steps * config.batch_size // rows)
         self.watcher.begin_scoring(stage=stage.name, candidates=stage.scores, rows=rows, done=state.batch)
         began = time.perf_counter()
         while propose(self.model.bank):
@@ -239,13 +241,12 @@ class Trainer:
             if interrupt.asked:
                 self._checkpoint()
                 raise KeyboardInterrupt
-            if state.step % config.checkpoint_steps == 0:
+            if state.batch % often == 0:
                 self._checkpoint()
             began = time.perf_counter()
         entry = {
             "stage": stage.name, "epoch": 1, "step": state.step, "candidates": state.batch,
-            "auc": best(self.model.bank),
-            "rows_per_s": state.rows / max(state.seconds, 1e-9), "seconds": state.seconds,
+            "auc": best(self.model.bank), "rows_per_s": state.rows / max(state.seconds, 1e-9), "seconds": state.seconds,
         }  # fmt: skip
         state.history.append(entry)
         state.next_epoch()
