@@ -66,3 +66,12 @@ def test_reading_a_log_tells_all_stages(log: Path, tmp_path: Path) -> None:
     assert ("read", 1500, 0) in told
     assert [stage for stage, *_ in told if stage == "rank"] == ["rank"] * 26
     assert told[-1] == ("write", 1, 1)
+
+
+def test_a_search_takes_the_place_of_the_bar() -> None:
+    console, _ = drawn(terminal=True)
+    with ReadingBar(quiet=False, console=console) as reading:
+        reading("read", 1, 0)
+        reading.begin_scoring(stage="evolve", candidates=2, rows=4, done=0)
+        reading.scored(step=2, auc=0.5, best=0.5)
+        assert reading._bar is None

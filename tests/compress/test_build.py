@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pocketrec.compress import attach, build, freeze, join, layout, settled, size, stages
-from pocketrec.compress.build import ALIGNMENT
+from pocketrec.compress.build import ALIGNMENT, begin_anew
 from pocketrec.spec.errors import ArtifactError, OptionError
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.table import TableSpec
@@ -106,3 +106,40 @@ def test_tables_of_other_rows_are_not_taken_over_in_silence() -> None:
     grown = [TableSpec(name="a", rows=60, dim=3), TABLES[1]]
     with pytest.raises(OptionError, match="rows per table were"):
         build(size(grown, "2x", "hash_rows"), seed=0, previous=build(size(TABLES, "2x", "hash_rows"), seed=0))
+
+
+def test_a_search_that_is_planned_to_go_on_is_not_settled_before_it_ends() -> None:
+    sizing = size(TABLES, "1x", "optembed")
+    (_, supernet), (_, evolve), (_, retrain) = stages(sizing)
+    bank = build(supernet, seed=0)
+    assert settled(bank, evolve) == evolve
+    assert settled(bank, retrain).groups != evolve.groups
+    assert settled(bank, evolve, ends=True).groups == settled(bank, retrain).groups
+    after = build(settled(bank, evolve), seed=1, previous=bank)
+    assert all(torch.equal(t, after.tensors()[name]) for name, t in bank.tensors().items())
+
+
+def test_what_was_settled_begins_anew_and_all_others_go_on() -> None:
+    other, searched = size(TABLES[:1], "2x", "robe"), size(TABLES[1:], "1x", "optembed")
+    joined = join([other, searched], ["a", "b"], "1x")
+    (_, supernet), _, (_, retrain) = stages(joined)
+    bank = build(supernet, seed=0)
+    group = bank.group_of("b")
+    with torch.no_grad():
+        rows = group.tensor("rows")
+        group.tensor("thresholds").fill_(float(rows.abs().sum(dim=1).median()))
+    exact = settled(bank, retrain)
+    after = build(exact, seed=1, previous=bank)
+    before = {name: t.clone() for name, t in after.tensors().items()}
+    assert "1.map" in before
+    ids = torch.zeros(1, 2, dtype=torch.int64)
+    after(ids).sum().backward()
+    after.step()
+    kept = {name: t.clone() for name, t in after.tensors().items()}
+    begin_anew(after, seed=7)
+    fresh = build(exact, seed=7).tensors()
+    for name, tensor in after.tensors().items():
+        wanted = fresh[name] if name.startswith("1.") and name != "1.map" else kept[name]
+        assert torch.equal(tensor, wanted), name
+    assert torch.equal(kept["1.map"], before["1.map"])
+    assert not torch.equal(fresh["1.map"], before["1.map"])

@@ -34,8 +34,9 @@ def test_traits_are_data(name: str) -> None:
     traits = of(name).traits
     assert isinstance(traits, Traits)
     assert set(traits.ids) <= {"rank", "plain", "hash63"}
-    assert traits.staged == (name in ("autodim", "dedup", "deeplight"))
-    assert traits.settles == traits.timed == (name == "autodim")
+    assert traits.staged == (name in ("autodim", "dedup", "deeplight", "optembed"))
+    assert traits.settles == traits.timed == (name in ("autodim", "optembed"))
+    assert traits.scores == (name == "optembed")
     assert traits.adaptive == (name in ("cafe", "cafe_plus", "ada_embed", "deeplight"))
     assert traits.storages == (("float16",) if name == "deeplight" else None)
 

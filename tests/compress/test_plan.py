@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import pytest
+
 from pocketrec.compress import size
 from pocketrec.compress.plan import most_train_bytes, plan
+from pocketrec.spec.errors import OptionError
 from pocketrec.spec.table import TableSpec
 from pocketrec.testing.methods.masked_rows import METHOD as MASKED_ROWS
 from pocketrec.testing.registered import registered
@@ -40,3 +43,25 @@ def test_what_one_of_them_holds_out_is_held_out_of_the_stage_of_all() -> None:
         masked, searched = size(TABLES[:1], "1x", "masked_rows"), size(TABLES[1:], "50%", "autodim")
         search, retrain = plan((*masked.groups, *searched.groups), masked.optimizer)
         assert (search.stage.held_out, retrain.stage.held_out) == (("alpha",), ())
+
+
+def test_a_search_by_scores_has_other_methods_wait_in_their_last_stage() -> None:
+    one, other = size(TABLES[:1], "1x", "autodim"), size(TABLES[1:], "1x", "optembed")
+    supernet, evolve, retrain = plan((*one.groups, *other.groups), one.optimizer)
+    assert [p.stage.name for p in (supernet, evolve, retrain)] == ["supernet", "evolve", "retrain"]
+    assert supernet.stage.held_out == ("alpha",)
+    assert (supernet.stage.scores, evolve.stage.scores, retrain.stage.scores) == (0, 601, 0)
+    assert evolve.groups[0] == retrain.groups[0] == one.groups[0]
+    assert evolve.groups[1:] == supernet.groups[1:] != retrain.groups[1:]
+
+
+def test_candidates_are_not_judged_while_something_else_changes() -> None:
+    one, other = size(TABLES[:1], "1x", "optembed"), size(TABLES[1:], "1x", "optembed", generations=2)
+    with pytest.raises(OptionError, match="optembed scores candidates in its stage 'evolve', while optembed is in its"):
+        plan((*one.groups, *other.groups), one.optimizer)
+    pruned = size(TABLES[1:], "2x", "deeplight")
+    for groups in ((*one.groups, *pruned.groups), (*pruned.groups, *one.groups)):
+        with pytest.raises(OptionError, match="while deeplight is in its stage 'prune': they would be judged together"):
+            plan(groups, one.optimizer)
+    early = size(TABLES[1:], "2x", "deeplight", warm_epochs=0)
+    assert len(plan((*one.groups, *early.groups), one.optimizer)) == 3

@@ -167,6 +167,12 @@ def budget_of(method: str, kind: str = "ranks") -> str:
     if kind == "mixed":
         return "3KB"
     # a network of dhe is larger than these tables; random_projection is computed, too, and fits
-    return {"full": "1x", "dhe": "1x", "autodim": "2x", "mde": "2x", "narrow": "2x", "quotient_remainder": "2x"}.get(
-        method, "4x"
-    )
+    return {
+        "full": "1x",
+        "dhe": "1x",
+        "autodim": "2x",
+        "mde": "2x",
+        "narrow": "2x",
+        "optembed": "2x",
+        "quotient_remainder": "2x",
+    }.get(method, "4x")

@@ -84,3 +84,12 @@ def test_the_peak_is_that_of_this_process_and_not_of_the_one_that_started_it() -
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert grown > len(ballast)
     assert 20 << 20 < int(done.stdout) < grown - (200 << 20)
+
+
+def test_candidates_that_were_scored_are_neither_epochs_nor_rows_that_trained() -> None:
+    from pocketrec.pipeline.summary import _curve
+
+    trained = [{"rows_per_s": 100.0, "seconds": 1.0, "train_loss": 0.7 - 0.1 * n, "auc": 0.6} for n in range(2)]
+    search = {"rows_per_s": 1e6, "seconds": 50.0, "candidates": 9, "auc": 0.9}
+    assert rows_per_s([trained[0], search, trained[1]]) == pytest.approx(100.0)
+    assert _curve([trained[0], search, trained[1]]) == _curve(trained)

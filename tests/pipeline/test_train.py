@@ -195,6 +195,13 @@ def test_a_search_on_validation_rows_is_not_refitted(fit: Callable[..., Trained]
         fit(logs["ranks"], method="autodim", budget="2x", refit=True)
 
 
+def test_candidates_that_are_scored_on_validation_rows_are_not_refitted(
+    fit: Callable[..., Trained], logs: dict[str, Any]
+) -> None:
+    with pytest.raises(OptionError, match="optembed scores candidates on validation rows in its stage evolve"):
+        fit(logs["ranks"], method="optembed", budget="2x", refit=True)
+
+
 def test_a_search_ends_with_bytes_that_are_exact(fit: Callable[..., Trained], logs: dict[str, Any]) -> None:
     trained = fit(logs["ranks"], method="autodim", budget="2x", options={"cooling": 1e-3}, train={"dense_lr": 0.1})
     result, sizing = trained.result, trained.recommender.sizing
@@ -256,6 +263,9 @@ class KilledAfter(Silent):
         if not self.left:
             raise Killed
 
+    def scored(self, *, step: int, auc: float, best: float) -> None:
+        self.step(step=step, batch=0, loss=0.0)
+
 
 def parts_of(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
     artifact = load_artifact(folder / "model")
@@ -281,6 +291,30 @@ def test_a_killed_run_goes_on_to_the_same_end(
         assert tensors.keys() == after[part].keys()
         assert all(torch.equal(t, after[part][name]) for name, t in tensors.items()), part
     assert (gone_on.result.test, gone_on.result.validation) == (whole.result.test, whole.result.validation)
+
+
+@pytest.mark.parametrize("steps", [4, 15, 30])
+def test_a_search_by_scores_that_is_killed_goes_on_to_the_same_end(
+    steps: int, fit: Callable[..., Trained], logs: dict[str, Any], tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {
+        "method": "optembed", "budget": "2x", "train": {"epochs": 2, "batch_size": 128, "checkpoint_steps": 3},
+        "options": {"generations": 3, "mutations": 3, "crossovers": 3, "alpha": 0.1},
+    }  # fmt: skip
+    whole = fit(logs["ranks"], out=tmp_path / "whole", **settings)
+    with pytest.raises(Killed):
+        fit(logs["ranks"], out=tmp_path / "killed", watcher=KilledAfter(steps), **settings)
+    gone_on = fit(logs["ranks"], out=tmp_path / "killed", **settings)
+    before, after = (parts_of(tmp_path / name) for name in ("whole", "killed"))
+    assert before.keys() == after.keys()
+    for part, tensors in before.items():
+        assert tensors.keys() == after[part].keys()
+        assert all(torch.equal(t, after[part][name]) for name, t in tensors.items()), part
+    assert (gone_on.result.test, gone_on.result.validation) == (whole.result.test, whole.result.validation)
+    result, sizing = whole.result, whole.recommender.sizing
+    assert result.promised_bytes == result.held_bytes == sizing.serve_bytes <= result.budget_bytes
+    assert sum(result.table_bytes.values()) == result.promised_bytes
+    assert len(result.curve) == 3, "an epoch of the supernet and two of training; candidates are none"
 
 
 def test_a_run_that_was_interrupted_does_not_claim_a_time(

@@ -40,3 +40,24 @@ def test_what_is_held_out_needs_the_other_part() -> None:
     assert again.parts == stage.parts
     with pytest.raises(OptionError, match="'search' trains on validation rows, from which alpha are held out"):
         Stage(name="search", split="validation", held_out=("alpha",))
+
+
+def test_a_stage_that_scores_needs_validation_rows_alone() -> None:
+    stage = Stage(name="evolve", scores=601, score_rows=1000)
+    assert stage.parts == ("validation",)
+    assert Stage(**json.loads(json.dumps(dataclasses.asdict(stage)))) == stage
+    assert Stage(name="train").scores == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"scores": -1}, "'evolve' scores -1 candidates on None rows"),
+        ({"scores": 3, "score_rows": 0}, "scores 3 candidates on 0 rows"),
+        ({"begins": "anew", "optimizer": "keep"}, "'evolve' begins anew, so it cannot keep"),
+        ({"scores": 3, "held_out": ("alpha",)}, "'evolve' scores candidates, so nothing is held out"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(given: dict[str, object], said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        Stage(name="evolve", **given)  # type: ignore[arg-type]

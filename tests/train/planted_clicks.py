@@ -151,6 +151,7 @@ class Watch:
     steps: list[int] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     epochs: list[dict[str, Any]] = field(default_factory=list)
+    scored_aucs: list[tuple[float, float]] = field(default_factory=list)
     ended: int = 0
 
     def begin(self, **stage: Any) -> None:
@@ -159,6 +160,14 @@ class Watch:
     def step(self, *, step: int, batch: int, loss: float) -> None:
         self.steps.append(step)
         self.losses.append(loss)
+        self.on_step(step)
+
+    def begin_scoring(self, **stage: Any) -> None:
+        self.begun.append(stage)
+
+    def scored(self, *, step: int, auc: float, best: float) -> None:
+        self.steps.append(step)
+        self.scored_aucs.append((auc, best))
         self.on_step(step)
 
     def epoch(self, entry: dict[str, Any]) -> None:

@@ -107,3 +107,18 @@ class OneBatch:
 
     def batches(self, **_: Any) -> Any:
         yield self.rows
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+def test_the_first_rows_alone_are_scored_when_asked(
+    planted: ModuleType, model: torch.nn.Module, batch_size: int
+) -> None:
+    source = planted.Source(rows=planted.clicks(65, seed=2, weights=True))
+    whole = scores_of(model, source, batch_size=batch_size)
+    for most, rows in ((20, 20), (64, 64), (65, 65), (1000, 65)):
+        some = scores_of(model, source, batch_size=batch_size, most_rows=most)
+        np.testing.assert_array_equal(some.logits, whole.logits[:rows])
+        np.testing.assert_array_equal(some.labels, whole.labels[:rows])
+        assert some.weights is not None
+        assert whole.weights is not None
+        np.testing.assert_array_equal(some.weights, whole.weights[:rows])

@@ -147,3 +147,21 @@ def test_told_before_it_began_and_after_it_ended_it_stays_quiet() -> None:
 
 def test_standard_output_stays_clean() -> None:
     assert ProgressBar("full")._console.stderr
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_search_says_that_it_scores_candidates_and_how_good_they_are(terminal: bool) -> None:
+    shown = Shown(terminal=terminal)
+    shown.bar.begin_scoring(stage="evolve", candidates=601, rows=5000, done=100)
+    assert "full evolve: scoring candidates" in shown.drawn(), "before the first of them"
+    for auc in (0.71234, 0.70001):
+        shown.now_s += 0.5
+        shown.bar.scored(step=1, auc=auc, best=0.71234)
+    assert (shown.task().completed, shown.task().total) == (102, 601)
+    for said in ("102/601", "10,000 rows/s", "AUC 0.7000, best 0.7123", "left 0:04:10"):
+        assert said in shown.drawn(), said
+    shown.bar.epoch(
+        {"stage": "evolve", "epoch": 1, "candidates": 480, "auc": 0.71234, "rows_per_s": 10000.0, "seconds": 1.0}
+    )
+    shown.bar.end()
+    assert "full evolve: 480 candidates scored  best validation AUC 0.71234  10,000 rows/s" in shown.out.getvalue()

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 import torch
 
-from pocketrec.compress import freeze, size
+from pocketrec.compress import build, freeze, size
 from pocketrec.compress.method import METHODS
+from pocketrec.metrics import evaluate
 from pocketrec.spec.errors import OptionError, TrainingError
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.sizing import Sizing
@@ -26,6 +27,8 @@ from pocketrec.testing.registered import registered
 from pocketrec.train import Outcome, scores_of
 from pocketrec.train.optim import optimizer_tensors
 
+# Of the first table 150 rows of a log touch a third.
+SPARSE_ROWS = (400, 7, 12)
 # 2 epochs of 3 batches in each stage
 RUN = {"epochs": 2, "checkpoint_steps": 2, "patience": None}
 
@@ -41,6 +44,9 @@ def sizing(planted: ModuleType, method: str) -> Sizing:
     if method == "autodim":  # alphas that cool down and learn fast, so that the search ends with widths of its own
         searched: Sizing = planned_search(planted)
         return searched
+    if method == "optembed":  # thresholds that grow fast, so that rows are lost; 7 candidates at most
+        evolved: Sizing = planned_evolution(planted)
+        return evolved
     if method != "mixed":
         options = {"search_epochs": 2} if method == "masked_rows" else {}
         found: Sizing = planted.sizing(method, budget=4 * sum(planted.ROWS) + 25 * 16, **options)
@@ -59,11 +65,19 @@ def planned_search(planted: ModuleType) -> Any:
     return planted.sizing("autodim", budget=600, candidates=(1, 2, 4), cooling=1e-3)
 
 
+def planned_evolution(planted: ModuleType, **options: Any) -> Any:
+    """Bytes for three numbers per id; thresholds that the loss drives up, above the rows that no batch touches."""
+    few = {"generations": 2, "mutations": 2, "crossovers": 2, "mutation_rate": 0.3, "alpha": 1.0, "init": 0.005}
+    return planted.sizing("optembed", budget=12 * sum(SPARSE_ROWS), rows=SPARSE_ROWS, **{**few, **options})
+
+
 def trainer(planted: ModuleType, method: str, folder: Path | None = None, **arguments: Any) -> Any:
-    return planted.trainer(sizing(planted, method), planted.data(150, 60), folder=folder, config=RUN, **arguments)
+    rows = SPARSE_ROWS if method == "optembed" else planted.ROWS
+    given = planted.data(150, 60, rows=rows)
+    return planted.trainer(sizing(planted, method), given, folder=folder, config=RUN, **arguments)
 
 
-STEPS = {"masked_rows": 12, "moving_rows": 6, "mixed": 9, "autodim": 9}
+STEPS = {"masked_rows": 12, "moving_rows": 6, "mixed": 9, "autodim": 9, "optembed": 16}
 
 
 @pytest.mark.parametrize("method", STEPS)
@@ -76,7 +90,7 @@ def test_it_trains_and_freezes_to_the_promised_bytes(planted: ModuleType, method
     assert outcome.history[-1]["train_loss"] < outcome.history[0]["train_loss"]
     served = freeze(outcome.model.bank)
     promised = made.stages[-1][1].serve_bytes
-    if method == "autodim":
+    if method in ("autodim", "optembed"):
         assert served.held_bytes() == outcome.model.bank.sizing.serve_bytes < promised
     else:
         assert served.held_bytes() == promised
@@ -139,6 +153,114 @@ def test_the_search_ended_with_other_widths_than_were_promised(planted: ModuleTy
     assert bank.sizing != made.stages[-1][1]
     assert bank.sizing == Sizing.from_json(made.state.sizing)
     assert all(g.settings["settled"] for g in bank.sizing.groups)
+
+
+def test_candidates_are_scored_by_the_trainer_and_nothing_trains_meanwhile(planted: ModuleType) -> None:
+    made = trainer(planted, "optembed")
+    made.watcher = watch = planted.Watch()
+    seen: list[tuple[dict[str, Any], list[list[int]]]] = []
+
+    def note(step: int) -> None:
+        assert made.model.training
+        if made.stages[made.state.stage][0].scores:
+            tensors = planted.tensors(Outcome(model=made.model, history=[], best_epoch=0, validation=None,
+                                              optimizer=made.optimizer))  # fmt: skip
+            seen.append((tensors, tensors["bank.0.log"].tolist()))
+
+    watch.on_step = note
+    outcome = made.run()
+    begun = next(b for b in watch.begun if "candidates" in b)
+    assert begun == {"stage": "evolve", "candidates": 9, "rows": 60, "done": 0}
+    assert len(seen) == len(watch.scored_aucs) == 7, "two of the nine had been scored before"
+    for tensors, _ in seen:
+        moved = {n for n, t in tensors.items() if not torch.equal(t, seen[0][0][n])}
+        assert moved <= {"bank.0.log", "bank.0.fitness", "bank.0.moment"}
+    aucs = [auc for auc, _ in watch.scored_aucs]
+    assert [best for _, best in watch.scored_aucs] == [max(aucs[: n + 1]) for n in range(7)]
+    (entry,) = [e for e in outcome.history if e["stage"] == "evolve"]
+    assert (entry["candidates"], entry["auc"], entry["step"], entry["epoch"]) == (7, max(aucs), 10, 1)
+    assert "train_loss" not in entry
+    widths = {t.table.name: t.settings["width"] for g in outcome.model.bank.sizing.groups for t in g.tables}
+    tables = [t.table.name for t in made.stages[0][1].groups[0].tables]
+    best_one = seen[aucs.index(max(aucs))][1]
+    assert [widths[name] for name in tables] in best_one
+
+
+def test_the_auc_of_a_candidate_is_that_of_what_it_becomes(planted: ModuleType) -> None:
+    """Before it trains again: the settled bank, under the same nets, scores validation rows as its candidate did."""
+    made = planted.trainer(
+        planned_evolution(planted, inherits=True), planted.data(150, 60, rows=SPARSE_ROWS), config=RUN
+    )  # fmt: skip
+    found: list[float] = []
+    watch = planted.Watch()
+    begin = watch.begin
+
+    def note(**stage: Any) -> None:
+        begin(**stage)
+        if stage["stage"] == "retrain":
+            scores = scores_of(made.model, made.data.validation, batch_size=64)
+            found.append(evaluate(scores.labels, scores.logits).auc)
+            bank = made.model.bank
+            found.append(sum(bool(g.settings["mapped"]) for g in bank.sizing.groups))
+
+    watch.begin, made.watcher = note, watch
+    made.run()
+    assert found == [max(auc for auc, _ in watch.scored_aucs), 1]
+
+
+def test_what_was_settled_is_trained_anew(planted: ModuleType) -> None:
+    """Rows and nets as they were built, in the widths and for the ids that the search found."""
+    made = trainer(planted, "optembed")
+    seen = at_begin(planted, made)
+    outcome = made.run()
+    supernet, retrain = seen
+    assert retrain["nets"].keys() == supernet["nets"].keys()
+    assert all(torch.equal(t, retrain["nets"][name]) for name, t in supernet["nets"].items())
+    assert not retrain["optimizer"]
+    assert int(retrain["bank"]["steps"]) == 0
+    fresh = build(outcome.model.bank.sizing, seed=made.seed).tensors()
+    maps = {name for name in fresh if name.endswith(".map")}
+    assert len(maps) == 1
+    for name, tensor in retrain["bank"].items():
+        assert torch.equal(tensor, fresh[name]) == (name not in maps), name
+    (of_ids,) = (retrain["bank"][name] for name in maps)
+    rows = made.data.train.rows.ids[:, 0]
+    touched = torch.isin(torch.arange(400), rows)
+    assert torch.equal(of_ids >= 0, touched), "the rows that no batch touched are lost"
+
+
+def test_a_kill_loses_as_many_rows_of_scoring_as_of_training(planted: ModuleType) -> None:
+    made = trainer(planted, "optembed")
+    made.config = replace(made.config, checkpoint_steps=4)  # 200 rows; a candidate takes 60
+    saved: list[int] = []
+    made._checkpoint = lambda: saved.append(made.state.batch) if made.state.stage == 1 else None
+    made.run()
+    assert saved == [3, 6, 0], "and one behind the last"
+
+
+def test_some_rows_of_validation_may_judge(planted: ModuleType) -> None:
+    made = planted.trainer(
+        planned_evolution(planted, score_rows=25), planted.data(150, 60, rows=SPARSE_ROWS), config=RUN
+    )  # fmt: skip
+    made.watcher = watch = planted.Watch()
+    made.run()
+    assert watch.begun[1]["rows"] == 25
+    other = trainer(planted, "optembed")
+    other.watcher = all_rows = planted.Watch()
+    other.run()
+    assert watch.scored_aucs[0] != all_rows.scored_aucs[0], "the first candidate is the same one"
+
+
+def test_candidates_need_validation_rows_of_two_classes(planted: ModuleType) -> None:
+    made = trainer(planted, "optembed")
+    made.data = planted.data(100, 0, rows=SPARSE_ROWS)
+    with pytest.raises(TrainingError, match="'evolve' scores candidates on validation rows, and there are none"):
+        made.run()
+    made = trainer(planted, "optembed")
+    one_class = replace(made.data.validation.rows, label=torch.ones(60))
+    made.data = planted.Data(train=made.data.train, validation=planted.Source(rows=one_class))
+    with pytest.raises(TrainingError, match="its 60 validation rows are of one class"):
+        made.run()
 
 
 def test_what_is_held_out_learns_from_validation_rows_alone_and_nothing_else_does(planted: ModuleType) -> None:

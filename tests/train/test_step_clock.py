@@ -41,3 +41,14 @@ def test_nothing_is_known_before_two_steps() -> None:
     clock.step(step=1, batch=1, loss=0.5)
     clock.end()
     assert clock.median_ms is None
+
+
+def test_candidates_are_no_steps() -> None:
+    clock = ticking(0, 1_000_000, 900_000_000, 901_000_000)
+    begin(clock)
+    for number in range(4):
+        clock.step(step=number, batch=number, loss=0.5)
+        if number == 1:
+            clock.begin_scoring(stage="evolve", candidates=2, rows=4, done=0)
+            clock.scored(step=2, auc=0.5, best=0.5)
+    assert clock.median_ms == 1.0

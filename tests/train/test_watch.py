@@ -116,3 +116,25 @@ def test_several_watchers_are_told_in_turn(planted: ModuleType) -> None:
     for watch in (first, second):
         assert watch.begun == [{**BEGIN, "epoch": 0, "batch": 2}]
         assert (watch.steps, watch.losses, watch.epochs, watch.ended) == ([3], [0.5], [ENTRY], 1)
+
+
+def test_candidates_are_told_to_all_and_drawn(planted: ModuleType, tmp_path: Path) -> None:
+    seen, board = planted.Watch(), TensorBoard(tmp_path)
+    both = Watchers([seen, Silent(), board])
+    both.begin_scoring(stage="evolve", candidates=9, rows=60, done=0)
+    both.scored(step=4, auc=0.7, best=0.7)
+    both.scored(step=5, auc=0.6, best=0.7)
+    both.end()
+    assert seen.begun == [{"stage": "evolve", "candidates": 9, "rows": 60, "done": 0}]
+    assert (seen.steps, seen.scored_aucs) == ([4, 5], [(0.7, 0.7), (0.6, 0.7)])
+    assert scalars(tmp_path) == {"search/auc": [(4, 0.7), (5, 0.6)], "search/best_auc": [(4, 0.7), (5, 0.7)]}
+
+
+def test_a_resumed_search_hides_what_was_drawn_beyond_the_checkpoint(tmp_path: Path) -> None:
+    for first, done in ((1, 0), (3, 2)):
+        board = TensorBoard(tmp_path)
+        board.begin_scoring(stage="evolve", candidates=9, rows=60, done=done)
+        for step in range(first, 5):
+            board.scored(step=step, auc=step / 10 + done / 100, best=0.5)
+        board.end()
+    assert scalars(tmp_path)["search/auc"] == [(1, 0.1), (2, 0.2), (3, 0.32), (4, 0.42)]

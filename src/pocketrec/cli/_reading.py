@@ -58,6 +58,13 @@ class ReadingBar:
     def step(self, *, step: int, batch: int, loss: float) -> None:
         """Nothing: the training bar shows it."""
 
+    def begin_scoring(self, **_: Any) -> None:
+        """A stage of a search begins: its own bar takes the place of this one."""
+        self.end()
+
+    def scored(self, *, step: int, auc: float, best: float) -> None:
+        """Nothing: the bar of the search shows it."""
+
     def epoch(self, entry: dict[str, Any]) -> None:
         """Nothing: the training bar shows it."""
 

@@ -20,7 +20,7 @@ from pocketrec.spec.errors import ArtifactError, OptionError
 from pocketrec.spec.sizing import GroupSizing, Sizing, TensorSpec
 from pocketrec.spec.stage import Stage
 
-__all__ = ["ALIGNMENT", "Placed", "attach", "build", "layout", "restart", "settled", "stages"]
+__all__ = ["ALIGNMENT", "Placed", "attach", "begin_anew", "build", "layout", "restart", "settled", "stages"]
 
 # Cache lines and AVX-512 loads: every tensor starts at a multiple of this.
 ALIGNMENT = 64
@@ -129,15 +129,46 @@ def restart(bank: Bank, *, seed: int, data: Mapping[str, Any] | None = None, pre
         matrix.copy_(values)
 
 
+@torch.no_grad()
+def begin_anew(bank: Bank, *, seed: int, data: Mapping[str, Any] | None = None) -> None:
+    """Let tables whose methods settled begin as they were built, in the form that was settled on.
+
+    Weights, matrices and the optimizer's state of these begin anew; which rows are whose (maps, seeds) stays. All
+    others go on.
+
+    Args:
+        bank: in its training form, behind the search.
+        seed: equal seeds give equal values.
+        data: what methods may need.
+    """
+    bank.discard()
+    for index, group in enumerate(bank.groups):
+        assert isinstance(group, Group)
+        if not group.method.traits.settles:
+            continue
+        fixed = [group.tensor(spec.name) for spec in group.specs() if spec.role == "fixed"]
+        stay = [(tensor, tensor.clone()) for tensor in fixed]
+        for tensor in group.tensors().values():
+            tensor.zero_()
+        _start(group, stream(seed, index), data)
+        for tensor, values in stay:
+            tensor.copy_(values)
+        group.refresh()
+
+
 def _initialise(bank: Bank, seed: int, data: Mapping[str, Any] | None, previous: Bank | None) -> None:
     """Give starting values to tensors that are zero."""
     for index, group in enumerate(bank.groups):
         assert isinstance(group, Group)
-        with torch.no_grad(), in_float32(group) as plain:
-            group.method.initialise(plain, seed=stream(seed, index), data=data)
-        group.refresh()
+        _start(group, stream(seed, index), data)
     if previous is not None:
         _warm(bank, previous)
+
+
+def _start(group: Group, seed: int, data: Mapping[str, Any] | None) -> None:
+    with torch.no_grad(), in_float32(group) as plain:
+        group.method.initialise(plain, seed=seed, data=data)
+    group.refresh()
 
 
 def stages(sizing: Sizing) -> tuple[tuple[Stage, Sizing], ...]:
@@ -150,16 +181,25 @@ def stages(sizing: Sizing) -> tuple[tuple[Stage, Sizing], ...]:
     )  # fmt: skip
 
 
-def settled(bank: Bank, planned: Sizing) -> Sizing:
+def settled(bank: Bank, planned: Sizing, *, ends: bool = False) -> Sizing:
     """What is held from now on, with the choices of methods that settle.
 
     Args:
         bank: at the end of a stage, in its training form.
-        planned: what :func:`stages` says of the next stage.
+        planned: what :func:`stages` says of the next stage. A search that is planned to go on, in the group that it is
+            held in, has no choice made yet.
+        ends: whether there is no next stage, so that a search that is not over is ended.
     """
     parted, _ = _by_settling(bank)
+    going_on = () if ends else planned.groups
     with torch.no_grad():
-        chosen = [held for group in parted for held in group.method.settled(group, planned.optimizer)]
+        chosen = [
+            held
+            for group in parted
+            for held in (
+                (group.sizing,) if group.sizing in going_on else group.method.settled(group, planned.optimizer)
+            )
+        ]
     if not chosen:
         return planned
     groups: list[GroupSizing] = []

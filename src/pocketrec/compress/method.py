@@ -51,6 +51,7 @@ class Traits:
         staged: whether it trains in more than one stage (:meth:`Method.stages`).
         settles: whether its first stages are about all its tables at once and end with a choice of how each of them is
             held (:meth:`Method.search`, :meth:`Method.settled`). Until then a sizing's bytes are a ceiling.
+        scores: whether a stage of its search scores candidates (`pocketrec.compress.candidates.Candidates`).
         timed: whether it is told before each step when it is (:meth:`Method.before_step`).
         separable: whether what is decided for a table says all that its look-ups need, so that tables which were sized
             one by one can be held as one group. Settings of the group then say nothing.
@@ -69,6 +70,7 @@ class Traits:
     adaptive: bool = False
     staged: bool = False
     settles: bool = False
+    scores: bool = False
     timed: bool = False
     separable: bool = False
     from_dense: bool = False

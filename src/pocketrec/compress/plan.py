@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from pocketrec.compress.method import of
+from pocketrec.spec.errors import OptionError
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.sizing import GroupSizing
 from pocketrec.spec.stage import Stage
@@ -30,6 +31,9 @@ def plan(groups: Sequence[GroupSizing], optimizer: OptimizerSpec) -> tuple[Plann
     Args:
         groups: of a sizing, in its order.
         optimizer: whose state every stage holds.
+
+    Raises:
+        OptionError: one method would score its candidates while another trains or searches in a stage of its own.
     """
     plans: list[list[Planned]] = []
     for _, run in groupby(groups, key=lambda group: (group.method, group.options)):
@@ -42,6 +46,7 @@ def plan(groups: Sequence[GroupSizing], optimizer: OptimizerSpec) -> tuple[Plann
         else:
             each = (method.stages(group, optimizer) for group in alike)
             plans += ([Planned(stage, (held,)) for stage, held in stages] for stages in each)
+    _refuse_judging_together(plans)
     longest = max(plans, key=len)
     return tuple(
         Planned(
@@ -50,6 +55,22 @@ def plan(groups: Sequence[GroupSizing], optimizer: OptimizerSpec) -> tuple[Plann
         )
         for number, (stage, _) in enumerate(longest)
     )
+
+
+def _refuse_judging_together(plans: Sequence[Sequence[Planned]]) -> None:
+    """A candidate is judged by the AUC of the whole model, so that nothing else may change or be judged meanwhile."""
+    for plan_number, own in enumerate(plans):
+        for number, (stage, (group, *_)) in enumerate(own):
+            if not stage.scores:
+                continue
+            for other_number, other in enumerate(plans):
+                if other_number != plan_number and number < len(other) - 1:
+                    held = other[number]
+                    raise OptionError(
+                        f"{group.method} scores candidates in its stage {stage.name!r}, while {held.groups[0].method} "
+                        f"is in its stage {held.stage.name!r}: they would be judged together. Give all its tables to "
+                        "one method with one set of options, one beside the other, or join methods of one stage."
+                    )
 
 
 def _held_out(stages: Sequence[Stage]) -> tuple[str, ...]:

@@ -101,11 +101,17 @@ def _curve(history: list[dict[str, Any]]) -> tuple[dict[str, int | float | None]
             "validation_logloss": h.get("logloss"), "validation_auc_standard_error": h.get("auc_standard_error"),
             **({"validation_gauc": h["gauc"]} if "gauc" in h else {}),
         }
-        for number, h in enumerate(history, start=1)
+        for number, h in enumerate(_epochs(history), start=1)
     )  # fmt: skip
 
 
 def _rows_per_s(history: list[dict[str, Any]]) -> float:
     """All rows over all seconds: epochs that were slow count for as long as they took."""
-    seconds = sum(h["seconds"] for h in history)
-    return float(sum(h["rows_per_s"] * h["seconds"] for h in history) / seconds) if seconds else 0.0
+    trained = _epochs(history)
+    seconds = sum(h["seconds"] for h in trained)
+    return float(sum(h["rows_per_s"] * h["seconds"] for h in trained) / seconds) if seconds else 0.0
+
+
+def _epochs(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The entries of epochs, without those of stages in which candidates were scored and nothing trained."""
+    return [h for h in history if "candidates" not in h]

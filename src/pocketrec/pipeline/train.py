@@ -157,11 +157,12 @@ class _Job:
 
     def check_refit(self, sizing: Sizing) -> None:
         """OptionError if a refit would leave a stage without the rows that it trains on."""
-        needy = next((stage.name for stage, _ in stages(sizing) if "validation" in stage.parts), None)
+        needy = next((stage for stage, _ in stages(sizing) if "validation" in stage.parts), None)
         if self.config.refit and needy is not None:
+            does = "scores candidates" if needy.scores else "trains"
             raise OptionError(
-                f"{self.config.method} trains on validation rows in its stage {needy}, and a refit has none left: they "
-                "are training rows then. Set refit to false."
+                f"{self.config.method} {does} on validation rows in its stage {needy.name}, and a refit has none left: "
+                "they are training rows then. Set refit to false."
             )
 
     def fit(self, sizing: Sizing) -> tuple[Outcome, Sizing, Through]:

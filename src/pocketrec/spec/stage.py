@@ -21,8 +21,13 @@ class Stage:
         tables: whether the tables train.
         dense: whether the dense nets train.
         optimizer: ``keep`` carries state of dense nets and tables over from the stage before, ``reset`` starts anew.
+        begins: of a stage behind another one: ``warm`` begins with the values of that; with ``anew`` the nets, and the
+            rows of all tables whose methods settled, begin as they were built. What was settled stays, with its maps.
         held_out: names of tensors (matrices of the methods' groups) that never learn from the rows of `split`: behind
             each step stands one on a batch of validation rows, from which they learn and nothing else does.
+        scores: how many candidates of a search are scored at most, each by its AUC on validation rows; nothing trains
+            meanwhile, and `epochs`, `split`, `tables` and `dense` mean nothing. 0: a stage of training.
+        score_rows: how many validation rows, the first ones, judge a candidate; None: all.
     """
 
     name: str
@@ -31,7 +36,10 @@ class Stage:
     tables: bool = True
     dense: bool = True
     optimizer: Literal["keep", "reset"] = "reset"
+    begins: Literal["warm", "anew"] = "warm"
     held_out: tuple[str, ...] = ()
+    scores: int = 0
+    score_rows: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "held_out", tuple(self.held_out))  # of JSON it is a list
@@ -41,8 +49,19 @@ class Stage:
             raise OptionError(
                 f"Stage {self.name!r} trains on validation rows, from which {', '.join(self.held_out)} are held out."
             )
+        if self.scores < 0 or (self.score_rows is not None and self.score_rows < 1):
+            raise OptionError(
+                f"Stage {self.name!r} scores {self.scores} candidates on {self.score_rows} rows; 0 candidates or more "
+                "and 1 row or more are needed."
+            )
+        if self.begins == "anew" and self.optimizer == "keep":
+            raise OptionError(f"Stage {self.name!r} begins anew, so it cannot keep the state of the optimizer.")
+        if self.scores and self.held_out:
+            raise OptionError(f"Stage {self.name!r} scores candidates, so nothing is held out of its training.")
 
     @property
     def parts(self) -> tuple[Literal["train", "validation"], ...]:
-        """The parts of the data that it learns from."""
+        """The parts of the data that it learns from, or scores candidates on."""
+        if self.scores:
+            return ("validation",)
         return ("train", "validation") if self.held_out else (self.split,)

@@ -41,7 +41,8 @@ class TrainConfig:
             so that a second epoch is worse than the first, nets can so learn for more than one.
         choose_by: what the best epoch is chosen by, on validation rows: ``auc``, ``gauc`` (AUC within users; AUC where
             no user has rows of both classes) or ``logloss`` (also where all rows are of one class).
-        checkpoint_steps: steps between checkpoints; one is also made at the end of every epoch.
+        checkpoint_steps: steps between checkpoints; one is also made at the end of every epoch. Where candidates are
+            scored, so many batches' rows are.
         evaluation_batch_size: rows per step where nothing is learned.
     """
 

@@ -31,18 +31,22 @@ class Scores:
     users: NDArray[np.int64] | None = None
 
 
-def scores_of(model: Model, source: BatchSource, *, batch_size: int, precision: str = "float32") -> Scores:
-    """Scores of all rows. The model's mode is put back afterwards.
+def scores_of(
+    model: Model, source: BatchSource, *, batch_size: int, precision: str = "float32", most_rows: int | None = None
+) -> Scores:
+    """Scores of all rows, or of the first ones. The model's mode is put back afterwards.
 
     Args:
         model: nothing of it changes.
         source: the rows; 12 bytes of memory are taken per row, 20 where rows have users.
         batch_size: rows at a time.
         precision: ``float32``, or ``bfloat16`` for the products of the dense nets.
+        most_rows: how many rows are scored, in file order; None: all.
     """
     was_training = model.training
     model.eval()
     labels, logits, weights, users = [torch.zeros(0)], [torch.zeros(0)], [], []
+    wanted, read = slice(most_rows), 0
     try:
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
             for batch in source.batches(batch_size=batch_size, order="time", seed=0, epoch=0, start=0):
@@ -52,11 +56,15 @@ def scores_of(model: Model, source: BatchSource, *, batch_size: int, precision: 
                     weights.append(batch.weight)
                 if batch.user is not None:
                     users.append(batch.user)
+                read += len(batch.label)
+                if most_rows is not None and read >= most_rows:
+                    break
     finally:
         model.train(was_training)
     return Scores(
-        labels=torch.cat(labels).numpy(), logits=torch.cat(logits).numpy(),
-        weights=torch.cat(weights).numpy() if weights else None, users=torch.cat(users).numpy() if users else None,
+        labels=torch.cat(labels)[wanted].numpy(), logits=torch.cat(logits)[wanted].numpy(),
+        weights=torch.cat(weights)[wanted].numpy() if weights else None,
+        users=torch.cat(users)[wanted].numpy() if users else None,
     )  # fmt: skip
 
 

@@ -23,7 +23,8 @@ class Outcome:
         history: one entry per epoch, JSON only: stage, epoch (from 1, within the stage), step (of all stages so far),
             train_loss, rows_per_s, seconds, and on validation rows auc (None with one class only), its standard error,
             logloss, and gauc where rows have users (None where none of them has both classes); the first epoch of the
-            last stage also has progressive.
+            last stage also has progressive. A stage that scores candidates has one entry: in the place of the losses
+            candidates, how many were scored, and as auc that of the best.
         best_epoch: the chosen epoch of the last stage, from 1; the last one without validation rows.
         validation: metrics of that epoch on the validation rows, or None.
         optimizer: of the dense nets, as it was at the model's epoch.

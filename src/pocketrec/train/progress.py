@@ -1,4 +1,4 @@
-"""A progress bar for training: rows/s, loss, validation AUC, time left."""
+"""A progress bar for training: rows/s, loss, validation AUC, time left; or for the candidates of a search."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NEWEST = 0.02
 
 @final
 class ProgressBar:
-    """One bar per stage, over all its batches; a line per epoch stays above it.
+    """One bar per stage, over all its batches or candidates; a line per epoch stays above it.
 
     Where there is no terminal (a log file) only the lines are written.
 
@@ -41,14 +41,20 @@ class ProgressBar:
         self._auc = ""
 
     def begin(self, *, stage: str, epochs: int, batches: int, batch_size: int, epoch: int, batch: int) -> None:
+        self._start(f"{self._label} {stage}", batch_size, total=epochs * batches, done=epoch * batches + batch)
+
+    def begin_scoring(self, *, stage: str, candidates: int, rows: int, done: int) -> None:
+        self._start(f"{self._label} {stage}: scoring candidates", rows, total=candidates, done=done)
+
+    def _start(self, name: str, rows: int, *, total: int, done: int) -> None:
+        """A bar of so many things, each of which takes so many rows."""
         self.end()
-        self._batch_size, self._done, self._loss, self._auc = batch_size, epoch * batches + batch, None, ""
+        self._batch_size, self._done, self._loss, self._auc = rows, done, None, ""
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"),
             TextColumn("left"), TimeRemainingColumn(), console=self._console, transient=True, get_time=self._clock,
         )  # fmt: skip
-        name = f"{self._label} {stage}"
-        self._task = self._bar.add_task(name, total=epochs * batches, completed=self._done, figures="")
+        self._task = self._bar.add_task(name, total=total, completed=done, figures="")
         self._bar.start()
         self._shown_at_s = self._clock()
 
@@ -58,8 +64,22 @@ class ProgressBar:
         if self._clock() - self._shown_at_s >= _EVERY_S:
             self._show()
 
+    def scored(self, *, step: int, auc: float, best: float) -> None:
+        self._done += 1
+        self._auc = f"AUC {auc:.4f}, best {best:.4f}"
+        if self._clock() - self._shown_at_s >= _EVERY_S:
+            self._show()
+
     def epoch(self, entry: dict[str, Any]) -> None:
         if self._bar is None:
+            return
+        if "candidates" in entry:
+            self._show()
+            self._bar.console.print(
+                f"{self._label} {entry['stage']}: {entry['candidates']:,} candidates scored  best validation AUC "
+                f"{entry['auc']:.5f}  {entry['rows_per_s']:,.0f} rows/s",
+                soft_wrap=True,
+            )
             return
         auc = entry.get("auc")
         self._auc = "" if auc is None else f"validation AUC {auc:.4f}"

@@ -42,6 +42,12 @@ class StepClock:
             self._steps_ns.append(now - self._last)
         self._last = now
 
+    def begin_scoring(self, *, stage: str, candidates: int, rows: int, done: int) -> None:
+        self._last = None
+
+    def scored(self, *, step: int, auc: float, best: float) -> None:
+        """Nothing: no step of training."""
+
     def epoch(self, entry: dict[str, Any]) -> None:
         self._last = None
 

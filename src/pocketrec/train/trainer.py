@@ -15,7 +15,9 @@ import torch
 
 from pocketrec.artifact.load import Artifact
 from pocketrec.compress import Bank, attach, build, restart, settled, stages
-from pocketrec.metrics import Metrics, auc_standard_error, evaluate
+from pocketrec.compress.build import begin_anew
+from pocketrec.compress.candidates import best, propose, scored
+from pocketrec.metrics import Metrics, auc, auc_standard_error, evaluate
 from pocketrec.models import Model
 from pocketrec.models.parts.matmul import Matmul, bfloat16_cost, choose_matmul
 from pocketrec.native.huge_pages import copied
@@ -89,7 +91,7 @@ class Trainer:
 
         Raises:
             NotFinite: see :func:`pocketrec.train.step.train_step`.
-            TrainingError: a stage has no rows to train on.
+            TrainingError: a stage has no rows to train on or to judge by.
             OptionError: ``relearn``, and a method of several stages.
             ArtifactError: the folder holds another run, or a checkpoint could not be written.
             KeyboardInterrupt: after Ctrl-C or SIGTERM, at the end of a step, with a checkpoint written.
@@ -122,8 +124,9 @@ class Trainer:
         for stage, _ in self.stages:
             missing = [part for part in stage.parts if not rows[part]]
             if missing:
+                does = "scores candidates" if stage.scores else "trains"
                 raise TrainingError(
-                    f"Stage {stage.name!r} trains on {missing[0]} rows, and there are none. Change the split."
+                    f"Stage {stage.name!r} {does} on {missing[0]} rows, and there are none. Change the split."
                 )
         if self.config.relearn and len(self.stages) > 1:
             names = ", ".join(stage.name for stage, _ in self.stages)
@@ -174,15 +177,19 @@ class Trainer:
         self._notes.extend(f"Passed over: {reason}" for reason in artifact.skipped)
 
     def _enter(self) -> None:
-        """Go on to the next stage: tables warm from the stage before, nets carried over."""
+        """Go on to the next stage: tables warm from the stage before, nets carried over, unless it begins anew."""
         before, optimizer = self.model, self.optimizer
         self.state.next_stage()
         planned = self.stages[self.state.stage][1]
         sizing = settled(before.bank, planned)
         self.state.sizing = None if sizing == planned else sizing.to_json()
         self._set(build(sizing, seed=self.seed, data=self.extra, previous=before.bank))
-        self.model.copy_nets(before.nets())
-        if self.stages[self.state.stage][0].optimizer == "keep":
+        stage = self.stages[self.state.stage][0]
+        if stage.begins == "anew":
+            begin_anew(self.model.bank, seed=self.seed, data=self.extra)
+        else:
+            self.model.copy_nets(before.nets())
+        if stage.optimizer == "keep":
             load_optimizer_tensors(self.optimizer, optimizer_tensors(optimizer))
         else:
             self.model.bank.reset_state()
@@ -193,8 +200,11 @@ class Trainer:
 
     def _stage(self, interrupt: GracefulInterrupt) -> None:
         stage, sizing = self.stages[self.state.stage]
-        epochs = stage.epochs or self.config.epochs
+        epochs = 1 if stage.scores else stage.epochs or self.config.epochs
         if self._finished(epochs):
+            return
+        if stage.scores:
+            self._score(stage, sizing, interrupt)
             return
         whole = self.data.source(stage.split, _id_spaces(sizing))
         assert whole is not None, "rows were counted before the first stage"
@@ -209,6 +219,56 @@ class Trainer:
             self._finish_epoch(stage, validation)
             if interrupt.asked:
                 raise KeyboardInterrupt
+
+    def _score(self, stage: Stage, sizing: Sizing, interrupt: GracefulInterrupt) -> None:
+        """Score one candidate after the other, until whoever searches has none left. Nothing trains.
+
+        All of the search is in the bank, so that a checkpoint between any two of them resumes it.
+        """
+        state, config = self.state, self.config
+        validation = self.data.source("validation", _id_spaces(sizing))
+        assert validation is not None, "rows were counted before the first stage"
+        rows = min(validation.batch_count(1), stage.score_rows or validation.batch_count(1))
+        # a candidate takes as many batches as its rows are: that much work is lost by a kill, not that many candidates
+        often = max(1, config.checkpoint_steps * config.batch_size // rows)
+        self.watcher.begin_scoring(stage=stage.name, candidates=stage.scores, rows=rows, done=state.batch)
+        began = time.perf_counter()
+        while propose(self.model.bank):
+            found = self._auc(stage, validation)
+            scored(self.model.bank, found)
+            state.batch, state.step, state.rows = state.batch + 1, state.step + 1, state.rows + rows
+            state.seconds += time.perf_counter() - began
+            self.watcher.scored(step=state.step, auc=found, best=best(self.model.bank))
+            if interrupt.asked:
+                self._checkpoint()
+                raise KeyboardInterrupt
+            if state.batch % often == 0:
+                self._checkpoint()
+            began = time.perf_counter()
+        entry = {
+            "stage": stage.name, "epoch": 1, "step": state.step, "candidates": state.batch,
+            "auc": best(self.model.bank), "rows_per_s": state.rows / max(state.seconds, 1e-9), "seconds": state.seconds,
+        }  # fmt: skip
+        state.history.append(entry)
+        state.next_epoch()
+        self._checkpoint()
+        self.watcher.epoch(entry)
+
+    def _auc(self, stage: Stage, validation: BatchSource) -> float:
+        """Of the model as it is, on the rows that judge candidates."""
+        config = self.config
+        with self._matmul.at(config.evaluation_batch_size):
+            found = scores_of(
+                self.model, validation, batch_size=config.evaluation_batch_size, precision=config.precision,
+                most_rows=stage.score_rows,
+            )  # fmt: skip
+        area = auc(found.labels, found.logits, found.weights)
+        if area is None:
+            raise TrainingError(
+                f"Stage {stage.name!r} scores candidates by their AUC, and its {len(found.labels):,} validation rows "
+                "are of one class. Score more rows, or change the split."
+            )
+        return area
 
     def _in_last_stage(self) -> bool:
         return self.state.stage == len(self.stages) - 1

@@ -23,6 +23,14 @@ class Watcher(Protocol):
         """A step was made."""
         ...
 
+    def begin_scoring(self, *, stage: str, candidates: int, rows: int, done: int) -> None:
+        """A stage begins, or goes on behind `done` of its candidates, each of which is scored on so many rows."""
+        ...
+
+    def scored(self, *, step: int, auc: float, best: float) -> None:
+        """A candidate was scored, which counts as a step; `best` is the best AUC so far."""
+        ...
+
     def epoch(self, entry: dict[str, Any]) -> None:
         """An epoch ended; `entry` is as in :class:`~pocketrec.train.outcome.Outcome`'s history."""
         ...
@@ -40,6 +48,12 @@ class Silent:
         pass
 
     def step(self, *, step: int, batch: int, loss: float) -> None:
+        pass
+
+    def begin_scoring(self, *, stage: str, candidates: int, rows: int, done: int) -> None:
+        pass
+
+    def scored(self, *, step: int, auc: float, best: float) -> None:
         pass
 
     def epoch(self, entry: dict[str, Any]) -> None:
@@ -80,6 +94,14 @@ class TensorBoard:
         self._hide_from(step)
         if step % self._every == 0:
             self._writer.add_scalar("train/loss", loss, step)
+
+    def begin_scoring(self, *, stage: str, candidates: int, rows: int, done: int) -> None:
+        self._resumed = done > 0
+
+    def scored(self, *, step: int, auc: float, best: float) -> None:
+        self._hide_from(step)
+        self._writer.add_scalar("search/auc", auc, step)
+        self._writer.add_scalar("search/best_auc", best, step)
 
     def epoch(self, entry: dict[str, Any]) -> None:
         self._hide_from(entry["step"])
@@ -126,6 +148,14 @@ class Watchers:
     def step(self, *, step: int, batch: int, loss: float) -> None:
         for watcher in self._watchers:
             watcher.step(step=step, batch=batch, loss=loss)
+
+    def begin_scoring(self, *, stage: str, candidates: int, rows: int, done: int) -> None:
+        for watcher in self._watchers:
+            watcher.begin_scoring(stage=stage, candidates=candidates, rows=rows, done=done)
+
+    def scored(self, *, step: int, auc: float, best: float) -> None:
+        for watcher in self._watchers:
+            watcher.scored(step=step, auc=auc, best=best)
 
     def epoch(self, entry: dict[str, Any]) -> None:
         for watcher in self._watchers:

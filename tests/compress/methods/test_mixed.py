@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from pocketrec.compress import Bank, build, freeze, size
+from pocketrec.compress import Bank, build, freeze, size, stages
 from pocketrec.compress.method import of
 from pocketrec.compress.methods.mixed import METHOD
 from pocketrec.spec.errors import BudgetTooSmall, OptionError, UnknownName
@@ -126,3 +126,17 @@ def test_a_table_that_there_is_not_is_named() -> None:
     part = {"tables": ["t9"], "method": "hash_rows", "bytes": 100}
     with pytest.raises(UnknownName, match="t9"):
         size(TABLES, 5000, "mixed", parts=[part])
+
+
+def test_a_part_may_score_candidates_and_two_may_not() -> None:
+    tables = [TableSpec(name=n, rows=rows, dim=8, ids="rank") for n, rows in (("a", 300), ("b", 40), ("c", 500))]
+    part = {"tables": ["a", "b"], "method": "optembed", "bytes": 6000}
+    method = of("mixed", {"parts": [part]})
+    assert method.traits.scores
+    assert method.traits.settles
+    sizing = method.size(tables, 14_000)
+    assert [stage.name for stage, _ in stages(sizing)] == ["supernet", "evolve", "retrain"]
+    assert not of("mixed").traits.scores
+    two = of("mixed", {"parts": [part], "rest": "optembed", "rest_options": {"alpha": 1e-4}})
+    with pytest.raises(OptionError, match="they would be judged together"):
+        two.size(tables, 14_000)

@@ -94,7 +94,7 @@ class Mixed(Method):
             ids=tuple(space for space in _SPACES if any(space in t.ids for t in each)),
             needs_counts=any(t.needs_counts for t in each), needs_value_sets=any(t.needs_value_sets for t in each),
             adaptive=any(t.adaptive for t in each), staged=any(t.staged for t in each),
-            settles=any(t.settles for t in each), timed=any(t.timed for t in each),
+            settles=any(t.settles for t in each), scores=any(t.scores for t in each), timed=any(t.timed for t in each),
             rounds=any(t.rounds for t in each), rehashed=any(t.rehashed for t in each),
         )  # fmt: skip
         object.__setattr__(self, "traits", traits)
