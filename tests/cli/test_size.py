@@ -121,6 +121,7 @@ def test_open_tables_take_absolute_budgets_and_some_methods(pocketrec: Say, file
         "min_count",
         "mixed",
         "narrow",
+        "pep",
         "quotient_remainder",
         "tt_rec",
     }

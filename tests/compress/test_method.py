@@ -34,10 +34,10 @@ def test_traits_are_data(name: str) -> None:
     traits = of(name).traits
     assert isinstance(traits, Traits)
     assert set(traits.ids) <= {"rank", "plain", "hash63"}
-    assert traits.staged == (name in ("autodim", "dedup", "deeplight"))
-    assert traits.settles == traits.timed == (name == "autodim")
+    assert traits.staged == (name in ("autodim", "dedup", "deeplight", "pep"))
+    assert traits.settles == traits.timed == (name in ("autodim", "pep"))
     assert traits.adaptive == (name in ("cafe", "cafe_plus", "ada_embed", "deeplight"))
-    assert traits.storages == (("float16",) if name == "deeplight" else None)
+    assert traits.storages == (("float16",) if name in ("deeplight", "pep") else None)
 
 
 @pytest.mark.parametrize(

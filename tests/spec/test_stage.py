@@ -26,6 +26,13 @@ def test_a_stage_survives_json() -> None:
     assert hash(stage) == hash(dataclasses.replace(stage))
 
 
+def test_a_stage_that_begins_anew_has_no_state_of_an_optimizer_to_keep() -> None:
+    assert Stage(name="plain").begin == "warm"
+    assert Stage(name="retrain", begin="initial").optimizer == "reset"
+    with pytest.raises(OptionError, match="'retrain' begins with fresh values, which no state of an optimizer is of"):
+        Stage(name="retrain", begin="fresh", optimizer="keep")
+
+
 @pytest.mark.parametrize("epochs", [0, -1])
 def test_a_stage_of_no_epochs_is_refused(epochs: int) -> None:
     with pytest.raises(OptionError, match=f"'search' has {epochs} epochs"):

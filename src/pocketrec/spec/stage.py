@@ -21,6 +21,9 @@ class Stage:
         tables: whether the tables train.
         dense: whether the dense nets train.
         optimizer: ``keep`` carries state of dense nets and tables over from the stage before, ``reset`` starts anew.
+        begin: of a stage behind another one, with which values of rows and nets. ``warm``: those of the stage before.
+            ``initial``: those that the run began with; ``fresh``: rows as a run of another seed begins, nets as
+            ``initial``. What the stage before decided stays in all of them (`pocketrec.compress.holdings.Scratch`).
         held_out: names of tensors (matrices of the methods' groups) that never learn from the rows of `split`: behind
             each step stands one on a batch of validation rows, from which they learn and nothing else does.
     """
@@ -31,12 +34,18 @@ class Stage:
     tables: bool = True
     dense: bool = True
     optimizer: Literal["keep", "reset"] = "reset"
+    begin: Literal["warm", "initial", "fresh"] = "warm"
     held_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "held_out", tuple(self.held_out))  # of JSON it is a list
         if self.epochs is not None and self.epochs < 1:
             raise OptionError(f"Stage {self.name!r} has {self.epochs} epochs; at least 1 is needed.")
+        if self.begin != "warm" and self.optimizer == "keep":
+            raise OptionError(
+                f"Stage {self.name!r} begins with {self.begin} values, which no state of an optimizer is of. "
+                "Reset the optimizer."
+            )
         if self.held_out and self.split == "validation":
             raise OptionError(
                 f"Stage {self.name!r} trains on validation rows, from which {', '.join(self.held_out)} are held out."

@@ -174,18 +174,30 @@ class Trainer:
         self._notes.extend(f"Passed over: {reason}" for reason in artifact.skipped)
 
     def _enter(self) -> None:
-        """Go on to the next stage: tables warm from the stage before, nets carried over."""
+        """Go on to the next stage: tables warm from the stage before, nets carried over; or both begin anew."""
         before, optimizer = self.model, self.optimizer
         self.state.next_stage()
         planned = self.stages[self.state.stage][1]
         sizing = settled(before.bank, planned)
         self.state.sizing = None if sizing == planned else sizing.to_json()
         self._set(build(sizing, seed=self.seed, data=self.extra, previous=before.bank))
-        self.model.copy_nets(before.nets())
-        if self.stages[self.state.stage][0].optimizer == "keep":
+        stage = self.stages[self.state.stage][0]
+        if stage.begin == "warm":
+            self.model.copy_nets(before.nets())
+        else:
+            self._begin_anew(stage)
+        if stage.optimizer == "keep":
             load_optimizer_tensors(self.optimizer, optimizer_tensors(optimizer))
         else:
             self.model.bank.reset_state()
+
+    def _begin_anew(self, stage: Stage) -> None:
+        """Rows with values that a run begins with; nets, just made, with those of this run."""
+        seed = self.seed if stage.begin == "initial" else _seed_of(self.seed, self.state.stage)
+        before = None if self.start is None else self.start.bank_for(self.stages[self.state.stage][1])
+        restart(self.model.bank, seed=seed, data=self.extra, previous=before, matrices=True)
+        if self.start is not None:
+            self.model.copy_nets(self.start.nets)
 
     def _set(self, bank: Bank) -> None:
         self.model = self.make_model(bank).train()
@@ -251,7 +263,7 @@ class Trainer:
 
     def _forget(self) -> None:
         """Rows begin anew, each epoch's from other values; nets and their optimizer go on."""
-        seed = int(np.random.SeedSequence([self.seed, self.state.epoch]).generate_state(1)[0])
+        seed = _seed_of(self.seed, self.state.epoch)
         before = None if self.start is None else self.start.bank_for(self.stages[0][1])
         restart(self.model.bank, seed=seed, data=self.extra, previous=before)
 
@@ -332,6 +344,11 @@ class Trainer:
     def _checkpoint(self) -> None:
         if self.folder is not None:
             save(self.folder, self.state, self.model, self.optimizer, run=self.run_identity)
+
+
+def _seed_of(seed: int, number: int) -> int:
+    """A seed of its own for each number behind one seed."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
 def _id_spaces(sizing: Sizing) -> tuple[WantedIds, ...]:
