@@ -34,10 +34,12 @@ def test_traits_are_data(name: str) -> None:
     traits = of(name).traits
     assert isinstance(traits, Traits)
     assert set(traits.ids) <= {"rank", "plain", "hash63"}
-    assert traits.staged == (name in ("autodim", "dedup", "deeplight", "pep"))
-    assert traits.settles == traits.timed == (name in ("autodim", "pep"))
+    assert traits.staged == (name in ("autodim", "autosrh", "dedup", "deeplight", "pep"))
+    assert traits.settles == (name in ("autodim", "autosrh", "pep"))
+    assert traits.timed == (name in ("autodim", "pep"))
+    assert traits.moves == (("alpha",) if name == "autosrh" else ())
     assert traits.adaptive == (name in ("cafe", "cafe_plus", "ada_embed", "deeplight"))
-    assert traits.storages == (("float16",) if name in ("deeplight", "pep") else None)
+    assert traits.storages == (("float16",) if name in ("autosrh", "deeplight", "pep") else None)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,9 @@ def sizing(planted: ModuleType, method: str) -> Sizing:
     if method == "pep":  # thresholds that rise fast
         pruned: Sizing = planted.sizing("pep", budget=450, start=-2.0, speed=20.0, every=1)
         return pruned
+    if method == "autosrh":
+        tried: Sizing = planted.sizing("autosrh", budget=450, rate=0.05)
+        return tried
     if method != "mixed":
         options = {"search_epochs": 2} if method == "masked_rows" else {}
         found: Sizing = planted.sizing(method, budget=4 * sum(planted.ROWS) + 25 * 16, **options)
@@ -68,7 +71,7 @@ def trainer(planted: ModuleType, method: str, folder: Path | None = None, **argu
     return planted.trainer(sizing(planted, method), planted.data(150, 60), folder=folder, config=RUN, **arguments)
 
 
-STEPS = {"masked_rows": 12, "moving_rows": 6, "mixed": 9, "autodim": 9, "pep": 9}
+STEPS = {"masked_rows": 12, "moving_rows": 6, "mixed": 9, "autodim": 9, "pep": 9, "autosrh": 12}
 
 
 @pytest.mark.parametrize("method", STEPS)
@@ -90,7 +93,7 @@ def test_it_trains_and_freezes_to_the_promised_bytes(planted: ModuleType, method
     with torch.no_grad():
         expected = outcome.model(rows.dense, rows.ids)
         found = outcome.model.with_bank(served).eval()(rows.dense, rows.ids)
-        if method == "pep":  # in float16
+        if method in ("pep", "autosrh"):  # in float16
             torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-3)
         else:
             assert torch.equal(found, expected)
@@ -179,6 +182,33 @@ def test_what_is_held_out_learns_from_validation_rows_alone_and_nothing_else_doe
     trained = [a for a in made.data.validation.asked if a["batch_size"] == made.config.batch_size]
     # 60 rows are two batches; the third epoch of them begins behind the fifth step
     assert [(a["epoch"], a["start"]) for a in trained] == [(0, 0), (1, 0), (1, 1), (2, 0)]
+
+
+def test_what_a_method_moves_by_its_own_rule_moves_in_the_search_alone_while_nets_rest(planted: ModuleType) -> None:
+    made = trainer(planted, "autosrh")
+    seen: list[dict[str, Any]] = []
+
+    def step(**told: Any) -> None:
+        nets = {f"nets.{name}": t.detach().clone() for name, t in made.model.nets().items()}
+        tables = {name: t.clone() for name, t in made.model.bank.tensors().items()}
+        seen.append({**nets, **tables})
+
+    made.watcher = planted.Watch()
+    made.watcher.step = step
+    made.run()
+    warm, search, last = seen[:3], seen[3:6], seen[6:]
+    for before, after in itertools.pairwise(warm):
+        moved = {name for name in before if not torch.equal(before[name], after[name])}
+        assert {"nets.top.0.weight", "0.rows"} <= moved
+        assert "0.alpha" not in moved
+    assert (warm[-1]["0.alpha"] == 1).all()
+    for before, after in itertools.pairwise([warm[-1], *search]):
+        moved = {name for name in before if not torch.equal(before[name], after[name])}
+        assert {"0.rows", "0.alpha"} <= moved
+        assert not any(name.startswith("nets.") for name in moved)
+    assert all("0.kept" in tensors and "0.alpha" not in tensors for tensors in last)
+    asked = [a for a in made.data.validation.asked if a["batch_size"] == made.config.batch_size]
+    assert [(a["epoch"], a["start"]) for a in asked] == [(0, 0), (1, 0)], "60 rows are two batches, three are asked for"
 
 
 def test_a_search_gives_fewer_numbers_to_a_table_that_says_nothing(planted: ModuleType) -> None:

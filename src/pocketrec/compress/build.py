@@ -169,16 +169,25 @@ def stages(sizing: Sizing) -> tuple[tuple[Stage, Sizing], ...]:
     )  # fmt: skip
 
 
-def settled(bank: Bank, planned: Sizing) -> Sizing:
+def settled(bank: Bank, planned: Sizing, *, ends: bool = False) -> Sizing:
     """What is held from now on, with the choices of methods that settle.
 
     Args:
         bank: at the end of a stage, in its training form.
-        planned: what :func:`stages` says of the next stage.
+        planned: what :func:`stages` says of the next stage. A search that is planned to go on, in the group that it is
+            held in, has no choice made yet.
+        ends: whether there is no next stage, so that a search that is not over is ended.
     """
     parted, _ = _by_settling(bank)
+    going_on = () if ends else planned.groups
     with torch.no_grad():
-        chosen = [held for group in parted for held in group.method.settled(group, planned.optimizer)]
+        chosen = [
+            held
+            for group in parted
+            for held in (
+                (group.sizing,) if group.sizing in going_on else group.method.settled(group, planned.optimizer)
+            )
+        ]
     if not chosen:
         return planned
     groups: list[GroupSizing] = []

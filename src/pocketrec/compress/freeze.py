@@ -28,7 +28,7 @@ def freeze(bank: Bank) -> Bank:
     serving bank which ids it takes (:meth:`Bank.id_spaces`): some methods serve other ones than they train.
     """
     assert bank.form == "train", "a serving bank is frozen already"
-    decided = settled(bank, bank.sizing)
+    decided = settled(bank, bank.sizing, ends=True)
     if decided != bank.sizing:  # a search that nobody ended
         bank = build(decided, seed=0, previous=bank, padding=bank.padding, fields=bank.fields)
     groups, tensors = [], {}

@@ -49,6 +49,7 @@ class Traits:
         staged: whether it trains in more than one stage (:meth:`Method.stages`).
         settles: whether its first stages are about all its tables at once and end with a choice of how each of them is
             held (:meth:`Method.search`, :meth:`Method.settled`). Until then a sizing's bytes are a ceiling.
+        moves: names of matrices that it moves by a rule of its own (`pocketrec.compress.moves`): no optimizer does.
         timed: whether it is told before each step when it is (:meth:`Method.before_step`).
         from_dense: whether it can start from a dense table (:meth:`Method.from_dense`).
         grows: whether a table may get more rows later without moving those that it has.
@@ -66,6 +67,7 @@ class Traits:
     staged: bool = False
     settles: bool = False
     timed: bool = False
+    moves: tuple[str, ...] = ()
     from_dense: bool = False
     grows: bool = False
     rounds: bool = False
