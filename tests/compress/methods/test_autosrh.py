@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from pocketrec.compress import Bank, attach, build, freeze, join, of, settled, size, stages
+from pocketrec.compress import Bank, attach, build, freeze, join, of, restart, settled, size, stages
 from pocketrec.compress.group import Group
 from pocketrec.compress.methods.autosrh import METHOD
 from pocketrec.compress.moves import move_matrices
@@ -227,6 +227,22 @@ def test_stages_are_a_warm_up_the_search_with_nets_at_rest_and_the_retraining() 
     assert code.train_bytes == NUMBERS * 4 + 6 * 16 * 4
 
 
+@pytest.mark.parametrize("order", ORDERS)
+def test_the_last_stage_may_begin_with_the_runs_first_values_under_what_was_chosen(order: str) -> None:
+    """As the trainer does it: the run's seed again."""
+    for retrain, begin in (("inherit", "warm"), ("initial", "initial"), ("fresh", "fresh")):
+        *_, (last, _) = stages(sized(order=order, retrain=retrain))
+        assert last.begin == begin
+    bank, group = searching(order=order, retrain="initial")
+    initial = group.tensor("rows").detach().clone()
+    train(bank, 5)
+    alphas = choose(group)
+    after = retraining(bank, order=order, retrain="initial")
+    restart(after, seed=0, matrices=True)
+    chosen = alphas if order == "retrain" else torch.cat([m for _, m in masks(after.tensors()["0.kept"], 16)])
+    assert torch.equal(everything(after), initial * chosen)
+
+
 def test_the_warm_up_settles_nothing() -> None:
     plan = stages(sized())
     bank = build(plan[0][1], seed=0)
@@ -369,6 +385,7 @@ def test_it_may_hold_the_rare_ids_of_another_method() -> None:
         ({"rate": 0.0}, "rate must be above 0"),
         ({"l1": -1.0}, "l1 must be 0 or more"),
         ({"order": "both"}, "order"),
+        ({"retrain": "never"}, "retrain"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], said: str) -> None:

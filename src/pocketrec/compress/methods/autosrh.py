@@ -32,6 +32,7 @@ from pocketrec.compress.holdings import Holding, Matrix, Rows, Scratch
 from pocketrec.compress.method import Decision, Method, Traits
 from pocketrec.compress.parts.packed_sparse import pack, store_holdings
 from pocketrec.compress.parts.pruned_rows import (
+    BEGINS,
     KEPT,
     ROWS,
     SEARCHED,
@@ -83,6 +84,9 @@ class AutoSrh(Method):
         l1: weight of the loss that is the sum of alpha, 0 or more.
         order: what follows the search: "prune", then the last stage trains what is left; or "retrain", then what it
             trained is pruned when it is frozen, and validation rows choose among epochs that were not pruned.
+        retrain: what the last stage begins with under its mask, or under alpha: what the search ended with
+            ("inherit"), as in the programs; or, ours, rows and nets of the run's beginning ("initial"), or rows of
+            another seed ("fresh"), where a third time through the rows would learn them by heart.
     """
 
     name = "autosrh"
@@ -98,6 +102,7 @@ class AutoSrh(Method):
     rate: float = 1e-3
     l1: float = 1e-5
     order: Literal["prune", "retrain"] = "prune"
+    retrain: Literal["initial", "fresh", "inherit"] = "inherit"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -137,7 +142,8 @@ class AutoSrh(Method):
     # -- stages ------------------------------------------------------------------------------------------------------
 
     def stages(self, sizing: GroupSizing, optimizer: OptimizerSpec) -> tuple[tuple[Stage, GroupSizing], ...]:
-        return ((Stage(name="retrain"), sizing),)
+        begin = "warm" if sizing.settings.get(SETTLED) else BEGINS[self.retrain]
+        return ((Stage(name="retrain", begin=begin), sizing),)
 
     def search(self, groups: Sequence[GroupSizing], optimizer: OptimizerSpec) -> tuple[tuple[Stage, GroupSizing], ...]:
         if any(group.settings.get(SETTLED) for group in groups):  # yesterday's choice goes on

@@ -33,6 +33,7 @@ from pocketrec.compress.parts.init import bound, stream, uniform_
 from pocketrec.compress.parts.magnitude import sample_places
 from pocketrec.compress.parts.packed_sparse import store_holdings
 from pocketrec.compress.parts.pruned_rows import (
+    BEGINS,
     KEPT,
     ROWS,
     SEARCHED,
@@ -69,9 +70,6 @@ __all__ = ["METHOD", "PEP"]
 _CHUNK_NUMBERS: Final = 1 << 22
 _SOME_VALUE: Final = 0.003  # a magnitude, and a rate, by which a note says how long thresholds take
 _SOME_RATE: Final = 0.001
-_BEGIN: Final[dict[str, Literal["warm", "initial", "fresh"]]] = {
-    "initial": "initial", "fresh": "fresh", "inherit": "warm",
-}  # fmt: skip
 
 
 @final
@@ -145,7 +143,7 @@ class PEP(Method):
     # -- stages ------------------------------------------------------------------------------------------------------
 
     def stages(self, sizing: GroupSizing, optimizer: OptimizerSpec) -> tuple[tuple[Stage, GroupSizing], ...]:
-        begin = "warm" if sizing.settings.get(SETTLED) else _BEGIN[self.retrain]
+        begin = "warm" if sizing.settings.get(SETTLED) else BEGINS[self.retrain]
         return ((Stage(name="retrain", begin=begin), sizing),)
 
     def search(self, groups: Sequence[GroupSizing], optimizer: OptimizerSpec) -> tuple[tuple[Stage, GroupSizing], ...]:

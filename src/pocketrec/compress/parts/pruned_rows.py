@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pocketrec.compress.access import Access
 from pocketrec.compress.holdings import Holding, Rows, Scratch
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pocketrec.compress.group import Group
 
 __all__ = [
+    "BEGINS",
     "KEPT",
     "ROWS",
     "SEARCHED",
@@ -55,6 +56,11 @@ KEPT: Final = "kept"
 SEARCHED: Final = "search"
 SETTLED: Final = "settled"
 """Settings of a group that still searches what to prune, and of one that did."""
+
+BEGINS: Final[Mapping[str, Literal["warm", "initial", "fresh"]]] = {
+    "initial": "initial", "fresh": "fresh", "inherit": "warm",
+}  # fmt: skip
+"""With what a stage behind the search begins (`Stage.begin`), by what methods call it."""
 
 _MOST_DIM: Final = 65_536  # numbers of a row, so that one of 16 bits says which
 _CHUNK_NUMBERS: Final = 1 << 22
