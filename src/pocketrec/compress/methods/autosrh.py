@@ -188,7 +188,8 @@ class AutoSrh(Method):
             super().warm(group, previous)
             return
         rows, bits = group.tensor(ROWS).data, group.tensor(KEPT).data
-        rows.copy_(self._scaled(previous))
+        rows.copy_(previous.tensor(ROWS))
+        self._scale(previous, rows)
         keep_largest(bits, rows, int(group.sizing.settings["nonzeros"]))
         keep_all_but_pruned(rows, bits)
 
@@ -204,23 +205,23 @@ class AutoSrh(Method):
             return frozen_pruned(group)
         from pocketrec.compress.freeze import encoded
 
-        store = pack(self._scaled(group), sparse_size(group.sizing.tables, group.sizing.settings))
-        return group.sizing, encoded(group, store)
+        rows = group.tensor(ROWS).detach().clone()
+        self._scale(group, rows)
+        return group.sizing, encoded(group, pack(rows, sparse_size(group.sizing.tables, group.sizing.settings)))
 
     def _is_pruned(self, group: Group) -> bool:
         """Whether what the group holds has a mask."""
         return self.order == "prune" and not group.sizing.settings.get(SEARCHED)
 
-    def _scaled(self, group: Group) -> Tensor:
-        """All rows times alpha of their band: float32 [rows, dim], a copy."""
+    def _scale(self, group: Group, every: Tensor) -> None:
+        """Multiply rows of all tables, float32 [rows, dim], by the group's alpha of their band."""
         import torch  # here, not above: sizing answers without it
 
-        made, alpha = group.tensor(ROWS).detach().clone(), group.tensor(_ALPHA).detach()
-        for number, rows in enumerate(per_table(made, group.sizing.tables)):
+        alpha = group.tensor(_ALPHA).detach()
+        for number, rows in enumerate(per_table(every, group.sizing.tables)):
             for first in range(0, len(rows), step := max(1, _CHUNK_NUMBERS // group.dim)):
                 ids = torch.arange(first, min(first + step, len(rows)))
                 rows[first : first + step] *= alpha[self.bands_of(group, ids, torch.full_like(ids, number))]
-        return made
 
     # -- looking up --------------------------------------------------------------------------------------------------
 
