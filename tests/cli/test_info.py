@@ -29,7 +29,8 @@ def test_it_says_what_is_in_use(pocketrec: Callable[..., Any]) -> None:
     said = pocketrec("info").out
     assert f"torch          {torch.__version__}" in said
     assert (
-        "methods        ada_embed, autodim, binary_code, bloom, cafe, cafe_plus, coded, dedup, deeplight, dhe" in said
+        "methods        ada_embed, autodim, autosrh, binary_code, bloom, cafe, cafe_plus, coded, dedup, deeplight"
+        in said
     )
     assert f"huge_pages     {found['huge_pages']}" in said
 

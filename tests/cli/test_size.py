@@ -108,6 +108,7 @@ def test_open_tables_take_absolute_budgets_and_some_methods(pocketrec: Say, file
     assert refused == {
         "ada_embed",
         "autodim",
+        "autosrh",
         "binary_code",
         "coded",
         "dedup",
@@ -122,6 +123,7 @@ def test_open_tables_take_absolute_budgets_and_some_methods(pocketrec: Say, file
         "mixed",
         "narrow",
         "optembed",
+        "pep",
         "quotient_remainder",
         "tt_rec",
     }

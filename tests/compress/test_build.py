@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -93,6 +95,22 @@ def test_methods_that_settle_say_what_is_held_and_all_others_are_held_as_planned
     assert settled(build(exact, seed=0, previous=bank), planned) == exact, "what was chosen stays"
     plain = build(other, seed=0)
     assert settled(plain, other) is other
+
+
+def test_what_joins_another_group_settles_in_its_place() -> None:
+    tables = [replace(table, ids="rank") for table in TABLES]
+    sizing = size(tables, "2x", "offline_split", cold="pep")
+    (_, search), (_, planned) = stages(sizing)
+    bank = build(search, seed=0)
+    exact = settled(bank, planned)
+    assert [(g.method, g.joins, bool(g.settings.get("settled"))) for g in exact.groups] == [
+        ("offline_split", "alone", False), ("pep", "rest", True),
+    ]  # fmt: skip
+    after = build(exact, seed=1, previous=bank)
+    assert torch.equal(after.tensors()["0.rows"], bank.tensors()["0.rows"])
+    assert after.tensors()["1.kept"].any()
+    with pytest.raises(OptionError, match="Table 'a' is not held by a method that settles in the bank"):
+        build(size(tables[:1], "4x", "pep"), seed=0, previous=build(size(tables[1:], "4x", "pep"), seed=0))
 
 
 def test_stages_hold_state_for_the_optimizer_of_the_sizing() -> None:

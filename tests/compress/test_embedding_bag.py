@@ -293,7 +293,7 @@ def test_every_method_in_few_bytes(method: str, fused: bool) -> None:
     assert not torch.equal(bag.table(), before)
     served = bag.frozen()
     assert served.bank.held_bytes() == served.serve_bytes == bag.serve_bytes <= 64_000
-    if method != "deeplight":  # which prunes when it is frozen
+    if kept_in(method, "float32") == "float32":  # methods that prune serve the nearest float16
         torch.testing.assert_close(served(IDS, OFFSETS), bag(IDS, OFFSETS))
 
 

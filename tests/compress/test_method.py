@@ -34,11 +34,13 @@ def test_traits_are_data(name: str) -> None:
     traits = of(name).traits
     assert isinstance(traits, Traits)
     assert set(traits.ids) <= {"rank", "plain", "hash63"}
-    assert traits.staged == (name in ("autodim", "dedup", "deeplight", "optembed"))
-    assert traits.settles == traits.timed == (name in ("autodim", "optembed"))
+    assert traits.staged == (name in ("autodim", "autosrh", "dedup", "deeplight", "optembed", "pep"))
+    assert traits.settles == (name in ("autodim", "autosrh", "optembed", "pep"))
+    assert traits.timed == (name in ("autodim", "optembed", "pep"))
     assert traits.scores == (name == "optembed")
+    assert traits.moves == (("alpha",) if name == "autosrh" else ())
     assert traits.adaptive == (name in ("cafe", "cafe_plus", "ada_embed", "deeplight"))
-    assert traits.storages == (("float16",) if name == "deeplight" else None)
+    assert traits.storages == (("float16",) if name in ("autosrh", "deeplight", "pep") else None)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pocketrec.compress import size
@@ -36,6 +38,26 @@ def test_groups_of_other_options_are_searched_apart() -> None:
     search, retrain = plan((*one.groups, *other.groups), one.optimizer)
     assert len(search.groups) == len(retrain.groups) == 2
     assert search.stage.epochs == 1, "one stage for all: the first of those that search speaks"
+
+
+def test_if_one_of_them_begins_anew_all_do() -> None:
+    with registered(MASKED_ROWS):
+        masked, pruned = size(TABLES[:1], "1x", "masked_rows"), size(TABLES[1:], "10x", "pep")
+        for groups in ((*masked.groups, *pruned.groups), (*pruned.groups, *masked.groups)):
+            search, retrain = plan(groups, masked.optimizer)
+            assert (search.stage.begin, search.stage.optimizer) == ("warm", "reset")
+            assert (retrain.stage.begin, retrain.stage.optimizer) == ("initial", "reset"), "masked_rows would keep it"
+
+
+def test_a_part_of_another_method_is_searched_apart_from_tables_of_its_own() -> None:
+    tables = [replace(table, ids="rank") for table in TABLES]
+    parted = size(tables[:1], "4x", "offline_split", cold="pep", cold_options={"storage": "float16"})
+    alone = size(tables[1:], "10x", "pep")
+    assert parted.groups[1].options == alone.groups[0].options
+    search, _ = plan((*parted.groups, *alone.groups), parted.optimizer)
+    assert [(g.method, g.joins) for g in search.groups] == [
+        ("offline_split", "alone"), ("pep", "rest"), ("pep", "alone"),
+    ]  # fmt: skip
 
 
 def test_what_one_of_them_holds_out_is_held_out_of_the_stage_of_all() -> None:

@@ -26,6 +26,13 @@ def test_a_stage_survives_json() -> None:
     assert hash(stage) == hash(dataclasses.replace(stage))
 
 
+def test_a_stage_that_begins_anew_has_no_state_of_an_optimizer_to_keep() -> None:
+    assert Stage(name="plain").begin == "warm"
+    assert Stage(name="retrain", begin="initial").optimizer == "reset"
+    with pytest.raises(OptionError, match="'retrain' begins with fresh values, which no state of an optimizer is of"):
+        Stage(name="retrain", begin="fresh", optimizer="keep")
+
+
 @pytest.mark.parametrize("epochs", [0, -1])
 def test_a_stage_of_no_epochs_is_refused(epochs: int) -> None:
     with pytest.raises(OptionError, match=f"'search' has {epochs} epochs"):
@@ -54,7 +61,6 @@ def test_a_stage_that_scores_needs_validation_rows_alone() -> None:
     [
         ({"scores": -1}, "'evolve' scores -1 candidates on None rows"),
         ({"scores": 3, "score_rows": 0}, "scores 3 candidates on 0 rows"),
-        ({"begins": "anew", "optimizer": "keep"}, "'evolve' begins anew, so it cannot keep"),
         ({"scores": 3, "held_out": ("alpha",)}, "'evolve' scores candidates, so nothing is held out"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -12,7 +12,9 @@ from torch import Tensor
 
 from pocketrec.compress.bank import Bank
 from pocketrec.compress.group import Form, Group
+from pocketrec.compress.holdings import Scratch
 from pocketrec.compress.in_float32 import in_float32
+from pocketrec.compress.method import of
 from pocketrec.compress.parts.init import stream
 from pocketrec.compress.plan import plan
 from pocketrec.native.huge_pages import zeros
@@ -112,7 +114,8 @@ def build(
 def restart(bank: Bank, *, seed: int, data: Mapping[str, Any] | None = None, previous: Bank | None = None) -> None:
     """Let the rows of a bank in training begin anew in the memory that they have, as :func:`build` would.
 
-    They forget what they learned, and their optimizer's state. Matrices that train with the dense nets stay.
+    They forget what they learned, and their optimizer's state. Matrices that train with the dense nets stay, and so
+    does what an earlier stage decided.
 
     Args:
         bank: in its training form.
@@ -120,40 +123,60 @@ def restart(bank: Bank, *, seed: int, data: Mapping[str, Any] | None = None, pre
         data: what methods may need.
         previous: as for :func:`build`.
     """
-    stay = [(matrix, matrix.clone()) for matrix in bank.matrices()]
+    trained = [(matrix, matrix.clone()) for matrix in bank.matrices()]
+    decided = [(tensor, tensor.clone()) for group in bank.groups for tensor in _decided(group)]
     bank.discard()
     for tensor in bank.tensors().values():
         tensor.zero_()
+    for tensor, values in decided:  # which a method may look at
+        tensor.copy_(values)
     _initialise(bank, seed, data, previous)
-    for matrix, values in stay:
-        matrix.copy_(values)
+    for tensor, values in (*trained, *decided):
+        tensor.copy_(values)
 
 
 @torch.no_grad()
-def begin_anew(bank: Bank, *, seed: int, data: Mapping[str, Any] | None = None) -> None:
+def begin_anew(
+    bank: Bank, *, seed: int, data: Mapping[str, Any] | None = None, previous: Bank | None = None
+) -> None:  # fmt: skip
     """Let tables whose methods settled begin as they were built, in the form that was settled on.
 
-    Weights, matrices and the optimizer's state of these begin anew; which rows are whose (maps, seeds) stays. All
-    others go on.
+    Weights, matrices and the optimizer's state of these begin anew; which rows are whose (maps, seeds), and what the
+    search decided, stays. All others go on.
 
     Args:
         bank: in its training form, behind the search.
         seed: equal seeds give equal values.
         data: what methods may need.
+        previous: as for :func:`build`, for the tables that begin anew.
     """
     bank.discard()
+    settling, _ = _by_settling(bank)
     for index, group in enumerate(bank.groups):
-        assert isinstance(group, Group)
-        if not group.method.traits.settles:
+        if group not in settling:
             continue
+        assert isinstance(group, Group)
         fixed = [group.tensor(spec.name) for spec in group.specs() if spec.role == "fixed"]
-        stay = [(tensor, tensor.clone()) for tensor in fixed]
+        stay = [(tensor, tensor.clone()) for tensor in (*fixed, *_decided(group))]
         for tensor in group.tensors().values():
             tensor.zero_()
+        for tensor, values in stay:  # which a method may look at
+            tensor.copy_(values)
         _start(group, stream(seed, index), data)
         for tensor, values in stay:
             tensor.copy_(values)
         group.refresh()
+    for new, old in [] if previous is None else _successors(bank, previous):
+        if new in settling:
+            new.method.warm(new, old)
+            new.refresh()
+
+
+def _decided(group: Any) -> list[Tensor]:
+    """What earlier stages decided for a group."""
+    assert isinstance(group, Group)
+    held = group.method.holdings(group.sizing.tables, group.sizing.settings)
+    return [group.tensor(h.name) for h in held if isinstance(h, Scratch) and h.stays]
 
 
 def _initialise(bank: Bank, seed: int, data: Mapping[str, Any] | None, previous: Bank | None) -> None:
@@ -203,8 +226,11 @@ def settled(bank: Bank, planned: Sizing, *, ends: bool = False) -> Sizing:
     if not chosen:
         return planned
     groups: list[GroupSizing] = []
-    for _, run in groupby(planned.groups, key=lambda group: (group.method, group.options)):
+    for _, run in groupby(planned.groups, key=lambda group: (group.method, group.options, group.joins)):
         alike = list(run)
+        if not of(alike[0].method, alike[0].options).traits.settles:
+            groups += alike
+            continue
         names = {t.table.name for held in alike for t in held.tables}
         # in the order of the bank, so that what was chosen stays as it is from stage to stage
         groups += [held for held in chosen if held.tables[0].table.name in names] or alike
@@ -225,14 +251,25 @@ def _successors(bank: Bank, previous: Bank) -> list[tuple[Group, Group]]:
     Raises:
         OptionError: there is none for some group.
     """
-    (parted, others), (_, before) = _by_settling(bank), _by_settling(previous)
+    (parted, others), (searched, before) = _by_settling(bank), _by_settling(previous)
     if len(others) != len(before):
         raise OptionError(
             f"A bank of {len(others)} groups cannot go on from one of {len(before)}. "
             "Keep the sizing of the model that you continue."
         )
-    named = [(group, previous.group_of(group.sizing.tables[0].table.name)) for group in parted]
+    named = [(group, _holder(searched, group.sizing.tables[0].table.name)) for group in parted]
     return [*zip(others, before, strict=True), *named]
+
+
+def _holder(groups: Sequence[Group], table: str) -> Group:
+    """The one of these groups that holds the table."""
+    for group in groups:
+        if any(t.table.name == table for t in group.sizing.tables):
+            return group
+    raise OptionError(
+        f"Table {table!r} is not held by a method that settles in the bank that is continued. "
+        "Keep the sizing of the model that you continue."
+    )
 
 
 def _by_settling(bank: Bank) -> tuple[list[Group], list[Group]]:

@@ -81,11 +81,15 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """What only training needs: scores, sketches, free lists."""
+    """What only training needs: scores, sketches, free lists.
+
+    With `stays` True it says what an earlier stage decided (a mask), and stays as it is where rows begin anew.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
+    stays: bool = False
 
 
 @dataclass(frozen=True, slots=True)

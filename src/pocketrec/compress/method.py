@@ -52,6 +52,7 @@ class Traits:
         settles: whether its first stages are about all its tables at once and end with a choice of how each of them is
             held (:meth:`Method.search`, :meth:`Method.settled`). Until then a sizing's bytes are a ceiling.
         scores: whether a stage of its search scores candidates (`pocketrec.compress.candidates.Candidates`).
+        moves: names of matrices that it moves by a rule of its own (`pocketrec.compress.moves`): no optimizer does.
         timed: whether it is told before each step when it is (:meth:`Method.before_step`).
         separable: whether what is decided for a table says all that its look-ups need, so that tables which were sized
             one by one can be held as one group. Settings of the group then say nothing.
@@ -73,6 +74,7 @@ class Traits:
     scores: bool = False
     timed: bool = False
     separable: bool = False
+    moves: tuple[str, ...] = ()
     from_dense: bool = False
     grows: bool = False
     rounds: bool = False

@@ -26,7 +26,8 @@ class Planned(NamedTuple):
 def plan(groups: Sequence[GroupSizing], optimizer: OptimizerSpec) -> tuple[Planned, ...]:
     """The stages of all groups: those of whoever has most of them, all others stay in their last one.
 
-    What somebody's stage holds out is held out of the common one.
+    What somebody's stage holds out is held out of the common one. If it is to begin with other values than those of the
+    stage before, all begin so: nets are everybody's.
 
     Args:
         groups: of a sizing, in its order.
@@ -36,7 +37,7 @@ def plan(groups: Sequence[GroupSizing], optimizer: OptimizerSpec) -> tuple[Plann
         OptionError: one method would score its candidates while another trains or searches in a stage of its own.
     """
     plans: list[list[Planned]] = []
-    for _, run in groupby(groups, key=lambda group: (group.method, group.options)):
+    for _, run in groupby(groups, key=lambda group: (group.method, group.options, group.joins)):
         alike = tuple(run)
         method = of(alike[0].method, alike[0].options)
         if method.traits.settles:
@@ -48,13 +49,20 @@ def plan(groups: Sequence[GroupSizing], optimizer: OptimizerSpec) -> tuple[Plann
             plans += ([Planned(stage, (held,)) for stage, held in stages] for stages in each)
     _refuse_judging_together(plans)
     longest = max(plans, key=len)
-    return tuple(
-        Planned(
-            replace(stage, held_out=_held_out([own[number].stage for own in plans if number < len(own)])),
-            tuple(held for own in plans for held in own[min(number, len(own) - 1)].groups),
-        )
-        for number, (stage, _) in enumerate(longest)
-    )
+    found = []
+    for number, (stage, _) in enumerate(longest):
+        at_once = [own[number].stage for own in plans if number < len(own)]
+        begins = next((s for s in at_once if s.begin != "warm"), stage)
+        found.append(
+            Planned(
+                replace(
+                    stage, held_out=_held_out(at_once), begin=begins.begin,
+                    optimizer=stage.optimizer if begins.begin == "warm" else "reset",
+                ),
+                tuple(held for own in plans for held in own[min(number, len(own) - 1)].groups),
+            )
+        )  # fmt: skip
+    return tuple(found)
 
 
 def _refuse_judging_together(plans: Sequence[Sequence[Planned]]) -> None:

@@ -21,8 +21,10 @@ class Stage:
         tables: whether the tables train.
         dense: whether the dense nets train.
         optimizer: ``keep`` carries state of dense nets and tables over from the stage before, ``reset`` starts anew.
-        begins: of a stage behind another one: ``warm`` begins with the values of that; with ``anew`` the nets, and the
-            rows of all tables whose methods settled, begin as they were built. What was settled stays, with its maps.
+        begin: of a stage behind another one, with which values of rows and nets. ``warm``: those of the stage before.
+            ``initial``: those that the run began with; ``fresh``: rows as a run of another seed begins, nets as
+            ``initial``. Rows begin anew in tables whose methods settled, all others go on; maps, and what the search
+            decided (`pocketrec.compress.holdings.Scratch`), stay.
         held_out: names of tensors (matrices of the methods' groups) that never learn from the rows of `split`: behind
             each step stands one on a batch of validation rows, from which they learn and nothing else does.
         scores: how many candidates of a search are scored at most, each by its AUC on validation rows; nothing trains
@@ -36,7 +38,7 @@ class Stage:
     tables: bool = True
     dense: bool = True
     optimizer: Literal["keep", "reset"] = "reset"
-    begins: Literal["warm", "anew"] = "warm"
+    begin: Literal["warm", "initial", "fresh"] = "warm"
     held_out: tuple[str, ...] = ()
     scores: int = 0
     score_rows: int | None = None
@@ -45,6 +47,11 @@ class Stage:
         object.__setattr__(self, "held_out", tuple(self.held_out))  # of JSON it is a list
         if self.epochs is not None and self.epochs < 1:
             raise OptionError(f"Stage {self.name!r} has {self.epochs} epochs; at least 1 is needed.")
+        if self.begin != "warm" and self.optimizer == "keep":
+            raise OptionError(
+                f"Stage {self.name!r} begins with {self.begin} values, which no state of an optimizer is of. "
+                "Reset the optimizer."
+            )
         if self.held_out and self.split == "validation":
             raise OptionError(
                 f"Stage {self.name!r} trains on validation rows, from which {', '.join(self.held_out)} are held out."
@@ -54,8 +61,6 @@ class Stage:
                 f"Stage {self.name!r} scores {self.scores} candidates on {self.score_rows} rows; 0 candidates or more "
                 "and 1 row or more are needed."
             )
-        if self.begins == "anew" and self.optimizer == "keep":
-            raise OptionError(f"Stage {self.name!r} begins anew, so it cannot keep the state of the optimizer.")
         if self.scores and self.held_out:
             raise OptionError(f"Stage {self.name!r} scores candidates, so nothing is held out of its training.")
 

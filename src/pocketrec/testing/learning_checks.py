@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pocketrec.compress import Bank, build, freeze, restart, stages
 from pocketrec.compress.group import Group
+from pocketrec.compress.holdings import Holding, Scratch
 from pocketrec.compress.in_float32 import in_float32
 from pocketrec.compress.lookups import Gradient
 from pocketrec.compress.method import of
@@ -232,6 +233,11 @@ class LearningChecks(Cases):
         before = {name: (tensor.data_ptr(), tensor.clone()) for name, tensor in bank.tensors().items()}
         restart(bank, seed=9, data=self.data)
         other = build(bank.sizing, seed=9, data=self.data)
+        if decided := _decided(bank):
+            for name in decided:
+                assert torch.equal(bank.tensors()[name], before[name][1]), "what an earlier stage decided stays"
+                other.tensors()[name].copy_(before[name][1])
+            restart(other, seed=9, data=self.data)
         for name in _matrices(bank):
             assert torch.equal(bank.tensors()[name], before[name][1]), "what trains with the nets stays"
             with torch.no_grad():
@@ -258,6 +264,16 @@ def _regions(bank: Bank) -> list[str]:
 
 def _matrices(bank: Bank) -> list[str]:
     return [f"{i}.{s.name}" for i, g in enumerate(groups_of(bank)) for s in g.sizing.train if s.role == "matrix"]
+
+
+def _decided(bank: Bank) -> list[str]:
+    """Names of what an earlier stage decided."""
+    held = [(i, h) for i, g in enumerate(groups_of(bank)) for h in _holdings(g)]
+    return [f"{i}.{h.name}" for i, h in held if isinstance(h, Scratch) and h.stays]
+
+
+def _holdings(group: Group) -> tuple[Holding, ...]:
+    return group.method.holdings(group.sizing.tables, group.sizing.settings)
 
 
 def _state(bank: Bank) -> list[str]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pocketrec.compress.moves import move_matrices
 from pocketrec.models import Model
 from pocketrec.spec.errors import NotFinite
 from pocketrec.spec.stage import Stage
@@ -59,6 +60,7 @@ def train_step(
         optimizer.zero_grad(set_to_none=True)
         raise
     if learners.dense:
+        move_matrices(model.bank, held_out=held_out)
         optimizer.step()
     if learners.tables:
         model.bank.step()

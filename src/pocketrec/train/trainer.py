@@ -17,7 +17,7 @@ from pocketrec.artifact.load import Artifact
 from pocketrec.compress import Bank, attach, build, restart, settled, stages
 from pocketrec.compress.build import begin_anew
 from pocketrec.compress.candidates import best, propose, scored
-from pocketrec.metrics import Metrics, auc, auc_standard_error, evaluate
+from pocketrec.metrics import Metrics, auc_standard_error, evaluate
 from pocketrec.models import Model
 from pocketrec.models.parts.matmul import Matmul, bfloat16_cost, choose_matmul
 from pocketrec.native.huge_pages import copied
@@ -27,6 +27,7 @@ from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.stage import Stage
 from pocketrec.spec.table import WantedIds
 from pocketrec.train.best import BestEpoch
+from pocketrec.train.candidate_auc import candidate_auc
 from pocketrec.train.config import TrainConfig
 from pocketrec.train.evaluate import scores_of
 from pocketrec.train.interrupt import GracefulInterrupt
@@ -177,7 +178,7 @@ class Trainer:
         self._notes.extend(f"Passed over: {reason}" for reason in artifact.skipped)
 
     def _enter(self) -> None:
-        """Go on to the next stage: tables warm from the stage before, nets carried over, unless it begins anew."""
+        """Go on to the next stage: tables warm from the stage before, nets carried over; or both begin anew."""
         before, optimizer = self.model, self.optimizer
         self.state.next_stage()
         planned = self.stages[self.state.stage][1]
@@ -185,14 +186,22 @@ class Trainer:
         self.state.sizing = None if sizing == planned else sizing.to_json()
         self._set(build(sizing, seed=self.seed, data=self.extra, previous=before.bank))
         stage = self.stages[self.state.stage][0]
-        if stage.begins == "anew":
-            begin_anew(self.model.bank, seed=self.seed, data=self.extra)
-        else:
+        if stage.begin == "warm":
             self.model.copy_nets(before.nets())
+        else:
+            self._begin_anew(stage)
         if stage.optimizer == "keep":
             load_optimizer_tensors(self.optimizer, optimizer_tensors(optimizer))
         else:
             self.model.bank.reset_state()
+
+    def _begin_anew(self, stage: Stage) -> None:
+        """Rows with values that a run begins with; nets, just made, with those of this run."""
+        seed = self.seed if stage.begin == "initial" else _seed_of(self.seed, self.state.stage)
+        before = None if self.start is None else self.start.bank_for(self.stages[self.state.stage][1])
+        begin_anew(self.model.bank, seed=seed, data=self.extra, previous=before)
+        if self.start is not None:
+            self.model.copy_nets(self.start.nets)
 
     def _set(self, bank: Bank) -> None:
         self.model = self.make_model(bank).train()
@@ -234,7 +243,8 @@ class Trainer:
         self.watcher.begin_scoring(stage=stage.name, candidates=stage.scores, rows=rows, done=state.batch)
         began = time.perf_counter()
         while propose(self.model.bank):
-            found = self._auc(stage, validation)
+            with self._matmul.at(config.evaluation_batch_size):
+                found = candidate_auc(self.model, validation, stage, config)
             scored(self.model.bank, found)
             state.batch, state.step, state.rows = state.batch + 1, state.step + 1, state.rows + rows
             state.seconds += time.perf_counter() - began
@@ -253,22 +263,6 @@ class Trainer:
         state.next_epoch()
         self._checkpoint()
         self.watcher.epoch(entry)
-
-    def _auc(self, stage: Stage, validation: BatchSource) -> float:
-        """Of the model as it is, on the rows that judge candidates."""
-        config = self.config
-        with self._matmul.at(config.evaluation_batch_size):
-            found = scores_of(
-                self.model, validation, batch_size=config.evaluation_batch_size, precision=config.precision,
-                most_rows=stage.score_rows,
-            )  # fmt: skip
-        area = auc(found.labels, found.logits, found.weights)
-        if area is None:
-            raise TrainingError(
-                f"Stage {stage.name!r} scores candidates by their AUC, and its {len(found.labels):,} validation rows "
-                "are of one class. Score more rows, or change the split."
-            )
-        return area
 
     def _in_last_stage(self) -> bool:
         return self.state.stage == len(self.stages) - 1
@@ -312,7 +306,7 @@ class Trainer:
 
     def _forget(self) -> None:
         """Rows begin anew, each epoch's from other values; nets and their optimizer go on."""
-        seed = int(np.random.SeedSequence([self.seed, self.state.epoch]).generate_state(1)[0])
+        seed = _seed_of(self.seed, self.state.epoch)
         before = None if self.start is None else self.start.bank_for(self.stages[0][1])
         restart(self.model.bank, seed=seed, data=self.extra, previous=before)
 
@@ -393,6 +387,11 @@ class Trainer:
     def _checkpoint(self) -> None:
         if self.folder is not None:
             save(self.folder, self.state, self.model, self.optimizer, run=self.run_identity)
+
+
+def _seed_of(seed: int, number: int) -> int:
+    """A seed of its own for each number behind one seed."""
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
 
 
 def _id_spaces(sizing: Sizing) -> tuple[WantedIds, ...]:

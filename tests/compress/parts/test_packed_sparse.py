@@ -51,6 +51,18 @@ def test_the_largest_are_held_and_zeros_fill_it_up() -> None:
     assert torch.equal(read(store, many), dense)
 
 
+@pytest.mark.parametrize("place_bytes", [1, 2])
+def test_what_is_held_may_be_given_by_masks(place_bytes: int) -> None:
+    """Zeros among what is held, and larger numbers among what is not."""
+    dense = table(70, 200, 0.5)
+    mask = torch.rand(dense.shape, generator=torch.Generator().manual_seed(1)) < 0.2
+    size = SparseSize(rows=70, dim=200, nonzeros=int(mask.sum()), place_bytes=place_bytes)
+    step = size.rows_per_block * (3 if place_bytes == 1 else 1)
+    store = pack(dense, size, ((first, mask[first : first + step]) for first in range(0, 70, step)))
+    assert len(store["entries"]) == size.nonzeros
+    assert torch.equal(read(store, size), (dense * mask).half().float())
+
+
 def test_values_beyond_float16_are_clamped() -> None:
     dense = torch.tensor([[1e6, -1e6, 1e-9, 0.1]])
     size = SparseSize(rows=1, dim=4, nonzeros=4, place_bytes=1)

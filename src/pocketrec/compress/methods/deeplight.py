@@ -27,11 +27,10 @@ from pocketrec.compress.holdings import Holding, Rows, Scratch
 from pocketrec.compress.method import Decision, Method, Traits
 from pocketrec.compress.parts.magnitude import SAMPLE, cut_at, kept_by, sample_places, threshold
 from pocketrec.compress.parts.packed_sparse import STORE, pack, store_codes, store_holdings
+from pocketrec.compress.parts.pruned_rows import least_bytes, pruned_decision, sparse_size
 from pocketrec.compress.parts.row_tables import fold_dense, row_access, starts, total_rows, uniform_rows
-from pocketrec.spec.errors import OptionError
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.sizing import GroupSizing, TableSizing
-from pocketrec.spec.sparse_sizes import SparseSize, least_sparse_bytes, most_nonzeros
 from pocketrec.spec.stage import Stage
 from pocketrec.spec.stats import TableStats
 from pocketrec.spec.table import TableSpec
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["METHOD", "DeepLight"]
 
-_MOST_DIM: Final = 65_536  # numbers of a row, so that one of 16 bits says which
 _LEFT: Final = 1e-3  # share of the wanted zeros that is still missing when a schedule counts as done
 _WINDOWS: Final = 256
 _DONE: Final = 1 << 40  # thresholds, as good as endlessly many: from here on all that is to be zero is
@@ -95,26 +93,14 @@ class DeepLight(Method):
     # -- sizes -------------------------------------------------------------------------------------------------------
 
     def least_bytes(self, tables: Sequence[TableSpec]) -> int:
-        return least_sparse_bytes(sum(t.closed_rows for t in tables), _dim(tables[0]), 1)
+        return least_bytes(self.name, tables)
 
     def decide(self, tables: Sequence[TableSpec], budget_bytes: int, stats: Mapping[str, TableStats]) -> Decision:
-        rows, dim = sum(t.closed_rows for t in tables), _dim(tables[0])
-        size = most_nonzeros(rows, dim, budget_bytes)
-        assert size is not None, "the floor is one number"
-        sized = tuple(
-            TableSizing(
-                table=t, ids=t.ids, told_apart=t.closed_rows - 1 if t.ids == "rank" else 0,
-                settings={"rows": t.closed_rows},
-            )
-            for t in tables
-        )  # fmt: skip
         note = (
-            f"{1 - size.nonzeros / (rows * dim):.2%} of all numbers become zeros, all but a thousandth of these within "
-            f"{self._steps:,} steps, the rest at once when pruning ends. Where it has fewer steps, a smaller period or "
-            "damping prunes faster."
+            f"become zeros, all but a thousandth of these within {self._steps:,} steps, the rest at once when pruning "
+            "ends. Where it has fewer steps, a smaller period or damping prunes faster."
         )
-        settings = {"nonzeros": size.nonzeros, "place_bytes": size.place_bytes}
-        return Decision(tables=sized, settings=settings, notes=() if size.nonzeros == rows * dim else (note,))
+        return pruned_decision(self.name, tables, budget_bytes, note)
 
     @property
     def _steps(self) -> int:
@@ -123,7 +109,7 @@ class DeepLight(Method):
 
     def holdings(self, tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> tuple[Holding, ...]:
         ids, dim = total_rows(tables), tables[0].table.dim
-        rows, store = Rows("rows", ids, dim, served=False), store_holdings(_size(tables, settings))
+        rows, store = Rows("rows", ids, dim, served=False), store_holdings(sparse_size(tables, settings))
         if settings.get("stage") == "warm":
             return rows, *store
         return (
@@ -161,13 +147,13 @@ class DeepLight(Method):
         rows = row_access(sizing, "rows", width=sizing.tables[0].table.dim)
         if "rows" in tensors:
             return rows
-        return replace(rows, regions=STORE, stored=store_codes(_size(sizing.tables, sizing.settings)))
+        return replace(rows, regions=STORE, stored=store_codes(sparse_size(sizing.tables, sizing.settings)))
 
     def frozen(self, group: Group) -> tuple[GroupSizing, dict[str, Tensor]]:
         from pocketrec.compress.freeze import encoded
 
         settings = {name: value for name, value in group.sizing.settings.items() if name != "stage"}
-        store = pack(group.tensor("rows").detach(), _size(group.sizing.tables, settings))
+        store = pack(group.tensor("rows").detach(), sparse_size(group.sizing.tables, settings))
         return replace(group.sizing, settings=settings), encoded(group, store)
 
     # -- pruning -----------------------------------------------------------------------------------------------------
@@ -202,21 +188,6 @@ class DeepLight(Method):
             most = max(1, SAMPLE // rows.shape[1])
             begin = (window - 1) % -(-len(rows) // most) * most
             rows[begin : begin + most] = _pruned(rows[begin : begin + most], limit)
-
-
-def _dim(table: TableSpec) -> int:
-    if table.dim > _MOST_DIM:
-        raise OptionError(
-            f"deeplight takes vectors of at most {_MOST_DIM:,} numbers, table {table.name!r} has {table.dim:,}."
-        )
-    return table.dim
-
-
-def _size(tables: Sequence[TableSizing], settings: Mapping[str, Any]) -> SparseSize:
-    return SparseSize(
-        rows=total_rows(tables), dim=tables[0].table.dim, nonzeros=int(settings["nonzeros"]),
-        place_bytes=int(settings["place_bytes"]),
-    )  # fmt: skip
 
 
 def _pruned(rows: Tensor, limit: float) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pocketrec.compress.holdings import Served
@@ -34,8 +35,8 @@ def store_codes(size: SparseSize) -> tuple[int, int]:
     return _INDEX_CODES[size.place_bytes], _ENTRIES_CODE
 
 
-def pack(rows: Tensor, size: SparseSize) -> dict[str, Tensor]:
-    """The store of the `size.nonzeros` numbers with the largest magnitudes, by the names of its tensors.
+def pack(rows: Tensor, size: SparseSize, kept: Iterable[tuple[int, Tensor]] | None = None) -> dict[str, Tensor]:
+    """The store of `size.nonzeros` numbers, by the names of its tensors: if not told which, those of largest magnitude.
 
     Zeros fill it up where fewer are not zero: of numbers of equal magnitude the first ones of the table are held.
     Values are rounded to the nearest float16; beyond its largest, 65504, they are clamped.
@@ -43,6 +44,8 @@ def pack(rows: Tensor, size: SparseSize) -> dict[str, Tensor]:
     Args:
         rows: float32 [rows, dim], contiguous. What is held besides the store is a part of a few million numbers.
         size: of the store.
+        kept: first row and mask, bool [some rows, dim], of some rows after the other, a multiple of
+            `size.rows_per_block` but the last; just `size.nonzeros` numbers in all.
     """
     import torch  # here, not above: sizing answers without it
 
@@ -52,7 +55,7 @@ def pack(rows: Tensor, size: SparseSize) -> dict[str, Tensor]:
     index = torch.zeros(size.index_shape, dtype=getattr(torch, size.index_dtype))
     entries = empty(size.entries_shape, torch.uint8)
     done = 0
-    for first, mask in kept_by(cut_at(rows, size.nonzeros), rows, per_block):
+    for first, mask in kept_by(cut_at(rows, size.nonzeros), rows, per_block) if kept is None else kept:
         row, column = mask.nonzero(as_tuple=True)
         begin, done = done, done + len(row)
         place = (row % per_block * dim + column).to(torch.int32)
