@@ -26,5 +26,5 @@ def test_rows_of_one_class_are_refused(planted: ModuleType) -> None:
     source = planted.data(10, 60).validation
     source.rows.label.zero_()
     model = planted.trainer(config={"epochs": 1}).run().model
-    with pytest.raises(TrainingError, match="'evolve' scores candidates.*its 60 validation rows are of one class"):
+    with pytest.raises(TrainingError, match=r"'evolve' scores candidates.*its 60 validation rows are of one class"):
         candidate_auc(model, source, Stage(name="evolve", scores=3), TrainConfig())
