@@ -122,6 +122,7 @@ def test_open_tables_take_absolute_budgets_and_some_methods(pocketrec: Say, file
         "mixed",
         "narrow",
         "quotient_remainder",
+        "tensor_ring",
         "tt_rec",
     }
     said = pocketrec("size", file, "-b", "10KB").out
