@@ -124,9 +124,12 @@ class Backward {
         for (int64_t i = nodes.begin(node); i < *at(nodes.ends, node); ++i) {
             const float* slice = prefixes_.read(last_, *at(last_slices_, *at(places_, i)));
             float* sums = last_sums_.data() + *at(places_, i) * *at(cores_.slice, last_) * width_;
-            for (int64_t chain = 0; chain < cores_.outer; ++chain)
-                chain_loops().open(grads_ + i * dim_, rows, q, width_, product + chain * rows * width_,
-                                   slice + chain * q * width_, grad + chain * rows * width_, sums + chain * q * width_, i > nodes.begin(node));
+            const bool more = i > nodes.begin(node);
+            for (int64_t chain = 0; chain < cores_.outer; ++chain) {
+                const int64_t first = chain * rows * width_, second = chain * q * width_;
+                chain_loops().open(grads_ + i * dim_, rows, q, width_, product + first, slice + second, grad + first,
+                                   sums + second, more);
+            }
         }
     }
 

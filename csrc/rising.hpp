@@ -23,16 +23,17 @@ inline void sort_rising(std::vector<Placed>& some, std::vector<Placed>& spare) {
     }
     uint64_t any = 1;
     for (const Placed& own : some) any |= static_cast<uint64_t>(own.id);
-    const int bits = 64 - __builtin_clzll(any), passes = (bits + kMostBits - 1) / kMostBits, each = (bits + passes - 1) / passes;
+    const int bits = 64 - __builtin_clzll(any), passes = (bits + kMostBits - 1) / kMostBits;
+    const int each = (bits + passes - 1) / passes;
     const uint64_t mask = (uint64_t{1} << each) - 1;
     spare.resize(some.size());
     for (int pass = 0; pass < passes; ++pass) {
         const int shift = pass * each;
-        std::array<uint32_t, 1 << kMostBits> ends{};
+        std::array<size_t, size_t{1} << kMostBits> ends{};
         for (const Placed& own : some) ++ends[static_cast<uint64_t>(own.id) >> shift & mask];
-        uint32_t before = 0;
+        size_t before = 0;
         for (uint64_t i = 0; i <= mask; ++i) {
-            const uint32_t count = ends[i];
+            const size_t count = ends[i];
             ends[i] = before;
             before += count;
         }

@@ -1,5 +1,4 @@
-"""Large tables as cores of one rank, which are multiplied when looked up; the tables that this would not make smaller
-stay exact."""
+"""Large tables as cores of one rank, which are multiplied when looked up, beside small ones that stay exact."""
 
 from __future__ import annotations
 
