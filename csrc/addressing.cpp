@@ -474,7 +474,8 @@ int64_t find_addresses(const Addressing& prepared, const pr_request& request, Ru
         case PR_CHAIN: {
             const Cores cores(field);
             return each(field, parts, run, out, out_stride, [&](int64_t id, int64_t* own) {
-                for (int64_t k = 0; k < cores.count; ++k) own[k] = cores.address(id < cores.ids ? id : 0, k);
+                const Slices slices = cores.slices(id < cores.ids ? id : 0);
+                std::copy_n(slices.begin(), cores.count, own);
             });
         }
         case PR_SKETCHED:

@@ -2,6 +2,8 @@
 #include "chain.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <memory>
 #include <vector>
 
 #include "cpu.hpp"
@@ -24,54 +26,72 @@ namespace {
 constexpr int64_t kIdsPerPart = 256;  // a thread is worth waking for about so many vectors
 constexpr int64_t kColumns = 64;      // of products with the last slices of several ids
 
+// to [rows, q] = the first q of each row of from [rows, stride].
+void cut_out(const float* from, int64_t rows, int64_t stride, int64_t q, float* to) {
+    for (int64_t row = 0; row < rows; ++row, from += stride, to += q) {
+        int64_t j = 0;
+        for (; j + 4 <= q; j += 4) std::memcpy(to + j, from + j, 4 * sizeof(float));  // a move, where copying q is a call
+        for (; j < q; ++j) to[j] = from[j];
+    }
+}
+
 // The vectors of some ids of a table, one after the other.
 class Contraction {
   public:
     Contraction(const Train& train, const Table& table)
-        : table_(table), last_(table.cores.count - 1), q_(*at(table.cores.q, last_)), dim_(train.request.dim),
-          prefixes_(table.cores, train.rows, train.fields, train.regions),
+        : table_(table), cores_(table.cores), last_(cores_.count - 1), q_(*at(cores_.q, last_)), dim_(train.request.dim),
+          prefixes_(cores_, train.rows, train.fields, train.regions),
           together_(std::max(int64_t{1}, kColumns / q_)),
           columns_((together_ * q_ + 15) / 16 * 16),
-          right_(static_cast<size_t>(table.cores.rank * columns_)),
-          found_(static_cast<size_t>(prefixes_.rows(last_ - 1) * columns_)) {}
+          right_(static_cast<size_t>(cores_.outer * cores_.rank * columns_)),
+          found_(static_cast<size_t>(prefixes_.rows(last_ - 1) / cores_.outer * columns_)) {}
 
     // The ids [begin, end) of the table, to out [distinct, dim].
     void find(int64_t begin, int64_t end, float* out) {
+        Slices first = begin < end ? cores_.slices(*at(table_.ids, begin)) : Slices{};
         for (int64_t next; begin < end; begin = next) {
-            prefixes_.move(at(table_.ids, begin)->id);
-            const int64_t most = std::min(end, begin + together_);
-            for (next = begin; next < most && begins_alike(begin, next); ++next) add(next, next - begin);
+            prefixes_.move(first);
+            Slices own = first;
+            for (next = begin; next < end && next < begin + together_ && begins_alike(first, own);) {
+                add(*at(own, last_), next - begin);
+                if (++next < end) own = cores_.slices(*at(table_.ids, next));
+            }
             write(begin, next, out);
+            first = own;
         }
     }
 
   private:
-    bool begins_alike(int64_t first, int64_t other) const {
-        const int64_t below = *at(table_.cores.divisors, last_ - 1);
-        return at(table_.ids, first)->id / below == at(table_.ids, other)->id / below;
+    bool begins_alike(const Slices& a, const Slices& b) const {
+        bool alike = true;
+        for (int64_t k = 0; k < last_; ++k) alike = alike && *at(a, k) == *at(b, k);
+        return alike;
     }
 
     // The last slice of an id as columns number `place` x q on.
-    void add(int64_t i, int64_t place) {
-        const float* slice = prefixes_.read(last_, table_.cores.address(at(table_.ids, i)->id, last_));
-        chain_loops().turn(slice, q_, table_.cores.rank, prefixes_.width(), right_.data() + place * q_, columns_);
+    void add(int64_t address, int64_t place) {
+        const float* slice = prefixes_.read(last_, address);
+        for (int64_t chain = 0; chain < cores_.outer; ++chain)
+            chain_loops().turn(slice + chain * q_ * prefixes_.width(), q_, cores_.rank, prefixes_.width(),
+                               right_.data() + chain * cores_.rank * columns_ + place * q_, columns_);
     }
 
     void write(int64_t begin, int64_t end, float* out) {
-        const int64_t rows = prefixes_.rows(last_ - 1), columns = ((end - begin) * q_ + 15) / 16 * 16;
-        chain_loops().multiply(prefixes_.product(last_ - 1), rows, prefixes_.width(), table_.cores.rank, right_.data(),
-                               columns, columns_, found_.data());
+        const int64_t rows = prefixes_.rows(last_ - 1) / cores_.outer, columns = ((end - begin) * q_ + 15) / 16 * 16;
+        for (int64_t chain = 0; chain < cores_.outer; ++chain)
+            chain_loops().multiply(prefixes_.product(last_ - 1) + chain * rows * prefixes_.width(), rows, prefixes_.width(), 1,
+                                   cores_.rank, right_.data() + chain * cores_.rank * columns_, columns, columns_,
+                                   found_.data(), chain > 0);
         for (int64_t i = begin; i < end; ++i)
-            for (int64_t row = 0; row < rows; ++row)
-                std::copy_n(found_.data() + row * columns_ + (i - begin) * q_, q_,
-                            out + at(table_.ids, i)->place * dim_ + row * q_);
+            cut_out(found_.data() + (i - begin) * q_, rows, columns_, q_, out + (table_.first + i) * dim_);
     }
 
     const Table& table_;
+    const Cores& cores_;
     int64_t last_, q_, dim_;
     Prefixes prefixes_;
     int64_t together_, columns_;
-    std::vector<float> right_;  // [rank, columns]
+    std::vector<float> right_;  // [chains, rank, columns]
     std::vector<float> found_;  // [rows, columns]
 };
 
@@ -91,18 +111,18 @@ void find_vectors(const Train& train, const Distinct& distinct, float* out) {
 void chain_lookup(const pr_request& request, float* out) {
     const Train train(request);
     Distinct distinct(request, train.fields);
-    std::vector<float> vectors(static_cast<size_t>(distinct.count() * request.dim));
-    find_vectors(train, distinct, vectors.data());
+    const std::unique_ptr<float[]> vectors(new float[static_cast<size_t>(distinct.count() * request.dim)]);  // all written
+    find_vectors(train, distinct, vectors.get());
     if (request.offsets && request.pooling == PR_POOL_NONE) {
         const pr_region none{nullptr, 0, PR_FLOAT32};
         const int64_t* places = distinct.rows(&none).ids;
         std::fill_n(out, request.columns * request.dim, 0.0f);
         for (size_t i = 0; i < distinct.positions().size(); ++i)
             if (places[i] >= 0)
-                std::copy_n(vectors.data() + places[i] * request.dim, request.dim, out + distinct.positions()[i] * request.dim);
+                std::copy_n(vectors.get() + places[i] * request.dim, request.dim, out + distinct.positions()[i] * request.dim);
         return;
     }
-    const pr_region region{vectors.data(), distinct.count(), PR_FLOAT32};
+    const pr_region region{vectors.get(), distinct.count(), PR_FLOAT32};
     const pr_request inner = distinct.rows(&region);
     pr_error error;
     const int status = pr_lookup(&inner, out, &error);

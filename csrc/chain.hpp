@@ -11,16 +11,18 @@ namespace pocketrec {
 // Products of small matrices. Every sum runs through its index from 0 upwards, and lanes are different sums: so all levels
 // give the same bits.
 struct ChainLoops {
-    // out [rows, right_stride] = left [rows, stride], of which the first `inner` of a row count, times right [inner,
-    // right_stride]; of both the first `columns` of a row count, a multiple of sixteen.
-    void (*multiply)(const float* left, int64_t rows, int64_t stride, int64_t inner, const float* right, int64_t columns,
-                     int64_t right_stride, float* out);
+    // out [rows, right_stride] = left times right [inner, right_stride], of both of which the first `columns` of a row
+    // count, a multiple of sixteen. Number r of row i of left is left[i * row_stride + r * stride], r below `inner`. With
+    // `more` the sums go on from what out holds.
+    void (*multiply)(const float* left, int64_t rows, int64_t row_stride, int64_t stride, int64_t inner, const float* right,
+                     int64_t columns, int64_t right_stride, float* out, bool more);
     // to [columns, to_stride] = the transpose of from [rows, from_stride], of which the first `columns` of a row count.
     void (*turn)(const float* from, int64_t rows, int64_t columns, int64_t from_stride, float* to, int64_t to_stride);
-    // The gradients of out [rows, count] = left [rows, width] times the transpose of slice: left_sums [rows, width] += grad [rows, count] times slice [count, width], and slice_sums
-    // [count, width] += the transpose of grad times left [rows, width].
+    // The gradients of out [rows, count] = left [rows, width] times the transpose of slice [count, width]: left_sums [rows,
+    // width] += grad [rows, count] times slice, and slice_sums [count, width] += the transpose of grad times left.
+    // Without `more` left_sums begin at zero.
     void (*open)(const float* grad, int64_t rows, int64_t count, int64_t width, const float* left, const float* slice,
-                 float* left_sums, float* slice_sums);
+                 float* left_sums, float* slice_sums, bool more);
 };
 
 extern const ChainLoops chain_generic;

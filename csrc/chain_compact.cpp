@@ -18,10 +18,12 @@ namespace {
 struct Nodes {
     std::vector<int64_t> slices;   // the address of the last slice of each
     std::vector<int64_t> parents;  // its place among the products of one slice less
-    std::vector<float> products;   // where they are asked for again: [nodes, rows, width]
-    std::vector<float> grads;      // [nodes, rows, width]
+    std::vector<int64_t> ends;     // of its ids
+    std::vector<float> products;   // [nodes, rows, width], but of all slices but the last one, which are found in groups
+    std::vector<float> grads;      // the same
 
     int64_t count() const { return static_cast<int64_t>(slices.size()); }
+    int64_t begin(int64_t node) const { return node ? *at(ends, node - 1) : 0; }
 };
 
 // The gradients of some slices of one core: rows of `width` numbers, of which the first `rank` count.
@@ -30,20 +32,23 @@ struct Sums {
     std::vector<float> numbers;
 };
 
-// The gradients of the cores of one table. Ids are visited once; then all products of as many slices at once, those that
-// end with the same slice together.
+// The gradients of the cores of one table. Products that end with the same slice of the core before the last one are
+// found together, and with them the gradients of all their ids: so what is added to stays in the nearest cache.
 class Backward {
   public:
     // grads [distinct, dim]: of the vectors of all tables.
     Backward(const Train& train, const Table& table, const float* grads)
-        : table_(table), cores_(table.cores), dim_(train.request.dim), last_(table.cores.count - 1), grads_(grads),
-          prefixes_(table.cores, train.rows, train.fields, train.regions), width_(prefixes_.width()) {}
+        : table_(table), cores_(table.cores), dim_(train.request.dim), last_(cores_.count - 1),
+          grads_(grads + table.first * dim_), prefixes_(cores_, train.rows, train.fields, train.regions),
+          width_(prefixes_.width()) {}
 
     void run() {
-        open();
+        visit();
         for (int64_t k = last_ - 1; k > 0; --k) close(k);
+        if (last_ == 1) open_first();
         Nodes& first = nodes_[0];
         sums_[0] = {std::move(first.slices), std::move(first.grads)};
+        sort_last();
     }
 
     int64_t start() const { return *at(cores_.starts, 0); }
@@ -73,103 +78,158 @@ class Backward {
   private:
     int64_t numbers(int64_t k) const { return prefixes_.rows(k) * width_; }
 
-    // The gradients of the last core, and of the products of all slices but the last one.
-    void open() {
-        const int64_t q = *at(cores_.q, last_), ids = static_cast<int64_t>(table_.ids.size());
-        std::vector<int64_t> digits(static_cast<size_t>(std::min(ids, *at(cores_.moduli, last_))));
-        Slots slots(static_cast<int64_t>(digits.size()), digits.data());
-        std::vector<float> sums(digits.size() * static_cast<size_t>(q * width_), 0.0f);
-        make_room();
-        for (const Placed& own : table_.ids) {
-            for (int64_t k = prefixes_.move(own.id); k < last_; ++k) add_node(k, cores_.address(own.id, k));
-            Nodes& nodes = *at(nodes_, last_ - 1);
-            chain_loops().open(grads_ + own.place * dim_, prefixes_.rows(last_ - 1), q, width_, prefixes_.product(last_ - 1),
-                         prefixes_.slice(last_), nodes.grads.data() + (nodes.count() - 1) * numbers(last_ - 1),
-                         sums.data() + slots.place(cores_.address(own.id, last_)) * q * width_);
+    // Finds all nodes, with products and room for gradients below the core before the last one, and all last slices.
+    void visit() {
+        last_slices_.resize(table_.ids.size());
+        Slots slots(static_cast<int64_t>(table_.ids.size()), last_slices_.data());
+        Slices before{-1, -1, -1, -1};
+        for (const int64_t id : table_.ids) {
+            const Slices own = cores_.slices(id);
+            bool other = false;
+            for (int64_t k = 0; k < last_; ++k) {
+                other = other || *at(own, k) != *at(before, k);
+                if (other) add_node(k, *at(own, k));
+                ++nodes_[static_cast<size_t>(k)].ends.back();
+            }
+            places_.push_back(slots.place(*at(own, last_)));
+            before = own;
         }
-        digits.resize(static_cast<size_t>(slots.count()));
-        for (const int64_t place : rising(digits)) {
-            at(sums_, last_)->slices.push_back(*at(digits, place));
-            const float* from = sums.data() + place * q * width_;
-            at(sums_, last_)->numbers.insert(at(sums_, last_)->numbers.end(), from, from + q * width_);
-        }
-    }
-
-    // Ids rise, so that products of the same slices follow one another.
-    void make_room() {
-        for (int64_t k = 0; k < last_; ++k) {
-            const int64_t below = *at(cores_.divisors, k);
-            int64_t count = 0;
-            for (size_t i = 0; i < table_.ids.size(); ++i) count += !i || table_.ids[i].id / below != table_.ids[i - 1].id / below;
-            at(nodes_, k)->grads.resize(static_cast<size_t>(count * numbers(k)), 0.0f);
-        }
+        last_slices_.resize(static_cast<size_t>(slots.count()));
+        last_sums_.resize(last_slices_.size() * static_cast<size_t>(*at(cores_.slice, last_) * width_));
+        for (int64_t k = 0; k < std::max(last_ - 1, int64_t{1}); ++k)
+            at(nodes_, k)->grads.resize(static_cast<size_t>(at(nodes_, k)->count() * numbers(k)));
     }
 
     void add_node(int64_t k, int64_t slice) {
         Nodes& nodes = *at(nodes_, k);
+        nodes.ends.push_back(nodes.count() ? nodes.ends.back() : 0);
         nodes.slices.push_back(slice);
         nodes.parents.push_back(k ? at(nodes_, k - 1)->count() - 1 : -1);
-        if (k < last_ - 1) nodes.products.insert(nodes.products.end(), prefixes_.product(k), prefixes_.product(k) + numbers(k));
+        if (k == last_ - 1) return;
+        const float* own = prefixes_.read(k, slice);
+        if (!k) {
+            nodes.products.insert(nodes.products.end(), own, own + numbers(0));
+            return;
+        }
+        const size_t from = nodes.products.size();
+        nodes.products.resize(from + static_cast<size_t>(numbers(k)));
+        prefixes_.multiply(at(nodes_, k - 1)->products.data() + nodes.parents.back() * numbers(k - 1), prefixes_.rows(k - 1), k,
+                           nodes.products.data() + from);
+    }
+
+    // The gradient of one product of all slices but the last one; adds to those of the last slices of its ids.
+    void open(int64_t node, const float* product, float* grad) {
+        const int64_t q = *at(cores_.q, last_), rows = prefixes_.rows(last_ - 1) / cores_.outer;
+        const Nodes& nodes = *at(nodes_, last_ - 1);
+        for (int64_t i = nodes.begin(node); i < *at(nodes.ends, node); ++i) {
+            const float* slice = prefixes_.read(last_, *at(last_slices_, *at(places_, i)));
+            float* sums = last_sums_.data() + *at(places_, i) * *at(cores_.slice, last_) * width_;
+            const bool more = i > nodes.begin(node);
+            for (int64_t chain = 0; chain < cores_.outer; ++chain) {
+                const int64_t first = chain * rows * width_, second = chain * q * width_;
+                chain_loops().open(grads_ + i * dim_, rows, q, width_, product + first, slice + second, grad + first,
+                                   sums + second, more);
+            }
+        }
+    }
+
+    // Of two cores, where slices of the first one are the products.
+    void open_first() {
+        Nodes& nodes = nodes_[0];
+        for (int64_t node = 0; node < nodes.count(); ++node)
+            open(node, prefixes_.read(0, *at(nodes.slices, node)), nodes.grads.data() + node * numbers(0));
+    }
+
+    void sort_last() {
+        const int64_t each = *at(cores_.slice, last_) * width_;
+        Sums& sums = *at(sums_, last_);
+        for (const int64_t place : rising(last_slices_)) {
+            sums.slices.push_back(*at(last_slices_, place));
+            const float* from = last_sums_.data() + place * each;
+            sums.numbers.insert(sums.numbers.end(), from, from + each);
+        }
     }
 
     static std::vector<int64_t> rising(const std::vector<int64_t>& keys) {
-        std::vector<int64_t> order(keys.size());
-        std::iota(order.begin(), order.end(), int64_t{0});
-        std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return *at(keys, a) < *at(keys, b); });
+        std::vector<Placed> placed, spare;
+        for (size_t i = 0; i < keys.size(); ++i) placed.push_back({keys[i], static_cast<int64_t>(i)});
+        sort_rising(placed, spare);
+        std::vector<int64_t> order;
+        for (const Placed& own : placed) order.push_back(own.place);
         return order;
     }
 
-    // From the gradients of the products of the slices 0 to k to those of core k and of the products of one slice less.
+    // From the gradients of the products of the slices 0 to k, which are found first where these are all but the last one,
+    // to those of core k and of the products of one slice less.
     void close(int64_t k) {
         const std::vector<int64_t>& slices = at(nodes_, k)->slices;
         const std::vector<int64_t> order = rising(slices);
+        const int64_t count = static_cast<int64_t>(order.size()), each = *at(cores_.slice, k) * width_;
         Sums& sums = *at(sums_, k);
-        std::vector<int64_t> begins;  // of products that end with one slice
-        for (size_t i = 0; i < order.size(); ++i)
-            if (!i || *at(slices, order[i]) != sums.slices.back()) {
-                begins.push_back(static_cast<int64_t>(i));
-                sums.slices.push_back(*at(slices, order[i]));
+        for (const int64_t node : order)
+            if (sums.slices.empty() || *at(slices, node) != sums.slices.back()) sums.slices.push_back(*at(slices, node));
+        sums.numbers.resize(sums.slices.size() * static_cast<size_t>(each));
+        int64_t begin = 0;
+        float* numbers = sums.numbers.data();
+        for (const int64_t slice : sums.slices) {
+            turn(k, slice);
+            for (bool more = false; begin < count && *at(slices, *at(order, begin)) == slice; more = true) {
+                int64_t end = begin;
+                while (end < count && end < begin + kTogether && *at(slices, *at(order, end)) == slice) ++end;
+                together(k, at(order, begin), end - begin, numbers, more);
+                begin = end;
             }
-        begins.push_back(static_cast<int64_t>(order.size()));
-        const int64_t numbers = *at(cores_.slice, k) * width_;
-        sums.numbers.resize(sums.slices.size() * static_cast<size_t>(numbers));
-        for (size_t i = 0; i < sums.slices.size(); ++i)
-            together(k, sums.slices[i], at(order, begins[i]), begins[i + 1] - begins[i],
-                     sums.numbers.data() + static_cast<int64_t>(i) * numbers);
+            numbers += each;
+        }
     }
 
-    // The same for `count` products that end with one slice, whose gradient goes to sums.
-    void together(int64_t k, int64_t slice, const int64_t* which, int64_t count, float* sums) {
+    // Reads a slice of core k, and turns it.
+    void turn(int64_t k, int64_t slice) {
+        const int64_t columns = prefixes_.columns(k);
+        const float* own = prefixes_.read(k, slice);
+        turned_.resize(static_cast<size_t>(columns * width_));
+        chain_loops().turn(own, cores_.rank, columns, columns, turned_.data(), width_);
+    }
+
+    // The same for `count` products that end with the slice that was read last, whose gradient goes to sums.
+    void together(int64_t k, const int64_t* which, int64_t count, float* sums, bool more) {
         const int64_t rows = prefixes_.rows(k - 1), columns = prefixes_.columns(k), all = count * rows, rank = cores_.rank;
         Nodes &nodes = *at(nodes_, k), &before = *at(nodes_, k - 1);
+        left_.resize(static_cast<size_t>(all * width_));
         grad_.resize(static_cast<size_t>(all * columns));
-        turned_.resize(static_cast<size_t>(rank * all));
-        for (int64_t i = 0; i < count; ++i) {
-            std::copy_n(nodes.grads.data() + which[i] * numbers(k), numbers(k), grad_.data() + i * numbers(k));
-            const float* left = before.products.data() + *at(nodes.parents, which[i]) * numbers(k - 1);
-            chain_loops().turn(left, rows, rank, width_, turned_.data() + i * rows, all);
+        for (int64_t i = 0; i < count; ++i)
+            std::copy_n(before.products.data() + *at(nodes.parents, which[i]) * numbers(k - 1), numbers(k - 1),
+                        left_.data() + i * numbers(k - 1));
+        if (k == last_ - 1) {
+            product_.resize(grad_.size());
+            prefixes_.multiply(left_.data(), all, k, product_.data());
+            for (int64_t i = 0; i < count; ++i) open(which[i], product_.data() + i * numbers(k), grad_.data() + i * numbers(k));
+        } else {
+            for (int64_t i = 0; i < count; ++i)
+                std::copy_n(nodes.grads.data() + which[i] * numbers(k), numbers(k), grad_.data() + i * numbers(k));
         }
-        chain_loops().multiply(turned_.data(), rank, all, all, grad_.data(), columns, columns, sums);
-        const float* own = prefixes_.read(k, slice);
-        turned_.assign(static_cast<size_t>(columns * width_), 0.0f);
-        chain_loops().turn(own, rank, columns, columns, turned_.data(), width_);
-        back_.resize(static_cast<size_t>(all * width_));
-        chain_loops().multiply(grad_.data(), all, columns, columns, turned_.data(), width_, width_, back_.data());
+        chain_loops().multiply(left_.data(), rank, 1, width_, all, grad_.data(), columns, columns, sums, more);
+        back_.resize(left_.size());
+        chain_loops().multiply(grad_.data(), all, columns, 1, columns, turned_.data(), width_, width_, back_.data(), false);
         for (int64_t i = 0; i < count; ++i) {
             float* to = before.grads.data() + *at(nodes.parents, which[i]) * numbers(k - 1);
             for (int64_t d = 0; d < numbers(k - 1); ++d) to[d] += *at(back_, i * numbers(k - 1) + d);
         }
     }
 
+    static constexpr int64_t kTogether = 8;  // products, so that they and their gradients stay in the nearest cache
+
     const Table& table_;
     const Cores& cores_;
     int64_t dim_, last_;
-    const float* grads_;
+    const float* grads_;  // of this table's ids
     Prefixes prefixes_;
     int64_t width_;
     std::array<Nodes, PR_MOST_CORES> nodes_;
     std::array<Sums, PR_MOST_CORES> sums_;
-    std::vector<float> grad_, turned_, back_;
+    std::vector<int64_t> places_, last_slices_;  // by id: which last slice; their addresses
+    std::vector<float> last_sums_;               // [last slices, rows, width]
+    std::vector<float> left_, product_, grad_, turned_, back_;
 };
 
 // grads of the call's values, in the order of its ids, to [distinct, dim].

@@ -14,11 +14,15 @@ namespace {
 // Rows and registers whose sums are kept together.
 constexpr int kRows = 4, kBlocks = 2;
 
-// Calls body(first, Constant<n>) for rows first to first + n - 1, n of kRows, or of 2 and 1 at the end.
-template <class Body>
+// Calls body(first, Constant<n>) for rows first to first + n - 1, n of kMost, or of 4, 2 and 1 at the end.
+template <int kMost, class Body>
 POCKETREC_INLINE void by_rows(int64_t rows, Body body) {
     int64_t i = 0;
-    for (; i + kRows <= rows; i += kRows) body(i, Constant<kRows>());
+    for (; i + kMost <= rows; i += kMost) body(i, Constant<kMost>());
+    if (kMost > 4 && i + 4 <= rows) {
+        body(i, Constant<4>());
+        i += 4;
+    }
     if (i + 2 <= rows) {
         body(i, Constant<2>());
         i += 2;
@@ -28,27 +32,37 @@ POCKETREC_INLINE void by_rows(int64_t rows, Body body) {
 
 // Some rows of a product, kCount at a time, in kBlock registers of columns from the first one on.
 template <int kCount, int kBlock>
-POCKETREC_INLINE void tile(const float* left, int64_t stride, int64_t inner, const float* right, int64_t right_stride,
-                           float* out) {
+POCKETREC_INLINE void tile(const float* left, int64_t row_stride, int64_t stride, int64_t inner, const float* right,
+                           int64_t right_stride, float* out, bool more) {
     Floats sums[kCount][kBlock] = {};
+    if (more)
+        for (int i = 0; i < kCount; ++i)
+            for (int b = 0; b < kBlock; ++b) sums[i][b] = load<Floats>(out + i * right_stride + b * kLanes);
     for (int64_t r = 0; r < inner; ++r)
         for (int b = 0; b < kBlock; ++b) {
             const Floats some = load<Floats>(right + r * right_stride + b * kLanes);
-            for (int i = 0; i < kCount; ++i) sums[i][b] += left[i * stride + r] * some;
+            for (int i = 0; i < kCount; ++i) sums[i][b] += left[i * row_stride + r * stride] * some;
         }
     for (int i = 0; i < kCount; ++i)
         for (int b = 0; b < kBlock; ++b) store<false>(out + i * right_stride + b * kLanes, sums[i][b]);
 }
 
-void multiply(const float* left, int64_t rows, int64_t stride, int64_t inner, const float* right, int64_t columns,
-              int64_t right_stride, float* out) {
-    by_rows(rows, [&](int64_t i, auto count) POCKETREC_LAMBDA {
-        const float* own = left + i * stride;
+void multiply(const float* left, int64_t rows, int64_t row_stride, int64_t stride, int64_t inner, const float* right,
+              int64_t columns, int64_t right_stride, float* out, bool more) {
+    if (columns == kLanes) {  // as many sums at once, in fewer registers of columns
+        by_rows<kRows * kBlocks>(rows, [&](int64_t i, auto count) POCKETREC_LAMBDA {
+            tile<count, 1>(left + i * row_stride, row_stride, stride, inner, right, right_stride, out + i * right_stride, more);
+        });
+        return;
+    }
+    by_rows<kRows>(rows, [&](int64_t i, auto count) POCKETREC_LAMBDA {
+        const float* own = left + i * row_stride;
         float* to = out + i * right_stride;
         int64_t c = 0;
         for (; c + kBlocks * kLanes <= columns; c += kBlocks * kLanes)
-            tile<count, kBlocks>(own, stride, inner, right + c, right_stride, to + c);
-        for (; c < columns; c += kLanes) tile<count, 1>(own, stride, inner, right + c, right_stride, to + c);
+            tile<count, kBlocks>(own, row_stride, stride, inner, right + c, right_stride, to + c, more);
+        for (; c < columns; c += kLanes)
+            tile<count, 1>(own, row_stride, stride, inner, right + c, right_stride, to + c, more);
     });
 }
 
@@ -75,20 +89,35 @@ void turn(const float* from, int64_t rows, int64_t columns, int64_t from_stride,
         for (int64_t c = 0; c < columns; ++c) to[c * to_stride + r] = from[r * from_stride + c];
 }
 
-void open(const float* grad, int64_t rows, int64_t count, int64_t width, const float* left, const float* slice,
-          float* left_sums, float* slice_sums) {
+// The sums of some rows of slice, kCount of them, which stay in registers.
+template <int kCount>
+POCKETREC_INLINE void open_some(const float* grad, int64_t rows, int64_t count, int64_t width, const float* left,
+                                const float* slice, float* left_sums, float* slice_sums, bool more) {
     for (int64_t d = 0; d < width; d += kLanes) {
+        Floats own[kCount], sums[kCount];
+        for (int j = 0; j < kCount; ++j) {
+            own[j] = load<Floats>(slice + j * width + d);
+            sums[j] = load<Floats>(slice_sums + j * width + d);
+        }
         for (int64_t i = 0; i < rows; ++i) {
-            Floats sum = load<Floats>(left_sums + i * width + d);
-            for (int64_t j = 0; j < count; ++j) sum += grad[i * count + j] * load<Floats>(slice + j * width + d);
+            Floats sum = more ? load<Floats>(left_sums + i * width + d) : Floats{};
+            const Floats some = load<Floats>(left + i * width + d);
+            for (int j = 0; j < kCount; ++j) {
+                sum += grad[i * count + j] * own[j];
+                sums[j] += grad[i * count + j] * some;
+            }
             store<false>(left_sums + i * width + d, sum);
         }
-        for (int64_t j = 0; j < count; ++j) {
-            Floats sum = load<Floats>(slice_sums + j * width + d);
-            for (int64_t i = 0; i < rows; ++i) sum += grad[i * count + j] * load<Floats>(left + i * width + d);
-            store<false>(slice_sums + j * width + d, sum);
-        }
+        for (int j = 0; j < kCount; ++j) store<false>(slice_sums + j * width + d, sums[j]);
     }
+}
+
+void open(const float* grad, int64_t rows, int64_t count, int64_t width, const float* left, const float* slice,
+          float* left_sums, float* slice_sums, bool more) {
+    by_rows<kRows>(count, [&](int64_t j, auto some) POCKETREC_LAMBDA {
+        open_some<some>(grad + j, rows, count, width, left, slice + j * width, left_sums, slice_sums + j * width,
+                        more || j);
+    });
 }
 
 }  // namespace

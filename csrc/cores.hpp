@@ -4,38 +4,44 @@
 #include <array>
 #include <cstdint>
 
+#include "divider.hpp"
 #include "program.hpp"
 
 namespace pocketrec {
 
+// First rows of the slices of an id, by core.
+typedef std::array<int64_t, PR_MOST_CORES> Slices;
+
 // The cores of one table.
 struct Cores {
-    explicit Cores(const Field& field) : count(field.u), rank(field.n), ids(field.size), q(field.dim_factors()) {
+    explicit Cores(const Field& field)
+        : count(field.u), rank(field.n), outer(field.outer_rank()), ids(field.size), q(field.dim_factors()) {
         const std::array<int64_t, PR_MOST_CORES> p = field.row_factors();
         int64_t start = field.start;
-        for (int64_t k = 0; k < count; ++k) {
-            starts[static_cast<size_t>(k)] = start;
-            slice[static_cast<size_t>(k)] = field.slice_rows(k);
-            start += p[static_cast<size_t>(k)] * slice[static_cast<size_t>(k)];
+        for (size_t k = 0; k < static_cast<size_t>(count); ++k) {
+            starts[k] = start;
+            slice[k] = field.slice_rows(static_cast<int64_t>(k));
+            start += p[k] * slice[k];
+            moduli[k] = p[k];
+            dividers[k] = Divider(p[k]);
         }
         end = start;
-        int64_t below = 1;
-        for (int64_t k = count; k-- > 0;) {
-            divisors[static_cast<size_t>(k)] = below;
-            moduli[static_cast<size_t>(k)] = p[static_cast<size_t>(k)];
-            below *= p[static_cast<size_t>(k)];
+    }
+
+    Slices slices(int64_t id) const {
+        Slices found{};
+        for (size_t k = static_cast<size_t>(count); k-- > 0;) {
+            const int64_t above = dividers[k].quotient(id);
+            found[k] = starts[k] + (id - above * moduli[k]) * slice[k];
+            id = above;
         }
+        return found;
     }
 
-    // The first row of an id's slice of core k.
-    int64_t address(int64_t id, int64_t k) const {
-        const size_t i = static_cast<size_t>(k);
-        return starts[i] + id / divisors[i] % moduli[i] * slice[i];
-    }
-
-    int64_t count, rank, ids;
-    std::array<int64_t, PR_MOST_CORES> q;
-    std::array<int64_t, PR_MOST_CORES> starts{}, slice{}, divisors{}, moduli{};  // slice: rows of one of core k
+    int64_t count, rank, outer, ids;
+    Slices q;
+    Slices starts{}, slice{}, moduli{};  // slice: rows of one of core k
+    std::array<Divider, PR_MOST_CORES> dividers;
     int64_t end;
 };
 

@@ -128,6 +128,7 @@ void check_packed_codes(const Field& f, int64_t number, const pr_request& reques
 void check_chain(const Field& f, int64_t number, const pr_request& request) {
     require(f.u >= 2 && f.u <= PR_MOST_CORES && f.u == request.parts, number, f, "chain needs 2 <= u <= 4, and u parts per value");
     require(f.n >= 1 && f.n <= PR_MOST_RANK, number, f, "chain needs n in 1..4096");
+    require(f.seed >= 0 && f.seed <= PR_MOST_RANK, number, f, "chain needs seed in 0..4096");
     int64_t ids = 1;
     for (int64_t k = 0; k < PR_MOST_CORES; ++k) {
         const int64_t q = f.dim_factors()[static_cast<size_t>(k)], p = f.row_factors()[static_cast<size_t>(k)];
@@ -256,9 +257,10 @@ void check_blocks(const std::vector<Field>& fields, const pr_request& request) {
     int64_t number = 0;
     for (const Field& field : fields) {
         require(chain == (field.kind == PR_CHAIN), number, field, "chain and combining CONTRACT need one another");
-        const bool alike = field.dim_factors() == fields[0].dim_factors() && field.n == fields[0].n;
+        const bool alike = field.dim_factors() == fields[0].dim_factors() && field.n == fields[0].n &&
+                           field.outer_rank() == fields[0].outer_rank();
         require(!chain || (alike && field.a * field.r * field.s * field.t == request.dim), number, field,
-                "chains of one call need the same factors of its dim, and the same n");
+                "chains of one call need the same factors of its dim, the same n and the same seed");
         require(concat || !field.is_block(), number, field, "blocks need combining CONCAT");
         require(!concat || field.is_block(), number, field, "combining CONCAT is for blocks");
         // Not dim <= parts * a, which may overflow.

@@ -36,9 +36,11 @@ struct Field {
     // Of chains: the factors of dim and of the ids, by core; u of them count.
     std::array<int64_t, 4> dim_factors() const { return {a, r, s, t}; }
     std::array<int64_t, 4> row_factors() const { return {b, p, q, global}; }
+    // Of chains: how many are added up, which share all cores but the first and the last one.
+    int64_t outer_rank() const { return seed ? seed : 1; }
     // Of chains: rows of a slice of core k. The last core's slices are turned, so that all rows have n numbers.
     int64_t slice_rows(int64_t k) const {
-        return dim_factors()[static_cast<size_t>(k)] * (k && k + 1 < u ? n : 1);
+        return dim_factors()[static_cast<size_t>(k)] * (k && k + 1 < u ? n : outer_rank());
     }
     // Of signatures: int64 words per id.
     int64_t words() const { return (s + 64 / t - 1) / (64 / t); }

@@ -18,7 +18,7 @@
 #include "failure.hpp"
 #include "reader.hpp"
 #include "regions.hpp"
-#include "slots.hpp"
+#include "rising.hpp"
 #include "values.hpp"
 
 namespace pocketrec {
@@ -31,14 +31,10 @@ auto* at(Numbers& numbers, int64_t index) {
     return numbers.data() + index;
 }
 
-// An id, and its place among the distinct ones of all tables.
-struct Placed {
-    int64_t id, place;
-};
-
 struct Table {
     Cores cores;
-    std::vector<Placed> ids;  // distinct, rising
+    int64_t first;             // place of its first vector among the distinct ones of all tables
+    std::vector<int64_t> ids;  // distinct, rising
 };
 
 // The values of a call as places of distinct vectors.
@@ -142,8 +138,9 @@ class Distinct {
                 values += values_of(static_cast<int64_t>(f));
                 done[f] = true;
             }
-        std::vector<int64_t> ids(static_cast<size_t>(values));
-        Slots slots(values, ids.data());
+        Table table{Cores(fields[first]), count_, {}};
+        found_.clear();
+        found_.reserve(static_cast<size_t>(values));
         for (const size_t f : readers) {
             const Field& field = fields[f];
             for_each(field, static_cast<int64_t>(f), [&](int64_t id, int64_t& place) {
@@ -152,13 +149,18 @@ class Distinct {
                 else if (!field.takes(id))
                     refuse_first_outside(request_, fields);
                 else
-                    place = count_ + slots.place(id < field.size ? id : 0);
+                    found_.push_back({id < field.size ? id : 0, &place - places_.data()});
             });
         }
-        Table table{Cores(fields[first]), {}};
-        for (int64_t i = 0; i < slots.count(); ++i) table.ids.push_back({*at(ids, i), count_ + i});
-        std::sort(table.ids.begin(), table.ids.end(), [](const Placed& a, const Placed& b) { return a.id < b.id; });
-        count_ += slots.count();
+        sort_rising(found_, spare_);
+        table.ids.reserve(found_.size());
+        for (const Placed& own : found_) {
+            if (table.ids.empty() || own.id != table.ids.back()) {
+                table.ids.push_back(own.id);
+                ++count_;
+            }
+            *at(places_, own.place) = count_ - 1;
+        }
         if (!table.ids.empty()) tables_.push_back(std::move(table));
     }
 
@@ -166,6 +168,7 @@ class Distinct {
     std::vector<Table> tables_;
     std::vector<int64_t> places_, positions_, offsets_, program_;
     std::vector<float> weights_;
+    std::vector<Placed> found_, spare_;
     int64_t count_ = 0;
 };
 
@@ -178,7 +181,7 @@ class Prefixes {
           reader_(request, fields, regions),
           width_((cores.rank + 15) / 16 * 16),
           plain_(width_ == cores.rank && regions.storage() == PR_FLOAT32) {
-        int64_t rows = 1;
+        int64_t rows = cores.outer;
         for (int64_t k = 0; k < cores.count; ++k) {
             rows *= k + 1 < cores.count ? *at(cores.q, k) : 1;
             if (!plain_) own_[static_cast<size_t>(k)].assign(static_cast<size_t>(*at(cores.slice, k) * width_), 0.0f);
@@ -189,7 +192,7 @@ class Prefixes {
 
     int64_t width() const { return width_; }
 
-    // Rows of the product of the slices 0 to k.
+    // Rows of the product of the slices 0 to k, those of each chain together.
     int64_t rows(int64_t k) const { return *at(rows_, k); }
 
     // Numbers in a row of a slice of core k between the first and the last one, seen as [rank, columns].
@@ -200,18 +203,21 @@ class Prefixes {
     // The product of the slices 0 to k, below the last core: [rows(k), width].
     const float* product(int64_t k) const { return k ? products_[static_cast<size_t>(k)].data() : slice(0); }
 
-    // Goes to an id. Returns the first core whose slice is another one than before.
-    int64_t move(int64_t id) {
-        int64_t first = cores_.count;
-        for (int64_t k = cores_.count; k-- > 0;)
-            if (cores_.address(id, k) != *at(addresses_, k)) first = k;
-        for (int64_t k = first; k < cores_.count; ++k) {
-            if (cores_.address(id, k) != *at(addresses_, k)) read(k, cores_.address(id, k));
-            if (k && k + 1 < cores_.count)
-                chain_loops().multiply(product(k - 1), rows(k - 1), width_, cores_.rank, slice(k), columns(k), columns(k),
-                                       products_[static_cast<size_t>(k)].data());
+    // Goes to the products of the slices that an id begins with.
+    void move(const Slices& to) {
+        bool other = false;
+        for (int64_t k = 0; k + 1 < cores_.count; ++k) {
+            if (*at(to, k) != *at(addresses_, k)) {
+                other = true;
+                read(k, *at(to, k));
+            }
+            if (other && k) multiply(product(k - 1), rows(k - 1), k, products_[static_cast<size_t>(k)].data());
         }
-        return first;
+    }
+
+    // out [rows, columns] = left [rows, width] times the slice of core k that was read last.
+    void multiply(const float* left, int64_t rows, int64_t k, float* out) const {
+        chain_loops().multiply(left, rows, width_, 1, cores_.rank, slice(k), columns(k), columns(k), out, false);
     }
 
     // The slice of core k at an address.

@@ -125,6 +125,7 @@ def test_open_tables_take_absolute_budgets_and_some_methods(pocketrec: Say, file
         "optembed",
         "pep",
         "quotient_remainder",
+        "tensor_ring",
         "tt_rec",
     }
     said = pocketrec("size", file, "-b", "10KB").out

@@ -124,9 +124,9 @@ class Oracle:
     @staticmethod
     def chain(x: int, row: list[int]) -> list[int]:
         """Where the slices begin; digits are found from the last core on."""
-        _, _, start, _, _, a, b, n, _, p, q, shift, _, r, s, t, cores = row
+        _, _, start, _, outer, a, b, n, _, p, q, shift, _, r, s, t, cores = row
         rows, dims = [b, p, q, shift][:cores], [a, r, s, t][:cores]
-        slices = [d * (n if 0 < k < cores - 1 else 1) for k, d in enumerate(dims)]
+        slices = [d * (n if 0 < k < cores - 1 else outer) for k, d in enumerate(dims)]
         starts = [start, *accumulate((k * s for k, s in zip(rows, slices, strict=True)), initial=start)]
         digits = []
         for k in reversed(rows):
@@ -517,7 +517,7 @@ def _packed_codes(
     return [region], rows, maps, parts, Combining.CONCAT
 
 
-def _chains(cores: int) -> Callable[..., tuple[list[Tensor], list[list[int]], None, int, int]]:
+def _chains(cores: int, outer: int = 1) -> Callable[..., tuple[list[Tensor], list[list[int]], None, int, int]]:
     """Tables of few and of many ids, two fields that share one, and one whose cores are as small as can be."""
 
     def build(dim: int, storage: str, generator: torch.Generator) -> Any:
@@ -529,8 +529,10 @@ def _chains(cores: int) -> Callable[..., tuple[list[Tensor], list[list[int]], No
 
         def table(start: int, rows: Sequence[int], ids: int, **more: int) -> tuple[list[int], int]:
             of_rows = dict(zip(("b", "p", "q", "global"), [*rows, 1, 1, 1], strict=False))
-            made = program_row(kind=Kind.CHAIN, start=start, size=ids, n=rank, u=cores, **of_dim, **of_rows, **more)
-            slices = [d * (rank if 0 < k < cores - 1 else 1) for k, d in enumerate([*factors, left])]
+            made = program_row(
+                kind=Kind.CHAIN, start=start, size=ids, n=rank, u=cores, seed=outer, **of_dim, **of_rows, **more
+            )
+            slices = [d * (rank if 0 < k < cores - 1 else outer) for k, d in enumerate([*factors, left])]
             return made, start + sum(n * s for n, s in zip(rows, slices, strict=True))
 
         first, end = table(3, [3, 2, 4, 2][:cores], 6, column=1)
@@ -589,6 +591,9 @@ GROUPS: dict[str, Callable[..., Any]] = {
     "chains_2": _chains(2),
     "chains_3": _chains(3),
     "chains_4": _chains(4),
+    "rings_2": _chains(2, outer=2),
+    "rings_3": _chains(3, outer=3),
+    "rings_4": _chains(4, outer=2),
 }
 
 

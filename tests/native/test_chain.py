@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,77 @@ def test_gradients_are_those_of_the_contraction(backend: str) -> None:
     assert expected[addresses].any(dim=1).all(), "rows of slices that were touched, and no others"
 
 
+def ring(outer: int, rank: int, cores: int) -> tuple[Tensor, list[Tensor], Access]:
+    """A region, the cores that it holds, [p, R, q, r], [p, r, q, r] and [p, r, q, R], and how they are read."""
+    draw, (first, *middle, last) = torch.Generator().manual_seed(cores), [3, 4, 2, 5][:cores]
+    parts = [torch.randn(first, outer, 2, rank, generator=draw)]
+    parts += [torch.randn(p, rank, 2, rank, generator=draw) for p in middle]
+    parts.append(torch.randn(last, rank, 4, outer, generator=draw))
+    held = [*parts[:-1], parts[-1].permute(0, 3, 2, 1)]  # the last core's slices are turned
+    rows = dict(zip(("b", "p", "q", "global"), [first, *middle, last, 1, 1], strict=False))
+    dims = dict(zip(("a", "r", "s", "t"), [2] * (cores - 1) + [4, 1, 1], strict=False))
+    row = program_row(
+        kind=Kind.CHAIN, n=rank, u=cores, seed=outer, size=math.prod(p.shape[0] for p in parts), **rows, **dims
+    )
+    access = Access(torch.tensor([row]), (0,), 2 ** (cores + 1), cores, Combining.CONTRACT)
+    return torch.cat([part.reshape(-1, rank) for part in held]), parts, access
+
+
+def traces(parts: list[Tensor]) -> Tensor:
+    """All vectors of a ring, by the definition: traces of the products of slices."""
+    found, *others = parts
+    for core in others:
+        found = torch.einsum("ixar,jrby->ijxaby", found, core).flatten(0, 1).flatten(2, 3)
+    return torch.einsum("ixax->ia", found)
+
+
+@pytest.mark.parametrize("cores", [2, 3, 4])
+@pytest.mark.parametrize(("outer", "rank"), [(1, 3), (2, 3), (3, 2), (4, 16), (2, 20)])
+def test_a_ring_is_traces_of_products(backend: str, outer: int, rank: int, cores: int) -> None:
+    region, parts, how = ring(outer, rank, cores)
+    leaves = [part.requires_grad_() for part in parts]
+    whole = traces(leaves)
+    ids = torch.tensor([*range(len(whole)), 1, 1, 7])[:, None]
+    torch.testing.assert_close(lookup([region], ids, how)[:, 0], whole.detach()[ids[:, 0]], rtol=1e-4, atol=1e-4)
+    few = ids[::2]
+    grad = torch.randn(len(few), 1, whole.shape[1], generator=torch.Generator().manual_seed(1))
+    (whole[few[:, 0]] * grad[:, 0]).sum().backward()
+    wanted = [leaf.grad for leaf in leaves if leaf.grad is not None]
+    wanted[-1] = wanted[-1].permute(0, 3, 2, 1)
+    addresses, grads, _ = compact(grad, [region], few, how)
+    dense = torch.zeros_like(region).index_copy_(0, addresses, grads)
+    torch.testing.assert_close(dense, torch.cat([g.reshape(-1, rank) for g in wanted]), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rank", [2, 16])
+def test_a_ring_has_the_bits_of_the_definition(compiled: None, rank: int) -> None:
+    region, _, how = ring(3, rank, 3)
+    ids, found = torch.randint(60, (200, 1), generator=torch.Generator().manual_seed(0)), {}
+    for name in ("reference", "compiled"):
+        with use_backend(name):  # type: ignore[arg-type]
+            found[name] = lookup([region], ids, how)
+    assert torch.equal(found["reference"], found["compiled"])
+
+
+def test_many_ids_with_few_slices(compiled: None) -> None:
+    """More products with one slice than are found at once, and ids that are sorted by counts."""
+    region, _, how = ring(2, 16, 3)
+    wide = program_row(
+        kind=Kind.CHAIN, n=16, u=3, a=2, r=2, s=4, t=1, b=40, p=2, q=9, seed=2, size=720, **{"global": 1}
+    )
+    how = how._replace(program=torch.tensor([wide]))
+    draw = torch.Generator().manual_seed(5)
+    region = torch.randn(40 * 4 + 2 * 32 + 9 * 8, 16, generator=draw)
+    ids, grad = torch.randint(720, (4000, 1), generator=draw), torch.randn(4000, 1, 16, generator=draw)
+    found = []
+    for name in ("reference", "compiled"):
+        with use_backend(name):  # type: ignore[arg-type]
+            found.append((lookup([region], ids, how), *compact(grad, [region], ids, how)))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
+    torch.testing.assert_close(found[0][2], found[1][2], rtol=1e-3, atol=1e-3)
+
+
 def test_cores_that_train_have_gradients(backend: str) -> None:
     region = cores()[0].requires_grad_()
     ids = torch.tensor([[3], [44]])
@@ -133,7 +205,8 @@ def test_bags_of_fields_that_share_values(backend: str) -> None:
         ([{"kind": Kind.ROW, "b": 0}], 16, Combining.CONTRACT, "chain and combining CONTRACT need one another"),
         ([{}], 15, Combining.CONTRACT, "the same factors of its dim"),
         ([{}, {"a": 4, "r": 1}], 16, Combining.CONTRACT, "the same factors of its dim"),
-        ([{}, {"n": 2}], 16, Combining.CONTRACT, "and the same n"),
+        ([{}, {"n": 2}], 16, Combining.CONTRACT, "the same n and the same seed"),
+        ([{}, {"seed": 2}], 16, Combining.CONTRACT, "the same n and the same seed"),
     ],
 )
 def test_chains_stand_alone(backend: str, rows: list[dict[str, int]], dim: int, combining: int, message: str) -> None:
@@ -156,13 +229,13 @@ def test_what_fields_have_in_common() -> None:
     assert (chain.factors, chain.rank, chain.slice_rows) == (DIMS, RANK, (2, 2 * RANK, 4))
 
 
-@pytest.mark.parametrize("cores", [2, 3, 4])
+@pytest.mark.parametrize("group", ["chains_2", "chains_3", "chains_4", "rings_2", "rings_3", "rings_4"])
 @pytest.mark.parametrize("pooling", [None, *Pooling])
 def test_gradients_of_both_backends_are_close(
-    compiled: None, make_call: Callable[..., Any], cores: int, pooling: int | None
+    compiled: None, make_call: Callable[..., Any], group: str, pooling: int | None
 ) -> None:
     for dim, weighted in ((1, False), (8, False), (16, pooling == Pooling.SUM)):
-        call = make_call(f"chains_{cores}", dim=dim, batch=20, pooling=pooling, weighted=weighted)
+        call = make_call(group, dim=dim, batch=20, pooling=pooling, weighted=weighted)
         grad = torch.randn(call.lookup().shape, generator=torch.Generator().manual_seed(3))
         found = []
         for name in ("reference", "compiled"):

@@ -79,6 +79,7 @@ def test_levels_give_the_same_bits(compiled: None) -> None:
         "keyed_codes",
         "packed_codes",
         "chains_3",
+        "rings_3",
     ],
 )
 @pytest.mark.parametrize("pooling", [None, 0, 1, 2, 3])

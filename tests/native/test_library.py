@@ -24,6 +24,7 @@ GROUPS = (
     "keyed_codes",
     "packed_codes",
     "chains_3",
+    "rings_3",
 )
 OPS = torch.ops.pocketrec
 

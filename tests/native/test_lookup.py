@@ -16,7 +16,7 @@ from pocketrec.native import Access, BlockFlag, Combining, Kind, Pooling, Storag
 from pocketrec.spec.errors import IdError
 
 GROUPS = ("rows", "sum", "product", "hashes", "digits", "blocks", "signatures", "sets", "keyed_codes", "packed_codes")
-CHAINS = ("chains_2", "chains_3", "chains_4")
+CHAINS = ("chains_2", "chains_3", "chains_4", "rings_2", "rings_3", "rings_4")
 STORAGES = ("float32", "float16", "bfloat16", "int16", "int8", "int4")
 
 

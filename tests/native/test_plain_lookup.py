@@ -27,6 +27,8 @@ GROUPS = (
     "chains_2",
     "chains_3",
     "chains_4",
+    "rings_3",
+    "rings_4",
 )
 STORAGES = ("float32", "float16", "bfloat16", "int16", "int8", "int4")
 

@@ -153,6 +153,8 @@ BAD = [
     (TRAIN, 2, "chain needs 2 <= u <= 4, and u parts per value"),
     (TRAIN | {"n": 0}, 3, "chain needs n in 1..4096"),
     (TRAIN | {"n": 4097}, 3, "chain needs n in 1..4096"),
+    (TRAIN | {"seed": -1}, 3, "chain needs seed in 0..4096"),
+    (TRAIN | {"seed": 4097}, 3, "chain needs seed in 0..4096"),
     (TRAIN | {"a": 0}, 3, "chain needs factors of dim in 1..4096, those beyond u 1"),
     (TRAIN | {"s": 4097}, 3, "chain needs factors of dim in 1..4096, those beyond u 1"),
     (TRAIN | {"t": 2}, 3, "chain needs factors of dim in 1..4096, those beyond u 1"),

@@ -11,7 +11,12 @@ arXiv:2101.11714). All ranks are one r, so that every core is rows of r numbers,
 0 has p_0 slices of q_0 rows, core k p_k of r q_k rows, and the last one, whose slices are turned, p_{d-1} of q_{d-1}
 rows.
 
-Products are summed over r from 0 upwards: the kernel's numbers, to the bit.
+A ring closes the train: its first and last cores have an axis of R more, and the product's trace over it is taken
+(Zhao, Zhou, Xie, Zhang, Cichocki, Tensor Ring Decomposition, 2016, arXiv:1606.05535). That is the sum of R trains,
+which share all cores but these two: slices of core 0 have R q_0 rows, train after train, and those of the last core
+R q_{d-1}.
+
+Products are summed over r from 0 upwards, train after train: the kernel's numbers, to the bit.
 """
 
 from __future__ import annotations
@@ -36,21 +41,25 @@ class Chain(NamedTuple):
     Attributes:
         factors: of dim, one per core.
         rank: numbers per row.
+        outer: trains that are added up, the rank that closes a ring; 1 for a train alone.
     """
 
     factors: tuple[int, ...]
     rank: int
+    outer: int = 1
 
     @property
     def slice_rows(self) -> tuple[int, ...]:
         """Rows of one slice of each core."""
         first, *middle, last = self.factors
-        return first, *(self.rank * q for q in middle), last
+        return self.outer * first, *(self.rank * q for q in middle), self.outer * last
 
 
 def chain_of(row: Sequence[int]) -> Chain:
     """Of a program row."""
-    return Chain(tuple(row[column] for column in _DIM_FACTORS[: row[Column.U]]), row[Column.N])
+    return Chain(
+        tuple(row[column] for column in _DIM_FACTORS[: row[Column.U]]), row[Column.N], max(1, row[Column.SEED])
+    )
 
 
 def chain_addresses(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -> Tensor:
@@ -62,7 +71,8 @@ def chain_addresses(ids: Tensor, row: Tensor, maps: Tensor | None, parts: int) -
         below = below * row[:, column]
     start, found = row[:, Column.START], []
     for core, digit in enumerate(reversed(digits)):
-        each = row[:, _DIM_FACTORS[core]] * (row[:, Column.N] if 0 < core < parts - 1 else 1)
+        inner = row[:, Column.N] if 0 < core < parts - 1 else row[:, Column.SEED].clamp(min=1)
+        each = row[:, _DIM_FACTORS[core]] * inner
         found.append(start + digit * each)
         start = start + row[:, _ROW_FACTORS[core]] * each
     return torch.stack(found, dim=1)
@@ -84,11 +94,17 @@ def chain_vectors(slices: Sequence[Tensor], chain: Chain) -> Tensor:
         slices: float32 [n, rows, rank] per core.
         chain: their factors and rank.
     """
-    left, last = _products(slices, chain)[-1], slices[-1]
-    found = left.new_zeros(left.shape[0], left.shape[1], chain.factors[-1])
-    for r in range(chain.rank):
-        found = found + left[:, :, r, None] * last[:, None, :, r]
+    left, last = _by_train(_products(slices, chain)[-1], chain), _by_train(slices[-1], chain)
+    found = left.new_zeros(left.shape[0], left.shape[2], last.shape[2])
+    for train in range(chain.outer):
+        for r in range(chain.rank):
+            found = found + left[:, train, :, r, None] * last[:, train, None, :, r]
     return found.flatten(1)
+
+
+def _by_train(rows: Tensor, chain: Chain) -> Tensor:
+    """From [n, rows of all trains, rank] to [n, trains, rows, rank]."""
+    return rows.reshape(-1, chain.outer, rows.shape[1] // chain.outer, chain.rank)
 
 
 def _products(slices: Sequence[Tensor], chain: Chain) -> list[Tensor]:
@@ -106,9 +122,10 @@ def _products(slices: Sequence[Tensor], chain: Chain) -> list[Tensor]:
 
 def chain_gradients(slices: Sequence[Tensor], chain: Chain, grads: Tensor) -> list[Tensor]:
     """The gradient of each slice, float32 [n, rows, rank] per core, given that of the vectors, float32 [n, dim]."""
-    *lefts, left = _products(slices, chain)
-    grad = grads.reshape(-1, left.shape[1], chain.factors[-1])
-    found, grad = [grad.mT @ left], grad @ slices[-1]
+    *lefts, product = _products(slices, chain)
+    left, last = _by_train(product, chain), _by_train(slices[-1], chain)
+    grad = grads.reshape(-1, 1, left.shape[2], chain.factors[-1])
+    found, grad = [(grad.mT @ left).flatten(1, 2)], (grad @ last).flatten(1, 2)
     for before, own in zip(reversed(lefts), reversed(slices[1:-1]), strict=True):
         rows, grad = own.reshape(own.shape[0], chain.rank, -1), grad.reshape(own.shape[0], before.shape[1], -1)
         found.append((before.mT @ grad).reshape(own.shape))

@@ -105,7 +105,7 @@ class Column(IntEnum):
 
     A chain has in SIZE its ids, of which those >= size fold to id 0; in U how many cores, in N their rank; in A, R, S
     and T the factors of dim of cores 0 to 3, in B, P, Q and GLOBAL those of the ids. Factors of cores that are not
-    there are 1.
+    there are 1. In SEED is how many trains a ring is the sum of; 0, or 1: it is a train.
     """
 
     COLUMN = 0

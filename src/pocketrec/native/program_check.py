@@ -74,8 +74,9 @@ def check_blocks(program: Tensor, dim: int, parts: int, combining: int) -> None:
     _refuse(chains != (combining == Combining.CONTRACT), program, "chain and combining CONTRACT need one another")
     if combining == Combining.CONTRACT:
         factors = program[:, [Column.A, Column.R, Column.S, Column.T, Column.N]]
-        wrong = (factors != factors[0]).any(dim=1) | (factors[:, :-1].prod(dim=1) != dim)
-        _refuse(wrong, program, "chains of one call need the same factors of its dim, and the same n")
+        outer = program[:, Column.SEED].clamp(min=1)
+        wrong = (factors != factors[0]).any(dim=1) | (factors[:, :-1].prod(dim=1) != dim) | (outer != outer[0])
+        _refuse(wrong, program, "chains of one call need the same factors of its dim, the same n and the same seed")
     if combining != Combining.CONCAT:
         _refuse(blocks, program, "blocks need combining CONCAT")
         return
@@ -241,6 +242,8 @@ def _chain_rules(program: Tensor, parts: int) -> Iterator[tuple[Tensor, str]]:
     cores, rank, ids = program[:, Column.U], program[:, Column.N], torch.ones_like(program[:, 0])
     yield (cores < 2) | (cores > MOST_CORES) | (cores != parts), "2 <= u <= 4, and u parts per value"
     yield (rank < 1) | (rank > MOST_RANK), f"n in 1..{MOST_RANK}"
+    outer = program[:, Column.SEED]
+    yield (outer < 0) | (outer > MOST_RANK), f"seed in 0..{MOST_RANK}"
     dims, rows = (Column.A, Column.R, Column.S, Column.T), (Column.B, Column.P, Column.Q, Column.GLOBAL)
     for core, (dim, row) in enumerate(zip(dims, rows, strict=True)):
         q, p = program[:, dim], program[:, row]

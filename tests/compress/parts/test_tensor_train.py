@@ -34,6 +34,15 @@ def test_dim_factors_are_as_even_as_can_be(dim: int, cores: int, factors: tuple[
 
 def test_rows_of_cores() -> None:
     assert core_rows((200, 220, 250), (2, 2, 4), 32) == [400, 220 * 2 * 32, 1000]
+    assert core_rows((200, 220, 250), (2, 2, 4), 32, outer=3) == [3 * 400, 220 * 2 * 32, 3 * 1000]
+
+
+@pytest.mark.parametrize("cores", [2, 3, 4])
+def test_numbers_of_a_core_get_narrower_with_the_paths(cores: int) -> None:
+    """Their variance to the power of the cores is one over the outer rank x rank^(cores - 1)."""
+    rows = torch.empty(20_000, 8)
+    start_values(rows, "normal", 1.0, rank=8, cores=cores, outer=5, seed=0)
+    assert abs(float(rows.var()) ** cores * 5 * 8 ** (cores - 1) - 1) < 0.03
 
 
 def test_tails_leave_the_middle_out() -> None:

@@ -1,4 +1,4 @@
-"""Every id has a slice in each core of a tensor train.
+"""Every id has a slice in each core of a tensor train, or ring.
 
 Paper: Yin, Acun, Wu, Liu, TT-Rec: Tensor Train Compression for Deep Learning Recommendation Models, MLSys 2021,
     arXiv:2101.11714.
@@ -28,6 +28,7 @@ class Chain:
         row_factors: slices of each core, 2 to 4 of them.
         dim_factors: numbers of the vector that each core stands for; their product is its dim.
         rank: numbers per row of a core.
+        outer: trains that are added up, the rank that closes a ring; 1 for a train.
     """
 
     start: int
@@ -35,12 +36,13 @@ class Chain:
     row_factors: Sequence[int]
     dim_factors: Sequence[int]
     rank: int
+    outer: int = 1
 
     def program(self, *, column: int, padding: int) -> list[int]:
         missing = [1] * (_MOST_CORES - len(self.row_factors))
         b, p, q, offset = [*self.row_factors, *missing]
         a, r, s, t = [*self.dim_factors, *missing]
         return program_row(
-            12, column=column, padding=padding, start=self.start, size=self.ids, a=a, b=b, n=self.rank, p=p, q=q,
-            offset=offset, r=r, s=s, t=t, u=len(self.row_factors),
+            12, column=column, padding=padding, start=self.start, size=self.ids, seed=self.outer, a=a, b=b, n=self.rank,
+            p=p, q=q, offset=offset, r=r, s=s, t=t, u=len(self.row_factors),
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tensor trains: factors of rows and dim, starting values, and the train nearest to a dense table."""
+"""Tensor trains, and rings: factors of rows and dim, starting values, and the train nearest to a dense table."""
 
 from __future__ import annotations
 
@@ -63,30 +63,33 @@ def dim_factors(dim: int, cores: int) -> tuple[int, ...]:
     return min((tuple(sorted(split)) for split in splits), key=lambda split: (sum(split), split))
 
 
-def core_rows(row: Sequence[int], dim: Sequence[int], rank: int) -> list[int]:
-    """Rows of `rank` numbers of each core of a table."""
+def core_rows(row: Sequence[int], dim: Sequence[int], rank: int, *, outer: int = 1) -> list[int]:
+    """Rows of `rank` numbers of each core of a table; `outer` is the rank that closes a ring, 1 for a train."""
     last = len(row) - 1
-    return [p * q * (rank if 0 < core < last else 1) for core, (p, q) in enumerate(zip(row, dim, strict=True))]
+    return [p * q * (rank if 0 < core < last else outer) for core, (p, q) in enumerate(zip(row, dim, strict=True))]
 
 
-def start_values(rows: Tensor, how: StartValues, deviation: float, *, rank: int, cores: int, seed: int) -> None:
+def start_values(
+    rows: Tensor, how: StartValues, deviation: float, *, rank: int, cores: int, outer: int = 1, seed: int
+) -> None:
     """Draw the cores of one table, in place.
 
-    A number of a vector is the sum over rank^(cores - 1) paths of products of `cores` numbers, so it has the variance
-    deviation^2 where each of them has the variance deviation^(2 / cores) / rank^((cores - 1) / cores).
+    A number of a vector is the sum over outer x rank^(cores - 1) paths of products of `cores` numbers, so it has the
+    variance deviation^2 where each of them has that to the power of 1 / cores, divided by as many roots of the paths.
 
     Args:
         rows: float32 [rows of all cores, rank].
         how: from which distribution.
         deviation: standard deviation of the numbers of a vector.
         rank, cores: of the train.
+        outer: the rank that closes a ring, 1 for a train.
         seed: of what is drawn.
     """
     import torch  # here, not above: sizing answers without it
 
     scale = deviation ** (1 / cores)
     if how != "published":
-        scale *= rank ** -((cores - 1) / (2 * cores))
+        scale *= rank ** -((cores - 1) / (2 * cores)) * outer ** -(1 / (2 * cores))
     draw = generator(seed)
     if how == "normal":
         rows.normal_(0.0, scale, generator=draw)
