@@ -334,7 +334,9 @@ class Group(nn.Module):
         """The optimizer's tensors, in the order that the update op takes them."""
         return [self.tensor(spec.name) for spec in self.sizing.state]
 
-    def update(self, pairs: Pairs, optimizer: OptimizerSpec, *, lr: float, step: int, seed: int = 0) -> None:
+    def update(
+        self, pairs: Pairs, optimizer: OptimizerSpec, *, lr: float, step: int, seed: int = 0, batch: int = 1
+    ) -> None:  # fmt: skip
         """Apply compact pairs. Rows and state that no address names are neither read nor written.
 
         Args:
@@ -343,10 +345,13 @@ class Group(nn.Module):
             lr: step size, in place of the optimizer's own.
             step: number of the step, from 1.
             seed: of the stochastic rounding of storages that are trained in fewer bits than float32.
+            batch: data rows that the gradients are of, for scales that learn.
         """
+        learns = STORAGES.get(self.method.storage).learns_scales
         torch.ops.pocketrec.update(
             [r.detach() for r in self.regions()], self.state(), pairs.addresses, pairs.grads, optimizer.name, lr,
             optimizer.eps, optimizer.beta1, optimizer.beta2, optimizer.l2, step, seed,
+            optimizer.scale_lr * (lr / optimizer.lr) if learns else 0.0, batch,
         )  # fmt: skip
 
     def extra_repr(self) -> str:

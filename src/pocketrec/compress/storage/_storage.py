@@ -27,6 +27,8 @@ class Storage(ABC):
             are kept in this type while training and converted when frozen. A name of a storage.
         array_trained_as: the same for shared arrays, where it differs.
         rounds_reads: whether rows, trained as float32, are read as :meth:`seen` says while they train.
+        learns_scales: whether scales of rows trained in their own type learn (`pocketrec.native.learned_scale`); else
+            they are fitted in every update.
     """
 
     name: ClassVar[str]
@@ -35,6 +37,7 @@ class Storage(ABC):
     trained_as: ClassVar[str] = "float32"
     array_trained_as: ClassVar[str | None] = None
     rounds_reads: ClassVar[bool] = False
+    learns_scales: ClassVar[bool] = False
 
     @abstractmethod
     def rows_shape(self, rows: int, width: int) -> tuple[int, ...]:
