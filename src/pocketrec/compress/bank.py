@@ -82,7 +82,9 @@ class Bank(nn.Module):
         self.pending: dict[int, Pairs] = {}
         self._touched: list[tuple[int, Touched]] = []
         self._norm: tuple[list[Pairs], list[int], float] | None = None
-        self._rows_looked_up = self._rows_pending = 0  # data rows: since backward, and of all that is pending
+        # data rows, for scales that learn: of lookups since pairs were collected, and of all that is pending
+        self._rows_looked_up = self._rows_pending = 0
+        self._counts_rows = form == "train" and any(g.learns_scales for g in self._groups())
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64), persistent=form == "train")
 
     # -- looking up --------------------------------------------------------------------------------------------------
@@ -190,7 +192,7 @@ class Bank(nn.Module):
             IdError: an id that its table does not have, by the table's name.
         """
         asked, bags, factors = ids, offsets, weights
-        if self.training and self.form == "train" and torch.is_grad_enabled():
+        if self._counts_rows and self.training and torch.is_grad_enabled():
             self._rows_looked_up = max(self._rows_looked_up, data_rows(ids, offsets, len(self.sizing.order)))
         lookups = Lookups(self._tapes, form=self.form, gradient=self.gradient, learns=self.training)
         if offsets is not None and len(self.units) < len(self.groups):

@@ -136,11 +136,14 @@ def state_tensors(holdings: Sequence[Holding], optimizer: OptimizerSpec, storage
     """The optimizer's state for all rows and arrays: float32, grouped by kind of state, then by holding.
 
     Row-wise Adagrad keeps one number per unit: a row of a table, a weight of an array. Where scales of rows learn, each
-    has state of its own, behind all else; arrays, which have none, have empty tensors there.
+    has state of its own, behind all else; arrays, which have none, have empty tensors there. Where steps of rows learn
+    that are rounded when read, these stand there themselves, 0 until they have moved.
     """
     touched = [h for h in holdings if isinstance(h, (Rows, Array)) and is_trained(h)]
-    found = _state_of_weights(touched, optimizer)
-    if not STORAGES.get(storage).learns_scales:
+    found, kept = _state_of_weights(touched, optimizer), STORAGES.get(storage)
+    if kept.learns_steps:
+        return (*found, *(_state(f"{h.name}.step", (h.rows,)) for h in touched if isinstance(h, Rows)))
+    if not kept.learns_scales:
         return found
     kinds = {"sgd": (), "rowwise_adagrad": ("sum",), "adagrad": ("sum",), "adam": ("first", "second")}[optimizer.name]
     scales = [(h.name, h.rows if isinstance(h, Rows) else 0) for h in touched]

@@ -26,7 +26,7 @@ def made(cold: str, optimizer: OptimizerName = "rowwise_adagrad", storage: str =
 
 
 @pytest.mark.parametrize("cold", ["hash_rows", "robe", "quotient_remainder", "narrow", "full", "offline"])
-@pytest.mark.parametrize("storage", ["float32", "int8_trained"])
+@pytest.mark.parametrize("storage", ["float32", "int8_trained", "alpt"])
 def test_vectors_are_those_that_the_bank_gives(cold: str, storage: str) -> None:
     if cold == "offline":
         pytest.importorskip("pocketrec.compress.methods.offline_split")

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pocketrec.compress.group import Group
+    from pocketrec.spec.sizing import TensorSpec
 
 __all__ = ["read_rest", "write_rows"]
 
@@ -45,7 +46,7 @@ def read_rest(group: Group, ids: Tensor, tables: Tensor) -> tuple[Tensor, list[T
         vectors += vectors_of_values(part, asked, offsets, of_table, program)
         addresses = part.addresses(asked, offsets, program=program)[:, 0]
         if part is not group and _has_rows(part):
-            _read_state(part, addresses, states)
+            _read_state(part, addresses, [_kind(spec) for spec in group.sizing.state], states)
         asked = torch.where(part.access.hiding(addresses) >= 0, LEFT_OUT, asked)
         part = part.rest
     back = order.argsort()
@@ -58,12 +59,16 @@ def _has_rows(part: Group) -> bool:
     return access.combine is Combine.copy and part.is_whole
 
 
-def _read_state(part: Group, addresses: Tensor, states: list[Tensor]) -> None:
-    """Put the state of rows into `states`, one tensor per kind; null addresses are left out."""
-    held, regions = part.state(), len(part.access.regions)
-    for kind, state in enumerate(states):
+def _kind(spec: TensorSpec) -> str:
+    """Which state of its rows a tensor is: what stands behind their name."""
+    return spec.name.rpartition(".")[2]
+
+
+def _read_state(part: Group, addresses: Tensor, kinds: list[str], states: list[Tensor]) -> None:
+    """Put the state of rows into `states`, one tensor per kind; null addresses, and what `part` lacks, are left out."""
+    for kind, state in zip(kinds, states, strict=True):
         first = 0
-        for own in held[kind * regions : (kind + 1) * regions]:
+        for own in [part.tensor(spec.name) for spec in part.sizing.state if _kind(spec) == kind]:
             rows = addresses - first
             inside = (rows >= 0) & (rows < len(own))
             state[inside] = own[rows[inside]]

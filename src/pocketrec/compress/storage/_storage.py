@@ -29,6 +29,8 @@ class Storage(ABC):
         rounds_reads: whether rows, trained as float32, are read as :meth:`seen` says while they train.
         learns_scales: whether scales of rows trained in their own type learn (`pocketrec.native.learned_scale`); else
             they are fitted in every update.
+        learns_steps: whether rows that are rounded when read have a step that learns, of which training keeps one each
+            (`pocketrec.compress.storage._learned_step`).
     """
 
     name: ClassVar[str]
@@ -38,6 +40,7 @@ class Storage(ABC):
     array_trained_as: ClassVar[str | None] = None
     rounds_reads: ClassVar[bool] = False
     learns_scales: ClassVar[bool] = False
+    learns_steps: ClassVar[bool] = False
 
     @abstractmethod
     def rows_shape(self, rows: int, width: int) -> tuple[int, ...]:
