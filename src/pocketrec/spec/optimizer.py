@@ -25,7 +25,7 @@ class OptimizerSpec:
         eps: added to the root of the accumulator.
         beta1: decay of Adam's first moment, in [0, 1).
         beta2: decay of Adam's second moment, in [0, 1).
-        scale_lr: step size of scales that learn (storages ``alpt``, ``lsq``), above 0. Where `lr` follows a schedule,
+        scale_lr: step size of scales that learn (storage ``alpt``), above 0. Where `lr` follows a schedule,
             it does too.
         l2: weight of an L2 penalty on looked-up rows (l2 x row is added to the gradient of each touched row).
     """
