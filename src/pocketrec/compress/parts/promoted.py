@@ -39,14 +39,15 @@ def read_rest(group: Group, ids: Tensor, tables: Tensor) -> tuple[Tensor, list[T
     places, counts = torch.unique_consecutive(of_table, return_counts=True)
     offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     vectors = torch.zeros(len(ids), group.dim)
-    states = [tensor.new_zeros(len(ids), *tensor.shape[1:]) for tensor in group.state()]
+    shapes = {_kind(spec): spec.shape[1:] for spec in group.sizing.state}
+    kinds, states = list(shapes), [torch.zeros(len(ids), *shape) for shape in shapes.values()]
     part = group.rest if group.access.adds_from is None else group
     while part is not None:
         program = torch.cat([part.program_of(place) for place in places.tolist()])
         vectors += vectors_of_values(part, asked, offsets, of_table, program)
         addresses = part.addresses(asked, offsets, program=program)[:, 0]
         if part is not group and _has_rows(part):
-            _read_state(part, addresses, [_kind(spec) for spec in group.sizing.state], states)
+            _read_state(part, addresses, kinds, states)
         asked = torch.where(part.access.hiding(addresses) >= 0, LEFT_OUT, asked)
         part = part.rest
     back = order.argsort()
