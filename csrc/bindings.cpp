@@ -116,13 +116,13 @@ int64_t compact(const Numbers& data, const Numbers& rows, const Numbers& storage
 
 void update(const Numbers& regions, const Numbers& units, const Numbers& storages, const Numbers& state, int64_t unit,
             int64_t addresses, int64_t grads, int64_t count, int64_t algorithm, double lr, double eps, double beta1,
-            double beta2, double l2, int64_t step, int64_t seed, int64_t threads) {
+            double beta2, double l2, int64_t step, int64_t seed, double scale_lr, int64_t batch, int64_t threads) {
     std::vector<pr_rows> region_rows;
     std::vector<float*> state_data;
     for (size_t i = 0; i < regions.size(); ++i)
         region_rows.push_back({pointer<void>(regions[i]), units.at(i), storages.at(i)});
     for (int64_t address : state) state_data.push_back(pointer<float>(address));
-    const pr_rule rule{algorithm, lr, eps, beta1, beta2, l2, step, seed};
+    const pr_rule rule{algorithm, lr, eps, beta1, beta2, l2, step, seed, scale_lr, batch};
     run([&](pr_error* error) {
         return pr_update(region_rows.data(), static_cast<int64_t>(region_rows.size()), state_data.data(), unit,
                          pointer<const int64_t>(addresses), pointer<const float>(grads), count, &rule, threads, error);

@@ -121,6 +121,9 @@ typedef struct {
     double lr, eps, beta1, beta2, l2;
     int64_t step; /* from 1 */
     int64_t seed; /* of stochastic rounding; float32 regions need none */
+    double scale_lr; /* 0: scale and bias of rows of codes are fitted anew. Above 0 the scale of PR_INT8 is kept, takes a
+                      * step of this size, and the bias is -128 times it. */
+    int64_t batch; /* data rows that the gradients are of, 1 or more; only scales that learn ask for it */
 } pr_rule;
 
 typedef struct {
@@ -130,7 +133,8 @@ typedef struct {
 } pr_rows;
 
 /* regions: units of `unit` numbers each. state: float32, as many arrays per region as the algorithm has (sgd 0;
- * rowwise_adagrad 1 of one number per unit; adagrad 1 and adam 2 of `unit` numbers per unit), all first ones first.
+ * rowwise_adagrad 1 of one number per unit; adagrad 1 and adam 2 of `unit` numbers per unit), all first ones first; where
+ * scales learn, behind them as many of one number per unit, which are read of regions of PR_INT8 alone.
  * addresses: `count` distinct ones; nothing is changed when one lies outside. grads: [count, unit]. threads: how many
  * may work, at least 1; the result does not depend on it. */
 int pr_update(const pr_rows* regions, int64_t region_count, float* const* state, int64_t unit, const int64_t* addresses,

@@ -140,6 +140,57 @@ struct Codes {
 using Int8 = Codes<uint8_t, int32_t>;
 using Int16 = Codes<uint16_t, int64_t>;
 
+// Rows of Int8 whose scale is learned and not fitted: signed codes -128..127, stored as 0..255 above a bias of -128 scales.
+struct LearnedInt8 {
+    static constexpr float kLeast = -128.0f, kGreatest = 127.0f;
+
+    static float scale(const uint8_t* stored, int64_t unit) {
+        float found;
+        __builtin_memcpy(&found, stored + unit, sizeof found);
+        return found;
+    }
+
+    // Kept above zero, and where 255 of it are finite. NaN stays.
+    static float within(float scale) {
+        const float above = scale < 0x1p-20f ? 0x1p-20f : scale;
+        return above > 0x1p118f ? 0x1p118f : above;
+    }
+
+    // Of the loss by the scale, where the weights are read rounded to nearest. Sums as in mean_square.
+    static float gradient(const float* values, const float* grad, int64_t unit, float scale) {
+        constexpr int64_t kLanes = 16;
+        float lanes[kLanes] = {};
+        for (int64_t first = 0; first < unit; first += kLanes) {
+            const int64_t count = unit - first < kLanes ? unit - first : kLanes;
+            for (int64_t j = 0; j < count; ++j) lanes[j] += grad[first + j] * pull(values[first + j] / scale);
+        }
+        for (int64_t half = kLanes / 2; half; half /= 2)
+            for (int64_t j = 0; j < half; ++j) lanes[j] += lanes[j + half];
+        return lanes[0];
+    }
+
+    static void write(const float* values, const uint16_t* draws, int64_t unit, float scale, uint8_t* stored) {
+        for (int64_t d = 0; d < unit; ++d) {
+            const float steps = values[d] / scale - kLeast;
+            const float above = steps > 0 ? steps : 0.0f, cut = above < 255.0f ? above : 255.0f;
+            const int32_t up = (static_cast<int32_t>(cut * 65536.0f + 0.5f) + draws[d]) >> 16;
+            stored[d] = static_cast<uint8_t>(up < 255 ? up : 255);
+        }
+        const float bias = kLeast * scale;
+        __builtin_memcpy(stored + unit, &scale, sizeof scale);
+        __builtin_memcpy(stored + unit + sizeof scale, &bias, sizeof bias);
+    }
+
+  private:
+    // By how much a number that is `code` scales moves with the scale when it is rounded. Adding and taking away 1.5 x 2^23
+    // rounds to the nearest whole number, halves to the even one.
+    static float pull(float code) {
+        const float above = code > kLeast ? code : kLeast, cut = above < kGreatest ? above : kGreatest;
+        const float inside = cut + 12582912.0f - 12582912.0f - cut;
+        return code > kLeast && code < kGreatest ? inside : cut;
+    }
+};
+
 // Reads the unit at `stored` as float32.
 inline void read_unit(int64_t storage, const uint8_t* stored, int64_t unit, float* out) {
     switch (storage) {

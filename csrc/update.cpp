@@ -17,7 +17,10 @@ namespace {
 // Fewer weights than these are not worth waking a thread for (some microseconds).
 constexpr int64_t kLeastWeightsPerPart = 16384;
 
-Rates rates_of(const pr_rule& rule) {
+// Of signed codes of 8 bits.
+constexpr double kGreatestCode = 127;
+
+Rates rates_of(const pr_rule& rule, int64_t unit) {
     const double step = static_cast<double>(rule.step);
     Rates rates;
     rates.lr = static_cast<float>(rule.lr);
@@ -25,7 +28,14 @@ Rates rates_of(const pr_rule& rule) {
     rates.l2 = static_cast<float>(rule.l2);
     rates.first = static_cast<float>(1 - rule.beta1);
     rates.second = static_cast<float>(1 - rule.beta2);
-    rates.adam = static_cast<float>(rule.lr * std::sqrt(1 - std::pow(rule.beta2, step)) / (1 - std::pow(rule.beta1, step)));
+    const auto corrected = [&](double lr) {
+        return static_cast<float>(lr * std::sqrt(1 - std::pow(rule.beta2, step)) / (1 - std::pow(rule.beta1, step)));
+    };
+    rates.adam = corrected(rule.lr);
+    rates.scale_lr = static_cast<float>(rule.scale_lr);
+    rates.scale_adam = corrected(rule.scale_lr);
+    const double codes = static_cast<double>(rule.batch) * static_cast<double>(unit) * kGreatestCode;
+    rates.scale_gradient = static_cast<float>(1 / std::sqrt(codes));
     return rates;
 }
 
@@ -86,6 +96,11 @@ int pr_update(const pr_rows* regions, int64_t region_count, float* const* state,
     using namespace pocketrec;
     return guarded(error, [&] {
         const bool has_state = rule->algorithm != PR_SGD, has_second = rule->algorithm == PR_ADAM;
+        const bool learns = rule->scale_lr > 0;
+        const int64_t kinds = has_second ? 2 : 1;
+        const auto held_of = [&](int64_t kind, int64_t r, bool there) {
+            return there ? state[kind * region_count + r] : nullptr;
+        };
         std::vector<int64_t> ends;
         std::vector<UpdateRegion> held;
         int64_t total = 0;
@@ -94,14 +109,14 @@ int pr_update(const pr_rows* regions, int64_t region_count, float* const* state,
             const pr_rows& region = regions[r];
             ends.push_back(total += region.units);
             all_float32 &= region.storage == PR_FLOAT32;
-            held.push_back({static_cast<uint8_t*>(region.data), has_state ? state[r] : nullptr,
-                            has_second ? state[r + region_count] : nullptr, region.storage,
-                            unit_bytes(region.storage, unit)});
+            held.push_back({static_cast<uint8_t*>(region.data), held_of(0, r, has_state), held_of(1, r, has_second),
+                            held_of(kinds, r, learns && has_state), held_of(kinds + 1, r, learns && has_second),
+                            region.storage, unit_bytes(region.storage, unit)});
         }
         check_addresses(addresses, count, total);
         const uint64_t key = mix(static_cast<uint64_t>(rule->step), static_cast<uint64_t>(rule->seed));
-        update({held.data(), ends.data(), region_count, unit, addresses, grads, rule->algorithm, rates_of(*rule), key,
-                all_float32},
+        update({held.data(), ends.data(), region_count, unit, addresses, grads, rule->algorithm, rates_of(*rule, unit), key,
+                all_float32, learns},
                count, threads);
     });
 }

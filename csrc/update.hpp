@@ -13,12 +13,16 @@ struct Rates {
     float lr, eps, l2;
     float first, second;  // adam: 1 - beta1, 1 - beta2
     float adam;           // lr with adam's bias corrections
+    // Of scales that learn: lr, the same with adam's bias corrections, and what their gradient is multiplied by.
+    float scale_lr, scale_adam, scale_gradient;
 };
 
 struct UpdateRegion {
     uint8_t* data;
     float* first;   // state: rowwise_adagrad's sums, one per unit; adagrad's sums or adam's first moments, per weight
     float* second;  // adam's second moments
+    float* scale_first;  // the same of scales that learn, one per unit; read of PR_INT8 alone
+    float* scale_second;
     int64_t storage;     // a pr_storage, of rows when it is PR_INT8 or PR_INT16
     int64_t unit_bytes;  // stored
 };
@@ -34,6 +38,7 @@ struct UpdateCall {
     Rates rates;
     uint64_t key;  // of the random bits of this step
     bool all_float32;
+    bool learns_scales;  // of PR_INT8
 };
 
 // Floats of scratch that other storages need, per number of a unit: the unit as float32, and its random bits.

@@ -32,6 +32,8 @@ struct Place {
     uint8_t* weight;
     float* first;
     float* second;
+    float* scale_first;
+    float* scale_second;
     int64_t storage;
 };
 
@@ -93,6 +95,24 @@ struct Kernel {
         }
     }
 
+    // The scale of a row after its step, by the gradient of what its moved weights round to.
+    static float learned_scale(const float* weight, const float* grad, int64_t unit, const Place& place,
+                               const Rates& rates) {
+        float scale = LearnedInt8::scale(place.weight, unit);
+        const float g = LearnedInt8::gradient(weight, grad, unit, scale) * rates.scale_gradient;
+        if (kAlgorithm == PR_SGD) {
+            scale -= rates.scale_lr * g;
+        } else if (kAlgorithm == PR_ADAM) {
+            *place.scale_first += rates.first * (g - *place.scale_first);
+            *place.scale_second += rates.second * (g * g - *place.scale_second);
+            scale -= rates.scale_adam * (*place.scale_first / (__builtin_sqrtf(*place.scale_second) + rates.eps));
+        } else {
+            *place.scale_first += g * g;
+            scale -= rates.scale_lr * (g / (__builtin_sqrtf(*place.scale_first) + rates.eps));
+        }
+        return LearnedInt8::within(scale);
+    }
+
     // Finds the unit of a pair and calls it from memory.
     static Place located(const UpdateCall& call, int64_t pair) {
         const int64_t address = call.addresses[pair], wide = kRowwise ? 1 : unit_of(call);
@@ -108,7 +128,7 @@ struct Kernel {
         const UpdateRegion& region = call.regions[low];
         const int64_t row = low ? address - call.ends[low - 1] : address;
         const int64_t unit_bytes = kUnit ? kUnit * static_cast<int64_t>(sizeof(float)) : region.unit_bytes;
-        Place place{region.data + row * unit_bytes, nullptr, nullptr, region.storage};
+        Place place{region.data + row * unit_bytes, nullptr, nullptr, nullptr, nullptr, region.storage};
         prefetch(place.weight, unit_bytes);
         if (kAlgorithm != PR_SGD) {
             place.first = region.first + row * wide;
@@ -117,6 +137,11 @@ struct Kernel {
         if (kAlgorithm == PR_ADAM) {
             place.second = region.second + row * wide;
             prefetch(place.second, state_bytes);
+        }
+        if (call.learns_scales && region.storage == PR_INT8 && kAlgorithm != PR_SGD) {
+            place.scale_first = region.scale_first + row;
+            prefetch(place.scale_first, sizeof(float));
+            if (kAlgorithm == PR_ADAM) place.scale_second = region.scale_second + row;
         }
         return place;
     }
@@ -133,7 +158,10 @@ struct Kernel {
         draw(draws, unit, call.addresses[pair], call.key);
         read_unit(place.storage, place.weight, unit, scratch);
         step(scratch, grad, place.first, place.second, unit, call.rates);
-        write_unit(place.storage, scratch, draws, unit, place.weight);
+        if (call.learns_scales && place.storage == PR_INT8)
+            LearnedInt8::write(scratch, draws, unit, learned_scale(scratch, grad, unit, place, call.rates), place.weight);
+        else
+            write_unit(place.storage, scratch, draws, unit, place.weight);
     }
 
     static void run(const UpdateCall& call, int64_t begin, int64_t end, float* scratch) {

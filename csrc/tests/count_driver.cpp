@@ -49,7 +49,7 @@ void update(const pr_request& request, std::vector<float>& rows, int64_t values)
     std::vector<float> grad(static_cast<size_t>(values * dim), 0.01f), grads(grad.size()), squares(static_cast<size_t>(values));
     std::vector<float> state(static_cast<size_t>(kFields * kRows), 1.0f);
     std::vector<int64_t> addresses(static_cast<size_t>(values));
-    const pr_rule rule{PR_ROWWISE_ADAGRAD, 0.01, 1e-8, 0.0, 0.0, 0.0, 1, 0};
+    const pr_rule rule{PR_ROWWISE_ADAGRAD, 0.01, 1e-8, 0.0, 0.0, 0.0, 1, 0, 0.0, 1};
     const pr_rows region{rows.data(), kFields * kRows, PR_FLOAT32};
     float* sums = state.data();
     pr_error error;

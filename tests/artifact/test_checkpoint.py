@@ -191,9 +191,9 @@ def test_a_reader_survives_a_saver_that_removes_all_it_listed(tmp_path: Path, mo
     assert step_of(tmp_path) == 2
 
 
-@pytest.mark.parametrize("storage", ["float32", "bfloat16_trained", "float16_trained", "int8_trained"])
+@pytest.mark.parametrize("storage", ["float32", "bfloat16_trained", "float16_trained", "int8_trained", "alpt", "lsq"])
 def test_a_bank_goes_on_from_a_checkpoint_to_the_bit(storage: str, tmp_path: Path) -> None:
-    """Rounding is stochastic in three of them; its random numbers need no state but the number of steps."""
+    """Rounding is stochastic in most of them; its random numbers need no state but the number of steps."""
     tables = [TableSpec(name="a", rows=40, dim=6), TableSpec(name="b", rows=9, dim=6)]
     sizing = size(tables, "1x", storage=storage)
     through = build(sizing, seed=1)

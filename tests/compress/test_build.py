@@ -161,3 +161,14 @@ def test_what_was_settled_begins_anew_and_all_others_go_on() -> None:
         assert torch.equal(tensor, wanted), name
     assert torch.equal(kept["1.map"], before["1.map"])
     assert not torch.equal(fresh["1.map"], before["1.map"])
+
+
+@pytest.mark.parametrize(("old", "new"), [("int8_trained", "alpt"), ("alpt", "int8_trained")])
+def test_scales_that_learn_and_scales_that_are_fitted_are_not_taken_for_each_other(old: str, new: str) -> None:
+    """Their rows have one shape, and another meaning of the bias."""
+    tables = [TableSpec(name="t", rows=20, dim=4)]
+    before = build(size(tables, "1x", storage=old), seed=0)
+    with pytest.raises(OptionError, match=f"Rows of storage {new} cannot be taken over from rows of {old}"):
+        build(size(tables, "1x", storage=new), seed=0, previous=before)
+    again = build(size(tables, "1x", storage=old), seed=1, previous=before)
+    assert torch.equal(again.tensors()["0.rows"], before.tensors()["0.rows"])

@@ -64,7 +64,7 @@ def test_what_is_trained_is_in_floats_and_scratch_is_there(storage: str) -> None
     ],
 )
 def test_the_optimizers_state(name: str, state: list[tuple[str, tuple[int, ...]]]) -> None:
-    tensors = state_tensors(HELD, OptimizerSpec(name=name))  # type: ignore[arg-type]
+    tensors = state_tensors(HELD, OptimizerSpec(name=name), "int8_trained")  # type: ignore[arg-type]
     assert described(tensors) == [(n, shape, "float32", "training") for n, shape in state]
 
 
@@ -72,4 +72,16 @@ def test_a_matrix_that_is_not_served_is_trained_all_the_same() -> None:
     held = Matrix("centroids", (2, 3, 6), served=False)
     assert described(serve_tensors([held], "int8")) == []
     assert described(train_tensors([held], "int8")) == [("centroids", (2, 3, 6), "float32", "matrix")]
-    assert state_tensors([held], OptimizerSpec(name="adam")) == ()
+    assert state_tensors([held], OptimizerSpec(name="adam"), "alpt") == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"), [("sgd", []), ("rowwise_adagrad", ["sum"]), ("adagrad", ["sum"]), ("adam", ["first", "second"])]
+)
+def test_scales_that_learn_have_state_behind_that_of_the_weights(name: str, kinds: list[str]) -> None:
+    spec = OptimizerSpec(name=name)  # type: ignore[arg-type]
+    plain, learned = (described(state_tensors(HELD, spec, storage)) for storage in ("int8_trained", "alpt"))
+    assert learned[: len(plain)] == plain
+    assert [t[:2] for t in learned[len(plain) :]] == [
+        found for kind in kinds for found in ((f"rows.scale_{kind}", (10,)), (f"array.scale_{kind}", (0,)))
+    ]

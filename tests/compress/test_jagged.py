@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pocketrec.compress import Bank, build, freeze, join, size
-from pocketrec.compress.jagged import bags_of, check_bags, offsets_by_column, own_bags
+from pocketrec.compress.jagged import bags_of, check_bags, data_rows, offsets_by_column, own_bags
 from pocketrec.spec.errors import IdError, OptionError, UnknownName
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.spec.sizing import Sizing
@@ -288,3 +288,10 @@ def test_offsets_that_fall_or_leave_the_ids_are_refused(offsets: list[Any]) -> N
     with pytest.raises(ValueError, match=r"must not fall and lie in 0\.\.3 .* bag \d runs from"):
         check_bags(torch.tensor([1, 2, 3]), torch.tensor(offsets))
     check_bags(torch.tensor([1, 2, 3]), torch.tensor([0, 0, 3]))
+
+
+def test_data_rows_of_ids_and_of_bags() -> None:
+    ids = torch.zeros(5, 3, dtype=torch.int64)
+    assert data_rows(ids, None, 3) == 5
+    assert data_rows(ids.view(-1), torch.arange(16), 3) == 5
+    assert data_rows(ids.view(-1), torch.tensor([[0, 2, 5], [5, 9, 10], [10, 10, 15]]), 3) == 2

@@ -418,7 +418,7 @@ def test_bags_teach_both_parts(pool: Literal["sum", "mean"], weighted: bool) -> 
         torch.testing.assert_close(tensor, reference.tensors()[name], msg=name)
 
 
-@pytest.mark.parametrize("storage", ["float32", "int8", "int8_trained", "bfloat16_trained"])
+@pytest.mark.parametrize("storage", ["float32", "int8", "int8_trained", "bfloat16_trained", "alpt"])
 @pytest.mark.parametrize("make", [lambda **o: split("robe", **o), lambda **o: split("hash_rows", **o)])
 def test_a_resumed_bank_goes_on_to_the_same_bits(make: Any, storage: str) -> None:
     sizing = make(storage=storage)

@@ -19,13 +19,16 @@ METHODS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def made(method: str, *, steps: int = 0, **options: Any) -> Bank:
+QAT = ["int4_qat", "lsq", "lsq8"]
+
+
+def made(method: str, *, steps: int = 0, storage: str = "int4_qat", **options: Any) -> Bank:
     tables = small_tables("rank")
     optimizer = OptimizerSpec(name="sgd", lr=0.1)
-    chosen = {"storage": "int4_qat", "init": 0.5, **METHODS[method], **options}
+    chosen = {"storage": storage, "init": 0.5, **METHODS[method], **options}
     if method == "offline_split":
-        chosen["cold_options"] = {"storage": "int4_qat", "init": 0.5}
-    budget = 40_000 if method == "full" else 3_000
+        chosen["cold_options"] = {"storage": storage, "init": 0.5}
+    budget = 40_000 if method == "full" else 5_000 if storage == "lsq8" else 3_000
     sizing = size(tables, budget, method, stats=zipf_stats(tables), optimizer=optimizer, **chosen)
     bank = build(sizing, seed=0)
     for step in range(steps):
@@ -38,11 +41,13 @@ def made(method: str, *, steps: int = 0, **options: Any) -> Bank:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_trains_is_what_serves_to_the_bit(method: str) -> None:
-    bank = made(method, steps=2)
+@pytest.mark.parametrize("storage", QAT)
+def test_what_trains_is_what_serves_to_the_bit(method: str, storage: str) -> None:
+    bank = made(method, steps=2, storage=storage)
     ids = random_batch(bank.sizing, 9, rows=40).ids
     with torch.no_grad():
         served = freeze(bank)
+        assert served.held_bytes() == bank.sizing.serve_bytes
         if method == "narrow":  # widened by a product, which rounds as it is asked
             torch.testing.assert_close(bank(ids), served(ids))
             return

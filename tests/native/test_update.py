@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pocketrec import native
 from pocketrec.native import update
+from pocketrec.native.learned_scale import codes_on_scale, scale_gradient, scale_of
 from pocketrec.native.program import Storage
 from pocketrec.native.regions import stored_rows
 from pocketrec.native.rounding import draws, stored_stochastically
@@ -172,6 +173,95 @@ def moved(
     return [*regions, *state]
 
 
+def moved_on_learned_scales(name: OptimizerName, unit: int, l2: float) -> list[Tensor]:
+    """As `moved`, rows of codes among others, whose scales learn. Some weights leave the range."""
+    starts = [randn(15, unit), randn(0, unit), randn(9, unit, seed=1)]
+    coded = [stored_on(start, 0.02) for start in starts[:2]]
+    regions = [*coded, starts[2]]
+    scales = [torch.zeros(len(region)) for region in coded]
+    kinds = {"sgd": 0, "rowwise_adagrad": 1, "adagrad": 1, "adam": 2}[name]
+    state = [*fresh_state(name, regions, unit), *(s.clone() for _ in range(kinds) for s in (*scales, torch.empty(0)))]
+    spec = OptimizerSpec(name=name, lr=0.3, eps=1e-5, l2=l2)
+    for step in range(1, 4):
+        generator = torch.Generator().manual_seed(step)
+        addresses = torch.randperm(24, generator=generator)[:13]
+        grads = torch.randn(13, unit, generator=generator)
+        update(regions, state, addresses, grads, spec, step=step, seed=5, scale_lr=1e-3, batch=7)
+    return [*regions, *state]
+
+
+def stored_on(rows: Tensor, scale: float) -> Tensor:
+    random = draws(torch.arange(len(rows)), rows.shape[1], seed=9, step=1)
+    return codes_on_scale(rows, random, torch.full((len(rows),), scale))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("unit", [1, 3, 16, 17, 64, 100])
+@pytest.mark.parametrize("l2", [0.0, 0.01])
+def test_backends_agree_on_learned_scales_to_the_bit(compiled: None, name: OptimizerName, unit: int, l2: float) -> None:
+    with native.use_backend("compiled"):
+        ours = moved_on_learned_scales(name, unit, l2)
+    with native.use_backend("reference"):
+        assert_same_bits(ours, moved_on_learned_scales(name, unit, l2))
+    assert len(scale_of(ours[0], unit).unique()) > 5, "no scale moved"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_learned_scales_follow_the_optimizers_of_torch(backend: str, name: OptimizerName) -> None:
+    """Row-wise Adagrad's rule for one number per row is Adagrad's."""
+    region, scale = stored_on(randn(1, 8) * 0.3, 0.01), torch.nn.Parameter(torch.tensor([0.01]))
+    spec = OptimizerSpec(name=name, lr=0.1, eps=1e-6, beta1=0.8, beta2=0.95)
+    reference: Any = {
+        "sgd": lambda: torch.optim.SGD([scale], lr=1e-3),
+        "rowwise_adagrad": lambda: torch.optim.Adagrad([scale], lr=1e-3, eps=1e-6),
+        "adagrad": lambda: torch.optim.Adagrad([scale], lr=1e-3, eps=1e-6),
+        "adam": lambda: torch.optim.SparseAdam([scale], lr=1e-3, eps=1e-6, betas=(0.8, 0.95)),
+    }[name]()
+    kinds = {"sgd": 0, "rowwise_adagrad": 1, "adagrad": 1, "adam": 2}[name]
+    state = [*fresh_state(name, [region], 8), *(torch.zeros(1) for _ in range(kinds))]
+    for step in range(1, 6):
+        grads = randn(1, 8, seed=step)
+        plain, plain_state = values(region, 8), [s.clone() for s in state[:kinds]]
+        update([plain], plain_state, torch.tensor([0]), grads, spec, step=step)  # the row as it moves, not yet rounded
+        pull = scale_gradient(plain, grads, scale.detach(), batch=3)
+        scale.grad = torch.sparse_coo_tensor(torch.tensor([[0]]), pull, (1,), check_invariants=True)
+        update([region], state, torch.tensor([0]), grads, spec, step=step, scale_lr=1e-3, batch=3)
+        with torch.sparse.check_sparse_tensor_invariants():
+            reference.step()
+        torch.testing.assert_close(scale_of(region, 8), scale.detach(), rtol=1e-5, atol=1e-8)
+        cut = torch.minimum(torch.maximum(plain, -128 * scale), 127 * scale)
+        assert float((values(region, 8) - cut).detach().abs().max()) <= 1.001 * float(scale.detach())
+    assert abs(float(scale.detach()) - 0.01) > 1e-6
+
+
+def test_a_scale_stays_above_zero_whatever_pulls_at_it(backend: str) -> None:
+    region = stored_on(torch.full((1, 4), 0.5), 0.01)
+    update(
+        [region],
+        [],
+        torch.tensor([0]),
+        torch.full((1, 4), 1e3),
+        OptimizerSpec(name="sgd", lr=1e-9),
+        step=1,
+        scale_lr=1.0,
+    )
+    assert 0 < float(scale_of(region, 4)) <= 0.01
+    assert values(region, 4).isfinite().all()
+
+
+def test_state_of_learned_scales_is_asked_for(backend: str) -> None:
+    region, spec = stored_on(randn(4, 3), 0.01), OptimizerSpec(name="rowwise_adagrad")
+    addresses, grads = torch.tensor([1]), torch.ones(1, 3)
+    with pytest.raises(ValueError, match="rowwise_adagrad of 1 regions needs 2 state tensors, got 1"):
+        update([region], [torch.zeros(4)], addresses, grads, spec, step=1, scale_lr=1e-3)
+    with pytest.raises(ValueError, match=r"state of the scales of region 0 must be float32 \[4\], .*got .* \[3\]"):
+        update([region], [torch.zeros(4), torch.zeros(3)], addresses, grads, spec, step=1, scale_lr=1e-3)
+    with pytest.raises(ValueError, match=r"batch 1 or more, got 0\.001 and 0"):
+        update([region], [torch.zeros(4)] * 2, addresses, grads, spec, step=1, scale_lr=1e-3, batch=0)
+    with pytest.raises(ValueError, match=r"got -1\.0 and 1"):
+        update([region], [torch.zeros(4)] * 2, addresses, grads, spec, step=1, scale_lr=-1.0)
+
+
 def assert_same_bits(some: list[Tensor], others: list[Tensor]) -> None:
     for a, b in zip(some, others, strict=True):
         assert torch.equal(bits(a), bits(b))
@@ -277,6 +367,8 @@ def digest_of_every_kernel() -> str:
             for storages in REGIONS:
                 for tensor in moved(name, unit, 0.01, storages):
                     digest.update(bits(tensor).numpy().tobytes())
+            for tensor in moved_on_learned_scales(name, unit, 0.01):
+                digest.update(bits(tensor).numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -24,6 +24,7 @@ DECAY = st.floats(0, 1, exclude_max=True)
         beta1=DECAY,
         beta2=DECAY,
         l2=POSITIVE,
+        scale_lr=POSITIVE,
     )
 )
 def test_an_optimizer_survives_json(optimizer: OptimizerSpec) -> None:
@@ -42,6 +43,8 @@ def test_state_per_weight_of_each() -> None:
         ({"lr": 0.0}, "lr must be above 0.*got 0.0"),
         ({"lr": float("nan")}, "lr must be above 0.*got nan"),
         ({"lr": float("inf")}, "lr must be above 0.*got inf"),
+        ({"scale_lr": 0.0}, "scale_lr must be above 0.*got 0.0"),
+        ({"scale_lr": float("inf")}, "scale_lr must be above 0.*got inf"),
         ({"eps": -1.0}, "got -1.0 and 0.0"),
         ({"eps": float("nan")}, "got nan and 0.0"),
         ({"l2": -0.5}, "got 1e-08 and -0.5"),

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from pocketrec.compress.group import Form, Group, Pool
-from pocketrec.compress.jagged import Bags, KeyedJagged, bags_of, offsets_by_column, values_of_bags
+from pocketrec.compress.jagged import Bags, KeyedJagged, bags_of, data_rows, offsets_by_column, values_of_bags
 from pocketrec.compress.joined import left_over, padding_of_rest
 from pocketrec.compress.lookups import Gradient, Lookups
 from pocketrec.compress.pairs import Pairs
@@ -82,6 +82,9 @@ class Bank(nn.Module):
         self.pending: dict[int, Pairs] = {}
         self._touched: list[tuple[int, Touched]] = []
         self._norm: tuple[list[Pairs], list[int], float] | None = None
+        # data rows, for scales that learn: of lookups since pairs were collected, and of all that is pending
+        self._rows_looked_up = self._rows_pending = 0
+        self._counts_rows = form == "train" and any(g.learns_scales for g in self._groups())
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64), persistent=form == "train")
 
     # -- looking up --------------------------------------------------------------------------------------------------
@@ -189,6 +192,8 @@ class Bank(nn.Module):
             IdError: an id that its table does not have, by the table's name.
         """
         asked, bags, factors = ids, offsets, weights
+        if self._counts_rows and self.training and torch.is_grad_enabled():
+            self._rows_looked_up = max(self._rows_looked_up, data_rows(ids, offsets, len(self.sizing.order)))
         lookups = Lookups(self._tapes, form=self.form, gradient=self.gradient, learns=self.training)
         if offsets is not None and len(self.units) < len(self.groups):
             asked, bags, factors = shared_bags(ids, offsets, weights)
@@ -243,6 +248,8 @@ class Bank(nn.Module):
                 self.pending[tape.group] = pairs if before is None else before.plus(pairs)
             if tape.tells and group.method.traits.adaptive:
                 self._touched.append((tape.group, touched(group, tape)))
+        self._rows_pending += self._rows_looked_up
+        self._rows_looked_up = 0
         self._tapes.clear()
 
     def gradient_norm(self) -> float:
@@ -266,6 +273,7 @@ class Bank(nn.Module):
         self._tapes.clear()
         self.pending.clear()
         self._touched.clear()
+        self._rows_looked_up = self._rows_pending = 0
         self._norm = None
 
     def step(self, *, lr: float | None = None) -> None:
@@ -282,10 +290,11 @@ class Bank(nn.Module):
             self.discard()
             raise NotFinite("A gradient of looked-up rows is NaN or infinite; no row was changed.")
         self.steps += 1
-        step, optimizer = int(self.steps), self.sizing.optimizer
+        step, optimizer, batch = int(self.steps), self.sizing.optimizer, max(1, self._rows_pending)
         for index, pairs in self.pending.items():
             # Rounding's random numbers come from (group, step, address) and no state, so a resume goes on with them.
-            self._group(index).update(pairs, optimizer, lr=optimizer.lr if lr is None else lr, step=step, seed=index)
+            rate = optimizer.lr if lr is None else lr
+            self._group(index).update(pairs, optimizer, lr=rate, step=step, seed=index, batch=batch)
         self._tell(step)
         self.discard()
 

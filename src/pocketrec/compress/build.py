@@ -239,6 +239,11 @@ def settled(bank: Bank, planned: Sizing, *, ends: bool = False) -> Sizing:
 
 def _warm(bank: Bank, previous: Bank) -> None:
     for new, old in _successors(bank, previous):
+        if new.learns_scales != old.learns_scales:
+            raise OptionError(
+                f"Rows of storage {new.method.storage} cannot be taken over from rows of {old.method.storage}: one has "
+                "scales that learn, the other scales that are fitted. Keep the storage of the model that you continue."
+            )
         with torch.no_grad():
             new.method.warm(new, old)
         new.refresh()

@@ -12,6 +12,7 @@ from pocketrec.compress.bank import Bank
 from pocketrec.compress.build import attach, build, settled
 from pocketrec.compress.group import Group
 from pocketrec.compress.holdings import Array, Rows, is_served, is_trained, trained_storage
+from pocketrec.compress.learned_steps import STEP, learned_step_of
 from pocketrec.compress.storage import STORAGES, Storage
 from pocketrec.native.huge_pages import copied, empty
 
@@ -49,8 +50,8 @@ def encoded(group: Group, made: Mapping[str, Tensor] | None = None) -> dict[str,
 
     Args:
         group: training form.
-        made: tensors to take in place of the group's own, by name: weights as they are trained (rows in another order),
-            and what only the serving form has, weights in float32.
+        made: tensors to take in place of the group's own, by name: weights as they are trained (rows in another order,
+            and their steps where these learn), and what only the serving form has, weights in float32.
     """
     storage, settings, made = STORAGES.get(group.method.storage), group.sizing, made or {}
     found: dict[str, Tensor] = {}
@@ -58,7 +59,12 @@ def encoded(group: Group, made: Mapping[str, Tensor] | None = None) -> dict[str,
         if not is_served(holding):
             continue
         own = made[holding.name] if holding.name in made else group.tensor(holding.name).detach()
-        found[holding.name] = _encoded(own, holding, storage) if isinstance(holding, (Rows, Array)) else copied(own)
+        learned = learned_step_of(group.rounds) if isinstance(holding, Rows) else None
+        if learned is not None:
+            steps = made.get(holding.name + STEP, group.tensor(holding.name + STEP).detach())
+            found[holding.name] = _encode_rows(own, storage, steps[:, None])
+        else:
+            found[holding.name] = _encoded(own, holding, storage) if isinstance(holding, (Rows, Array)) else copied(own)
     return found
 
 
@@ -68,9 +74,14 @@ def _encoded(weights: Tensor, holding: Rows | Array, storage: Storage) -> Tensor
     return _encode_rows(weights, storage) if isinstance(holding, Rows) else copied(storage.encode_array(weights))
 
 
-def _encode_rows(rows: Tensor, storage: Storage) -> Tensor:
+def _encode_rows(rows: Tensor, storage: Storage, steps: Tensor | None = None) -> Tensor:
+    """Rows float32 in the storage, on steps float32 [rows, 1] that were learned, or as it fits them itself."""
     shape = storage.rows_shape(rows.shape[0], rows.shape[1])
     target = empty(shape, getattr(torch, storage.dtype))
     for start in range(0, rows.shape[0], _CHUNK_ROWS):
-        target[start : start + _CHUNK_ROWS] = storage.encode(rows[start : start + _CHUNK_ROWS])
+        part, learned = slice(start, start + _CHUNK_ROWS), learned_step_of(storage)
+        if learned is None or steps is None:
+            target[part] = storage.encode(rows[part])
+        else:
+            target[part] = learned.encode_on(rows[part], steps[part])
     return target

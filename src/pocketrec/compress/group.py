@@ -14,6 +14,7 @@ from pocketrec.compress.addressing._program import PROGRAM_COLUMNS
 from pocketrec.compress.addressing.row import Row
 from pocketrec.compress.holdings import Array, Rows, trained_storage
 from pocketrec.compress.joined import LEFT_OUT
+from pocketrec.compress.learned_steps import learned_step_of, state_of_weights, steps_at, steps_of, update_on_steps
 from pocketrec.compress.method import Method, of
 from pocketrec.compress.pairs import Pairs
 from pocketrec.compress.parts.unchanged import Unchanged
@@ -51,10 +52,12 @@ class Group(nn.Module):
         storages: for each region, what the native ops call its storage.
         program: int64 [columns, 17], how the ids of each column become addresses.
         padding: for each column, the padding id or -1.
+        learns_scales: whether the scales of its rows of codes learn.
         rest: the group that is asked for the ids for which this one has no address, or None.
     """
 
     rest: Group | None
+    learns_scales: bool
 
     def __init__(
         self,
@@ -94,6 +97,8 @@ class Group(nn.Module):
         stored = self.access.stored
         self.storages = [self.kept[name].code for name in self.access.regions] if stored is None else list(stored)
         self._rounds = self._storage_that_rounds()
+        self._learned_step = learned_step_of(self._rounds)
+        self.learns_scales = STORAGES.get(self.method.storage).learns_scales
         rows = [
             self._with_limit(self.access.addressing[place].program(column=column, padding=pad), place)
             for column, place, pad in zip(self.columns, self.places, self.padding, strict=True)
@@ -291,13 +296,31 @@ class Group(nn.Module):
         )  # fmt: skip
         return found[:, 0]
 
+    def read_at(self, addresses: Tensor, *, sparse: bool = False) -> Tensor:
+        """What a storage that rounds reads is asked with: :meth:`rows_at`, and each row's step behind it if it learns.
+
+        float32 [n, unit] or [n, unit + 1]. By torch's own gradients steps are not learned.
+        """
+        rows = self.rows_at(addresses, sparse=sparse)
+        return torch.cat([rows, steps_at(steps_of(self), addresses)], dim=1) if self._learned_step else rows
+
     def compact_rows(self, grad: Tensor, addresses: Tensor) -> Pairs:
-        """Distinct addresses and summed gradients, given the gradient float32 [n, unit] of :meth:`rows_at`."""
-        found, grads, squares = torch.ops.pocketrec.compact(
-            grad[:, None], [r.detach() for r in self.regions()], _not_null(addresses), None, None, _AT_ADDRESSES, None,
-            self.storages, self.unit, 1, int(Combine.copy), POOLING["none"], None,
+        """Distinct addresses and summed gradients, given the gradient of :meth:`read_at`, or of :meth:`rows_at`."""
+        rows = self._compact_at(grad[:, : self.unit], addresses, [r.detach() for r in self.regions()], self.storages)
+        if grad.shape[1] == self.unit:
+            return Pairs.with_squares(*rows)
+        steps = [own[:, None] for own in steps_of(self)]
+        pulls = self._compact_at(grad[:, self.unit :], addresses, steps, [0] * len(steps))
+        return Pairs(rows[0], torch.cat([rows[1], pulls[1]], dim=1))
+
+    def _compact_at(
+        self, grad: Tensor, addresses: Tensor, regions: list[Tensor], storages: list[int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        found: tuple[Tensor, Tensor, Tensor] = torch.ops.pocketrec.compact(
+            grad[:, None], regions, _not_null(addresses), None, None, _AT_ADDRESSES, None, storages, grad.shape[1], 1,
+            int(Combine.copy), POOLING["none"], None,
         )  # fmt: skip
-        return Pairs.with_squares(found, grads, squares)
+        return found
 
     def widened(self, vectors: Tensor, tables: Tensor | None = None) -> Tensor:
         """Vectors of width `width` brought to the tables' dim.
@@ -334,7 +357,9 @@ class Group(nn.Module):
         """The optimizer's tensors, in the order that the update op takes them."""
         return [self.tensor(spec.name) for spec in self.sizing.state]
 
-    def update(self, pairs: Pairs, optimizer: OptimizerSpec, *, lr: float, step: int, seed: int = 0) -> None:
+    def update(
+        self, pairs: Pairs, optimizer: OptimizerSpec, *, lr: float, step: int, seed: int = 0, batch: int = 1
+    ) -> None:  # fmt: skip
         """Apply compact pairs. Rows and state that no address names are neither read nor written.
 
         Args:
@@ -343,10 +368,15 @@ class Group(nn.Module):
             lr: step size, in place of the optimizer's own.
             step: number of the step, from 1.
             seed: of the stochastic rounding of storages that are trained in fewer bits than float32.
+            batch: data rows that the gradients are of, for scales that learn.
         """
+        if pairs.grads.shape[1] > self.unit:
+            update_on_steps(self, pairs, optimizer, lr=lr, step=step)
+            return
         torch.ops.pocketrec.update(
-            [r.detach() for r in self.regions()], self.state(), pairs.addresses, pairs.grads, optimizer.name, lr,
-            optimizer.eps, optimizer.beta1, optimizer.beta2, optimizer.l2, step, seed,
+            [r.detach() for r in self.regions()], state_of_weights(self), pairs.addresses, pairs.grads, optimizer.name,
+            lr, optimizer.eps, optimizer.beta1, optimizer.beta2, optimizer.l2, step, seed,
+            optimizer.scale_lr * (lr / optimizer.lr) if self.learns_scales else 0.0, batch,
         )  # fmt: skip
 
     def extra_repr(self) -> str:

@@ -136,12 +136,25 @@ def trained_storage(holding: Holding, storage: str) -> Storage:
     return STORAGES.get(kept.trained_as)
 
 
-def state_tensors(holdings: Sequence[Holding], optimizer: OptimizerSpec) -> tuple[TensorSpec, ...]:
+def state_tensors(holdings: Sequence[Holding], optimizer: OptimizerSpec, storage: str) -> tuple[TensorSpec, ...]:
     """The optimizer's state for all rows and arrays: float32, grouped by kind of state, then by holding.
 
-    Row-wise Adagrad keeps one number per unit: a row of a table, a weight of an array.
+    Row-wise Adagrad keeps one number per unit: a row of a table, a weight of an array. Where scales of rows learn, each
+    has state of its own, behind all else; arrays, which have none, have empty tensors there. Where steps of rows learn
+    that are rounded when read, these stand there themselves, 0 until they have moved.
     """
     touched = [h for h in holdings if isinstance(h, (Rows, Array)) and is_trained(h)]
+    found, kept = _state_of_weights(touched, optimizer), STORAGES.get(storage)
+    if kept.learns_steps:
+        return (*found, *(_state(f"{h.name}.step", (h.rows,)) for h in touched if isinstance(h, Rows)))
+    if not kept.learns_scales:
+        return found
+    kinds = {"sgd": (), "rowwise_adagrad": ("sum",), "adagrad": ("sum",), "adam": ("first", "second")}[optimizer.name]
+    scales = [(h.name, h.rows if isinstance(h, Rows) else 0) for h in touched]
+    return (*found, *(_state(f"{name}.scale_{kind}", (rows,)) for kind in kinds for name, rows in scales))
+
+
+def _state_of_weights(touched: Sequence[Rows | Array], optimizer: OptimizerSpec) -> tuple[TensorSpec, ...]:
     if optimizer.name == "rowwise_adagrad":
         return tuple(_state(f"{h.name}.sum", (h.rows if isinstance(h, Rows) else h.weights,)) for h in touched)
     if optimizer.name == "adagrad":

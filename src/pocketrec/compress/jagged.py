@@ -23,6 +23,7 @@ __all__ = [
     "bags_of",
     "check_bags",
     "columns_of_values",
+    "data_rows",
     "offsets_by_column",
     "own_bags",
     "values_of_bags",
@@ -160,6 +161,13 @@ def own_bags(ids: Tensor, offsets: Tensor, weights: Tensor | None) -> Bags:
     place, _, _ = values_of_bags(offsets, offsets.shape[0])
     ends = offsets.diff(dim=1).reshape(-1).cumsum(0)
     return Bags(ids[place], torch.cat([ends.new_zeros(1), ends]), None if weights is None else weights[place])
+
+
+def data_rows(ids: Tensor, offsets: Tensor | None, columns: int) -> int:
+    """Data rows of a lookup of [rows, columns] ids, or of bags as a bank takes them."""
+    if offsets is None:
+        return ids.shape[0]
+    return offsets.shape[1] - 1 if offsets.dim() == 2 else (offsets.shape[0] - 1) // columns
 
 
 def columns_of_values(offsets: Tensor, columns: int) -> Tensor:

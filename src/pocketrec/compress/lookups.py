@@ -97,9 +97,9 @@ class Lookups:
     def _rows_at(self, index: int, group: Group, addresses: Tensor) -> Tensor:
         """Rows at addresses, which will be read as the storage serves them."""
         if not self._by_pairs:
-            return group.rows_at(addresses, sparse=self._gradient == "sparse")
+            return group.read_at(addresses, sparse=self._gradient == "sparse")
         with torch.no_grad():
-            rows = group.rows_at(addresses)
+            rows = group.read_at(addresses)
         if not self._learns:
             return rows
         self._tapes.append(Tape(index, addresses, None, None, "none", at_addresses=True, tells=False))

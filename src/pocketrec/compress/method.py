@@ -351,7 +351,7 @@ class Method(ABC):
         return GroupSizing(
             method=self.name, options=self.options(), tables=tuple(tables), settings=dict(settings),
             serve=serve_tensors(held, self.storage), train=train_tensors(held, self.storage),
-            state=state_tensors(held, optimizer),
+            state=state_tensors(held, optimizer, self.storage),
         )  # fmt: skip
 
 

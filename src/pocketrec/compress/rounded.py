@@ -29,7 +29,7 @@ def rounded_vectors(
         group: training form, with :attr:`Group.rounds`.
         ids, weights, pool: as in :meth:`Group.lookup`.
         offsets: of the group's columns, or None.
-        rows_at: float32 [n, width] of addresses int64 [n], noted if somebody learns from them.
+        rows_at: as :meth:`Group.read_at`, noted if somebody learns from them.
     """
 
     def make(distinct: Tensor, tables: Tensor, ends: Tensor, numbers: Tensor) -> Tensor:
@@ -51,9 +51,9 @@ def rounded_values(
     """
     storage, addresses = group.rounds, group.addresses(ids, ends, program=program)
     assert storage is not None
-    found = (rows_at or group.rows_at)(addresses.view(-1))
+    found = (rows_at or group.read_at)(addresses.view(-1))
     seen = storage.seen(found).masked_fill((addresses < 0).view(-1, 1), 0.0)
-    return group.widened(_combined(group, seen.view(*addresses.shape, -1), addresses), tables)
+    return group.widened(_combined(group, seen.view(*addresses.shape, seen.shape[1]), addresses), tables)
 
 
 def _combined(group: Group, rows: Tensor, addresses: Tensor) -> Tensor:

@@ -10,7 +10,15 @@ With g' = g + l2 * w and state of touched units only:
   moments of untouched units rest.
 
 Arithmetic and state are float32. Regions of fewer bits are read as float32, moved, and written back rounded
-stochastically (`pocketrec.native.rounding`), so that updates below their smallest step arrive in the mean.
+stochastically (`pocketrec.native.rounding`), so that updates below their smallest step arrive in the mean. Rows of
+codes have their scale fitted anew; with ``scale_lr`` above 0 those of 8 bits keep it, and it learns: with h its
+gradient (`pocketrec.native.learned_scale`) by the moved, not yet rounded row, and state of its own,
+
+* sgd: ``scale -= scale_lr * h``
+* rowwise_adagrad, adagrad: ``s += h^2``, ``scale -= scale_lr * h / (sqrt(s) + eps)``
+* adam: as above, with ``scale_lr`` in the place of lr.
+
+The gradient g in h is the step's own, that is by the row as it was read.
 """
 
 from __future__ import annotations
@@ -25,6 +33,7 @@ from torch.autograd.graph import increment_version
 
 from pocketrec.native.binding import kernels_for
 from pocketrec.native.lane_sums import lane_sums
+from pocketrec.native.learned_scale import codes_on_scale, scale_gradient, scale_of, scale_within
 from pocketrec.native.library import define
 from pocketrec.native.packing import require_cpu
 from pocketrec.native.program import Storage
@@ -44,7 +53,10 @@ _STATES: Final = {"sgd": 0, "rowwise_adagrad": 1, "adagrad": 1, "adam": 2}
 
 
 class Rule(NamedTuple):
-    """The numbers of one step: as `pocketrec.spec.optimizer.OptimizerSpec`, its 1-based number, the rounding's seed."""
+    """The numbers of one step: as `pocketrec.spec.optimizer.OptimizerSpec`, its 1-based number, the rounding's seed.
+
+    And of scales that learn: their step size, or 0, and the data rows that the gradients are of.
+    """
 
     algorithm: str
     lr: float
@@ -54,6 +66,8 @@ class Rule(NamedTuple):
     l2: float
     step: int
     seed: int
+    scale_lr: float = 0.0  # defaults, for the dispatcher leaves out what is as the schema says
+    batch: int = 1
 
 
 def _step(rule: Rule, weights: Tensor, grads: Tensor, state: Sequence[Tensor], rows: Tensor) -> Tensor:
@@ -63,18 +77,33 @@ def _step(rule: Rule, weights: Tensor, grads: Tensor, state: Sequence[Tensor], r
     if rule.algorithm == "sgd":
         return weights - rule.lr * grads
     if rule.algorithm == "adam":
-        first, second = state[0][rows], state[1][rows]
-        first = first + (1 - rule.beta1) * (grads - first)
-        second = second + (1 - rule.beta2) * (grads * grads - second)
-        state[0][rows], state[1][rows] = first, second
-        rate = rule.lr * math.sqrt(1 - rule.beta2**rule.step) / (1 - rule.beta1**rule.step)
-        return weights - rate * (first / (_root(second) + rule.eps))
+        return weights - _adam_move(rule, rule.lr, grads, state, rows)
     square = grads * grads
     total = state[0][rows] + (_mean(square) if rule.algorithm == "rowwise_adagrad" else square)
     state[0][rows] = total
     if rule.algorithm == "rowwise_adagrad":
         return weights - grads.new_full((), rule.lr) / (_root(total) + rule.eps) * grads
     return weights - rule.lr * (grads / (_root(total) + rule.eps))
+
+
+def _adam_move(rule: Rule, lr: float, grads: Tensor, state: Sequence[Tensor], rows: Tensor) -> Tensor:
+    first, second = state[0][rows], state[1][rows]
+    first = first + (1 - rule.beta1) * (grads - first)
+    second = second + (1 - rule.beta2) * (grads * grads - second)
+    state[0][rows], state[1][rows] = first, second
+    rate = lr * math.sqrt(1 - rule.beta2**rule.step) / (1 - rule.beta1**rule.step)
+    return rate * (first / (_root(second) + rule.eps))
+
+
+def _learned(rule: Rule, scale: Tensor, grads: Tensor, state: Sequence[Tensor], rows: Tensor) -> Tensor:
+    """New scales [n] of the rows of codes `rows`, from the old ones; state is changed in place."""
+    if rule.algorithm == "sgd":
+        return scale_within(scale - rule.scale_lr * grads)
+    if rule.algorithm == "adam":
+        return scale_within(scale - _adam_move(rule, rule.scale_lr, grads, state, rows))
+    total = state[0][rows] + grads * grads
+    state[0][rows] = total
+    return scale_within(scale - rule.scale_lr * (grads / (_root(total) + rule.eps)))
 
 
 def _root(values: Tensor) -> Tensor:
@@ -96,9 +125,9 @@ def _reference(
         raise IdError(f"address {int(addresses.min())} of an update is negative.")
     for number, chosen, rows in in_regions(addresses, [_units(region, unit) for region in regions]):
         part = grads if chosen is None else grads.index_select(0, chosen)
-        own = state[number :: len(regions)]
-        width = 1 if rule.algorithm == "rowwise_adagrad" else unit
-        region, own = regions[number], [tensor.view(-1, width) for tensor in own]
+        every = state[number :: len(regions)]
+        kinds, width = _STATES[rule.algorithm], 1 if rule.algorithm == "rowwise_adagrad" else unit
+        region, own = regions[number], [tensor.view(-1, width) for tensor in every[:kinds]]
         if region.dtype is torch.float32:
             weights = region.view(-1, unit)
             weights[rows] = _step(rule, weights[rows], part, own, rows)
@@ -108,6 +137,11 @@ def _reference(
         weights = stored_rows(stored, _coded(region, unit) if coded else Storage.FLOAT, rows, unit)
         random = draws(addresses if chosen is None else addresses[chosen], unit, seed=rule.seed, step=rule.step)
         moved, wide = _step(rule, weights, part, own, rows), coded and _coded(region, unit) == Storage.INT16
+        if rule.scale_lr and coded and not wide:
+            scale = scale_of(stored[rows], unit)
+            pulls = scale_gradient(moved, part, scale, batch=rule.batch)
+            stored[rows] = codes_on_scale(moved, random, _learned(rule, scale, pulls, every[kinds:], rows))
+            continue
         stored[rows] = stored_stochastically(moved, random, region.dtype, code_bytes=2 if wide else 1)
 
 
@@ -152,11 +186,15 @@ def _check(regions: Sequence[Tensor], state: Sequence[Tensor], addresses: Tensor
     )
     if rule.step < 1:
         raise ValueError(f"step counts from 1, got {rule.step}.")
-    needed = len(regions) * _STATES[rule.algorithm]
+    if not 0 <= rule.scale_lr < math.inf or rule.batch < 1:
+        raise ValueError(f"scale_lr is 0 or more and batch 1 or more, got {rule.scale_lr} and {rule.batch}.")
+    needed = len(regions) * _STATES[rule.algorithm] * (2 if rule.scale_lr else 1)
     if not regions or len(state) != needed:
         raise ValueError(f"{rule.algorithm} of {len(regions)} regions needs {needed} state tensors, got {len(state)}.")
     for number, region in enumerate(regions):
-        _check_region(number, region, state[number :: len(regions)], grads.shape[1], rule.algorithm)
+        own, kinds = state[number :: len(regions)], _STATES[rule.algorithm]
+        _check_region(number, region, own[:kinds], grads.shape[1], rule.algorithm)
+        _check_scales(number, region, own[kinds:], grads.shape[1], rule.algorithm)
 
 
 def _check_region(number: int, region: Tensor, state: Sequence[Tensor], unit: int, algorithm: str) -> None:
@@ -183,6 +221,18 @@ def _check_region(number: int, region: Tensor, state: Sequence[Tensor], unit: in
         raise ValueError(f"region {number} and its state must be contiguous.")
 
 
+def _check_scales(number: int, region: Tensor, state: Sequence[Tensor], unit: int, algorithm: str) -> None:
+    """State of scales that learn: of regions that have none it may be anything."""
+    if region.dtype is not torch.uint8 or _coded(region, unit) != Storage.INT8:
+        return
+    for tensor in state:
+        if tensor.dtype is not torch.float32 or list(tensor.shape) != [len(region)] or not tensor.is_contiguous():
+            raise ValueError(
+                f"{algorithm} state of the scales of region {number} must be float32 [{len(region)}], contiguous, "
+                f"got {tensor.dtype} {list(tensor.shape)}."
+            )
+
+
 def _update(
     regions: Sequence[Tensor], state: Sequence[Tensor], addresses: Tensor, grads: Tensor, *numbers: float
 ) -> None:
@@ -206,7 +256,8 @@ def _fake(
 _OP: Final = define(
     "update",
     "(Tensor(a!)[] regions, Tensor(b!)[] state, Tensor addresses, Tensor grads, "
-    "str algorithm, float lr, float eps, float beta1, float beta2, float l2, int step, int seed) -> ()",
+    "str algorithm, float lr, float eps, float beta1, float beta2, float l2, int step, int seed, "
+    "float scale_lr=0.0, int batch=1) -> ()",
     _update,
     _fake,
 )
@@ -221,6 +272,8 @@ def update(
     *,
     step: int,
     seed: int = 0,
+    scale_lr: float = 0.0,
+    batch: int = 1,
 ) -> None:
     """Apply one optimizer step to the units (rows, or single weights) at `addresses`, in place.
 
@@ -231,12 +284,17 @@ def update(
         regions: float32, float16 or bfloat16 [rows, unit] each, with unit 1 of any shape, addressed as flat arrays; or
             rows of codes, uint8 [rows, unit + 8], or [rows, 2 unit + 8] for codes of 16 bits. Contiguous.
         state: sgd: none. rowwise_adagrad: float32 [units] per region. adagrad: float32 of each region's shape ([rows,
-            unit] for codes). adam: all first moments, then all second moments, as adagrad's. Contiguous.
+            unit] for codes). adam: all first moments, then all second moments, as adagrad's. Contiguous. With
+            `scale_lr` behind all these as many again for the scales, float32 [rows] each; of a region that has no codes
+            of 8 bits they may be empty.
         addresses: int64 [u], distinct, over the concatenation of the regions. Duplicates would lose gradients.
         grads: float32 [u, unit].
         optimizer: algorithm and rates.
         step: number of this step, from 1; Adam's bias correction, and part of the random numbers of rounding.
         seed: of the rounding of regions that are not float32; any int64.
+        scale_lr: step size of the scales of rows of 8-bit codes, which learn then; 0: they are fitted to each row. Rows
+            must have a bias of -128 scales (`pocketrec.native.learned_scale`).
+        batch: data rows that the gradients are of, which scales that learn divide theirs by the root of.
 
     Raises:
         IdError: an address outside the regions; nothing was changed.
@@ -255,4 +313,6 @@ def update(
         optimizer.l2,
         step,
         seed,
+        scale_lr,
+        batch,
     )

@@ -25,6 +25,8 @@ class OptimizerSpec:
         eps: added to the root of the accumulator.
         beta1: decay of Adam's first moment, in [0, 1).
         beta2: decay of Adam's second moment, in [0, 1).
+        scale_lr: step size of scales that learn (storage ``alpt``), above 0. Where `lr` follows a schedule,
+            it does too.
         l2: weight of an L2 penalty on looked-up rows (l2 x row is added to the gradient of each touched row).
     """
 
@@ -34,12 +36,15 @@ class OptimizerSpec:
     beta1: float = 0.9
     beta2: float = 0.999
     l2: float = 0.0
+    scale_lr: float = 2e-5
 
     def __post_init__(self) -> None:
         if self.name not in ("sgd", "rowwise_adagrad", "adagrad", "adam"):
             raise OptionError(f"No optimizer called {self.name!r}. Known: sgd, rowwise_adagrad, adagrad, adam.")
         if not 0 < self.lr < math.inf:
             raise OptionError(f"lr must be above 0 and finite, got {self.lr}.")
+        if not 0 < self.scale_lr < math.inf:
+            raise OptionError(f"scale_lr must be above 0 and finite, got {self.scale_lr}.")
         if not (0 <= self.eps < math.inf and 0 <= self.l2 < math.inf):
             raise OptionError(f"eps and l2 must be 0 or more and finite, got {self.eps} and {self.l2}.")
         for beta in (self.beta1, self.beta2):

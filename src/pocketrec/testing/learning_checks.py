@@ -147,7 +147,8 @@ class LearningChecks(Cases):
         bank.collect()
         resting = {}
         for index in range(len(bank.groups)):
-            units = sum(len(before[name]) for name in _state(bank) if name.startswith(f"{index}."))
+            own = [name for name in _state(bank) if name.startswith(f"{index}.") and ".scale_" not in name]
+            units = sum(len(before[name]) for name in own)
             resting[index] = torch.ones(units, dtype=torch.bool)
             if index in bank.pending:  # a group of networks alone has no rows
                 resting[index][bank.pending[index].addresses] = False

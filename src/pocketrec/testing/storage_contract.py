@@ -53,8 +53,8 @@ class StorageContract:
         assert not self.storage.rounds_reads or trained.name == "float32", "what is rounded when read learns in float32"
 
     def test_what_is_trained_in_its_own_type_moves_in_place(self, rows: Tensor) -> None:
-        if self.storage.trained_as != self.storage.name:
-            return
+        if self.storage.trained_as != self.storage.name or self.storage.learns_scales:
+            return  # rows whose scale learns are cut to what it spans: their own tests say so
         width, spec = rows.shape[1], OptimizerSpec(name="sgd", lr=0.5)
         stored = self.storage.encode(rows)
         before, addresses = stored.clone(), torch.arange(0, len(rows), 2)

@@ -15,7 +15,7 @@ from pocketrec.testing.cases import groups_of, random_batch
 from pocketrec.testing.method_contract import MethodContract
 
 # How far a storage is off, as a share of the largest number.
-STEPS = {"float32": 0.0, "float16": 1e-3, "bfloat16": 1e-2, "int16": 1e-4, "int8": 1e-2, "int4": 0.14}
+STEPS = {"float32": 0.0, "float16": 1e-3, "bfloat16": 1e-2, "int16": 1e-4, "int8": 1e-2, "alpt": 1e-2, "int4": 0.14}
 
 
 class TestDPQ(MethodContract):

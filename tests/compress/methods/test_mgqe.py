@@ -17,7 +17,7 @@ from pocketrec.testing.method_contract import MethodContract
 # Published cardinalities without an unknown row, as the VLDB 2024 benchmark counts them.
 KAGGLE = [TableSpec(name=f"C{i}", rows=n, dim=16, ids="rank") for i, n in enumerate(CARDINALITIES["kaggle"])]
 # How far a storage is off, as a share of the largest number.
-STEPS = {"float32": 0.0, "float16": 1e-3, "bfloat16": 1e-2, "int16": 1e-4, "int8": 1e-2, "int4": 0.14}
+STEPS = {"float32": 0.0, "float16": 1e-3, "bfloat16": 1e-2, "int16": 1e-4, "int8": 1e-2, "alpt": 1e-2, "int4": 0.14}
 
 
 class TestMGQE(MethodContract):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from pocketrec.compress import Bank, build, size
+from pocketrec.compress.group import Group
 from pocketrec.compress.parts.promoted import read_rest, write_rows
 from pocketrec.spec.optimizer import OptimizerName, OptimizerSpec
 from pocketrec.spec.table import TableSpec
@@ -26,7 +27,7 @@ def made(cold: str, optimizer: OptimizerName = "rowwise_adagrad", storage: str =
 
 
 @pytest.mark.parametrize("cold", ["hash_rows", "robe", "quotient_remainder", "narrow", "full", "offline"])
-@pytest.mark.parametrize("storage", ["float32", "int8_trained"])
+@pytest.mark.parametrize("storage", ["float32", "int8_trained", "alpt"])
 def test_vectors_are_those_that_the_bank_gives(cold: str, storage: str) -> None:
     if cold == "offline":
         pytest.importorskip("pocketrec.compress.methods.offline_split")
@@ -48,6 +49,27 @@ def test_state_is_that_of_the_row_that_an_id_reads(optimizer: OptimizerName) -> 
     assert len(states) == {"rowwise_adagrad": 1, "adagrad": 1, "adam": 2}[optimizer]
     for state, held in zip(states, group.rest.state(), strict=True):
         assert torch.equal(state, held[rows])
+
+
+@pytest.mark.parametrize("storage", ["float32", "alpt", "lsq"])
+def test_kinds_of_state_are_told_by_name(storage: str) -> None:
+    """A group of two tensors of rows has two of each kind; a row's state is one of each, in the order of writing."""
+    sizing = size(
+        TABLES, 9_000, "cafe", cold="hash_rows", storage=storage, hot=0.1, levels=2,
+        optimizer=OptimizerSpec(name="adam"),
+    )  # fmt: skip
+    group = build(sizing, seed=0).group_of("a")
+    assert isinstance(group.rest, Group)
+    for spec in group.rest.sizing.state:
+        marks = {"first": 1.0, "second": 2.0, "scale_first": 3.0, "scale_second": 4.0, "step": 5.0}
+        group.rest.tensor(spec.name).fill_(marks[spec.name.rpartition(".")[2]])
+    with torch.no_grad():
+        _, states = read_rest(group, IDS, OF)
+        write_rows(group, "hot", torch.arange(2), torch.zeros(2, DIM), [state[:2] for state in states])
+    for spec in group.sizing.state:
+        name, _, kind = spec.name.rpartition(".")
+        wanted = marks[kind] if name == "hot" else 0.0
+        assert (group.tensor(spec.name)[:2] == wanted).all(), spec.name
 
 
 @pytest.mark.parametrize("cold", ["robe", "quotient_remainder", "narrow"])

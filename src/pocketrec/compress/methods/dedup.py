@@ -207,7 +207,10 @@ class Dedup(Method):
         settings = {name: value for name, value in group.sizing.settings.items() if name != "whole"}
         found = self._found(float32_weights(group, "rows"), settings)
         taken = take_pages(group.tensor("rows").detach(), found.kept, int(settings["page_rows"]))
-        return replace(group.sizing, settings=settings), {**encoded(group, {"rows": taken}), "map": found.map}
+        made = {"rows": taken}
+        if "rows.step" in group.tensors():  # a storage whose steps learn
+            made["rows.step"] = take_pages(group.tensor("rows.step"), found.kept, int(settings["page_rows"]))
+        return replace(group.sizing, settings=settings), {**encoded(group, made), "map": found.map}
 
     # -- looking up --------------------------------------------------------------------------------------------------
 

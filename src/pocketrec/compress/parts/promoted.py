@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pocketrec.compress.group import Group
+    from pocketrec.spec.sizing import TensorSpec
 
 __all__ = ["read_rest", "write_rows"]
 
@@ -38,14 +39,15 @@ def read_rest(group: Group, ids: Tensor, tables: Tensor) -> tuple[Tensor, list[T
     places, counts = torch.unique_consecutive(of_table, return_counts=True)
     offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
     vectors = torch.zeros(len(ids), group.dim)
-    states = [tensor.new_zeros(len(ids), *tensor.shape[1:]) for tensor in group.state()]
+    shapes = {_kind(spec): spec.shape[1:] for spec in group.sizing.state}
+    kinds, states = list(shapes), [torch.zeros(len(ids), *shape) for shape in shapes.values()]
     part = group.rest if group.access.adds_from is None else group
     while part is not None:
         program = torch.cat([part.program_of(place) for place in places.tolist()])
         vectors += vectors_of_values(part, asked, offsets, of_table, program)
         addresses = part.addresses(asked, offsets, program=program)[:, 0]
         if part is not group and _has_rows(part):
-            _read_state(part, addresses, states)
+            _read_state(part, addresses, kinds, states)
         asked = torch.where(part.access.hiding(addresses) >= 0, LEFT_OUT, asked)
         part = part.rest
     back = order.argsort()
@@ -58,12 +60,16 @@ def _has_rows(part: Group) -> bool:
     return access.combine is Combine.copy and part.is_whole
 
 
-def _read_state(part: Group, addresses: Tensor, states: list[Tensor]) -> None:
-    """Put the state of rows into `states`, one tensor per kind; null addresses are left out."""
-    held, regions = part.state(), len(part.access.regions)
-    for kind, state in enumerate(states):
+def _kind(spec: TensorSpec) -> str:
+    """Which state of its rows a tensor is: what stands behind their name."""
+    return spec.name.rpartition(".")[2]
+
+
+def _read_state(part: Group, addresses: Tensor, kinds: list[str], states: list[Tensor]) -> None:
+    """Put the state of rows into `states`, one tensor per kind; null addresses, and what `part` lacks, are left out."""
+    for kind, state in zip(kinds, states, strict=True):
         first = 0
-        for own in held[kind * regions : (kind + 1) * regions]:
+        for own in [part.tensor(spec.name) for spec in part.sizing.state if _kind(spec) == kind]:
             rows = addresses - first
             inside = (rows >= 0) & (rows < len(own))
             state[inside] = own[rows[inside]]

@@ -244,7 +244,10 @@ class SketchSplit(Method):
         trained = group.tensor("hot").detach()
         kept = trained_storage(Rows("hot", rows, group.dim), self.storage)
         nobodys = kept.encode(torch.zeros(1, group.dim)).expand(rows - len(order), -1)
-        return group.sizing, encoded(group, {"hot": torch.cat([trained[order], nobodys]), "tags": tags})
+        made = {"hot": torch.cat([trained[order], nobodys]), "tags": tags}
+        if "hot.step" in group.tensors():  # a storage whose steps learn
+            made["hot.step"] = torch.cat([group.tensor("hot.step")[order], torch.zeros(rows - len(order))])
+        return group.sizing, encoded(group, made)
 
     # -- who is hot --------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,10 @@ class Storage(ABC):
             are kept in this type while training and converted when frozen. A name of a storage.
         array_trained_as: the same for shared arrays, where it differs.
         rounds_reads: whether rows, trained as float32, are read as :meth:`seen` says while they train.
+        learns_scales: whether scales of rows trained in their own type learn (`pocketrec.native.learned_scale`); else
+            they are fitted in every update.
+        learns_steps: whether rows that are rounded when read have a step that learns, of which training keeps one each
+            (`pocketrec.compress.storage._learned_step`).
     """
 
     name: ClassVar[str]
@@ -35,6 +39,8 @@ class Storage(ABC):
     trained_as: ClassVar[str] = "float32"
     array_trained_as: ClassVar[str | None] = None
     rounds_reads: ClassVar[bool] = False
+    learns_scales: ClassVar[bool] = False
+    learns_steps: ClassVar[bool] = False
 
     @abstractmethod
     def rows_shape(self, rows: int, width: int) -> tuple[int, ...]:

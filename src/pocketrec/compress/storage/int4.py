@@ -16,7 +16,7 @@ from pocketrec.compress.storage._storage import ARRAY_BLOCK, Storage
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["STORAGE", "Int4"]
+__all__ = ["STORAGE", "Int4", "packed_int4"]
 
 _QPARAM_BYTES = 4
 _LEVELS = 15
@@ -43,9 +43,7 @@ class Int4(Storage):
         # a constant row may have scale 0: any positive divisor keeps its codes at 0
         divisor = torch.where(scale > 0, scale.float(), 1.0)
         codes = ((rows - bias.float()) / divisor).round().clamp(0, _LEVELS).to(torch.uint8)
-        codes = torch.nn.functional.pad(codes, (0, rows.shape[1] % 2))
-        packed = codes[:, 0::2] | codes[:, 1::2] << 4
-        return torch.cat([packed, torch.cat([scale, bias], dim=1).view(torch.uint8)], dim=1)
+        return packed_int4(codes, scale, bias)
 
     def decode(self, stored: Tensor, width: int) -> Tensor:
         import torch  # here, not above: sizing answers without it
@@ -65,6 +63,15 @@ class Int4(Storage):
         clamped = (largest - _FLOAT16_LIMIT).clamp(min=0)
         # half a step, or what the top code falls short; what was clamped; and the rounding of float32
         return torch.maximum(0.5 * scale, short) + clamped + largest * 2.0**-21
+
+
+def packed_int4(codes: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    """The stored rows of codes uint8 [n, width], 0 to 15, and float16 [n, 1] each of scale and bias."""
+    import torch  # here, not above: sizing answers without it
+
+    codes = torch.nn.functional.pad(codes, (0, codes.shape[1] % 2))
+    packed = codes[:, 0::2] | codes[:, 1::2] << 4
+    return torch.cat([packed, torch.cat([scale, bias], dim=1).view(torch.uint8)], dim=1)
 
 
 def _code_bytes(width: int) -> int:

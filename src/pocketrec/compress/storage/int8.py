@@ -14,7 +14,7 @@ from pocketrec.compress.storage._storage import ARRAY_BLOCK, Storage
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["STORAGE", "Int8"]
+__all__ = ["STORAGE", "Int8", "packed_int8"]
 
 _QPARAM_BYTES = 8
 _LEVELS = 255
@@ -40,8 +40,7 @@ class Int8(Storage):
         scale = _scale(rows)
         # a constant row has scale 0: any positive divisor keeps its codes at 0
         codes = ((rows - low) / torch.where(scale > 0, scale, 1.0)).round().clamp(0, _LEVELS).to(torch.uint8)
-        qparams = torch.cat([scale, low], dim=1).contiguous().view(torch.uint8)
-        return torch.cat([codes, qparams], dim=1)
+        return packed_int8(codes, scale, low)
 
     def decode(self, stored: Tensor, width: int) -> Tensor:
         import torch  # here, not above: sizing answers without it
@@ -53,6 +52,14 @@ class Int8(Storage):
     def step_size(self, rows: Tensor) -> Tensor:
         # half a step, and the rounding of code x scale + bias in float32
         return 0.5 * _scale(rows) + rows.abs().amax(dim=1, keepdim=True) * 2.0**-22
+
+
+def packed_int8(codes: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    """The stored rows of codes uint8 [n, width] and float32 [n, 1] each of scale and bias."""
+    import torch  # here, not above: sizing answers without it
+
+    qparams = torch.cat([scale, bias], dim=1).contiguous().view(torch.uint8)
+    return torch.cat([codes, qparams], dim=1)
 
 
 def _scale(rows: Tensor) -> Tensor:
