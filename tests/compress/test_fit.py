@@ -142,6 +142,16 @@ def test_the_parts_are_a_mixture_of_exactly_these_bytes() -> None:
     assert chosen.serve_bytes - seeds <= sizing.serve_bytes <= chosen.serve_bytes
 
 
+@pytest.mark.parametrize(("rows", "ids"), [(None, "hash63"), (401, "plain")])
+def test_tables_without_ranks_are_hashed_or_exact(rows: int | None, ids: Any) -> None:
+    table = TableSpec(name="t", rows=rows, dim=8, ids=ids)
+    worth = TableWorth(stats=TableStats.zipf("t", 400, occurrences=9000), prior_rows=20.0)
+    found = choices_of(table, worth, Tastes(), budget_bytes=12_000, optimizer=SGD)
+    assert {c.method for c in found} <= {"hash_rows", "offline_split"}
+    assert max(c.kept for c in found) > 0.9
+    assert (max(c.kept for c in found) == 1.0) == (rows is not None), "hashes of open tables may always meet"
+
+
 def test_tastes_are_kept_to() -> None:
     chosen = fitted(20_000, methods=("hash_rows", "robe"), storages=("float16",))
     assert {(c.method, c.storage) for c in chosen.choices} == {("hash_rows", "float16")}
