@@ -55,3 +55,15 @@ def test_variants_change_the_best_most_often_and_repeat_nothing() -> None:
         RunConfig.from_json({"data": ["x"], "method": one.values["method"], "options": one.values["options"]})
     staged = recipes(CONFIG, {}, ["dedup"])[1:]
     assert not any("train.relearn" in c.values for c in variants(CONFIG, staged, 6))
+
+
+def test_a_mixture_may_train_its_four_bits() -> None:
+    four = [{**PARTS[0], "options": {"storage": "int4"}}, *PARTS]
+    (mixture,) = [c for c in recipes(CONFIG, {"per table": four}, []) if c.label == "per table"]
+    found = {c.label: c for c in variants(CONFIG, [mixture], 3)}
+    trained = found["per table, 4 bits trained"].values["options"]["parts"]
+    assert [part["options"]["storage"] for part in trained] == ["int4_qat", "int8"]
+    assert [part["bytes"] for part in trained] == [part["bytes"] for part in four]
+    assert not any("trained" in c.label for c in variants(CONFIG, [mixture], 5, ["int4"]))
+    (eight,) = [c for c in recipes(CONFIG, {"per table": PARTS}, []) if c.label == "per table"]
+    assert not any("trained" in c.label for c in variants(CONFIG, [eight], 5))

@@ -90,13 +90,31 @@ def _changed(
     """A candidate, then what it could be, storages and drawn settings in turn, without an end."""
     yield one
     name, options = str(one.values["method"]), dict(one.values["options"])
-    others = [] if name == "mixed" else [s for s in _taken(name, _STORAGES, storages) if s != options.get("storage")]
+    if name == "mixed":
+        others = [] if storages is not None else _trained_in_four_bits(one)
+    else:
+        taken = [s for s in _taken(name, _STORAGES, storages) if s != options.get("storage")]
+        others = [_recipe(config, name, {**options, "storage": storage}) for storage in taken]
     for number in range(64):
         if number % 2 == 0 and others:
-            yield _recipe(config, name, {**options, "storage": others.pop(0)})
+            yield others.pop(0)
         drawn = _drawn(config, rng, relearns=not of(name, options).traits.staged)
         words = ", ".join(f"{key.split('.')[-1]} {value:.4g}" for key, value in drawn.items())
         yield Candidate(label=f"{one.label}, {words}", values={**one.values, **drawn})
+
+
+def _trained_in_four_bits(one: Candidate) -> list[Candidate]:
+    """A mixture whose tables of 4 bits are read as such while they train, if it has any. The bytes are the same."""
+    options: dict[str, Any] = dict(one.values["options"])
+    parts = [
+        {**part, "options": {**part["options"], "storage": "int4_qat"}}
+        if part["options"].get("storage") == "int4" else part
+        for part in options["parts"]
+    ]  # fmt: skip
+    if parts == options["parts"]:
+        return []
+    values = {**one.values, "options": {**options, "parts": parts}}
+    return [Candidate(label=f"{one.label}, 4 bits trained", values=values)]
 
 
 def _drawn(config: RunConfig, rng: np.random.Generator, *, relearns: bool) -> dict[str, Any]:
