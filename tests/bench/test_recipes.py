@@ -58,7 +58,7 @@ def test_variants_change_the_best_most_often_and_repeat_nothing() -> None:
 
 
 def test_a_mixture_may_train_its_four_bits() -> None:
-    four = [{**PARTS[0], "options": {"storage": "int4"}}, *PARTS]
+    four = [{**PARTS[0], "tables": ["C2"], "options": {"storage": "int4"}}, *PARTS]
     (mixture,) = [c for c in recipes(CONFIG, {"per table": four}, []) if c.label == "per table"]
     found = {c.label: c for c in variants(CONFIG, [mixture], 3)}
     trained = found["per table, 4 bits trained"].values["options"]["parts"]
