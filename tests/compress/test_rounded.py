@@ -19,7 +19,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-QAT = ["int4_qat", "lsq", "lsq8"]
+QAT = ["int4_qat", "int4_table", "lsq", "lsq8"]
 
 
 def made(method: str, *, steps: int = 0, storage: str = "int4_qat", **options: Any) -> Bank:

@@ -17,6 +17,7 @@ from typing import cast, final
 import torch
 from torch import Tensor, nn
 
+from pocketrec.compress.begin_step import begin_step
 from pocketrec.compress.group import Form, Group, Pool
 from pocketrec.compress.jagged import Bags, KeyedJagged, bags_of, data_rows, offsets_by_column, values_of_bags
 from pocketrec.compress.joined import left_over, padding_of_rest
@@ -230,10 +231,9 @@ class Bank(nn.Module):
     # -- learning ----------------------------------------------------------------------------------------------------
 
     def begin_step(self, *, step: int, rows: int, held_out: bool = False) -> None:
-        """Tell methods that ask for it when the next step is, see :meth:`Method.before_step`."""
+        """What is done before a step for those who ask for it, see :func:`pocketrec.compress.begin_step.begin_step`."""
         for group in self._groups():
-            if group.method.traits.timed:
-                group.method.before_step(group, step=step, rows=rows, held_out=held_out)
+            begin_step(group, step=step, rows=rows, held_out=held_out)
 
     def collect(self) -> None:
         """Turn the gradients that backward left into compact pairs, added to those that are pending."""

@@ -62,6 +62,8 @@ class _Read(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         (rows,) = ctx.saved_tensors
+        if ctx.storage.every:
+            return torch.cat([grads[0], torch.zeros(len(rows), 1)], dim=1), None
         return torch.cat(gradients(ctx.storage, grads[0], rows[:, :-1], rows[:, -1:]), dim=1), None
 
 
@@ -120,6 +122,9 @@ def update_on_steps(group: Group, pairs: Pairs, optimizer: OptimizerSpec, *, lr:
     """
     storage, steps, addresses = learned_step_of(group.rounds), steps_of(group), pairs.addresses
     assert storage is not None
+    if storage.every:
+        group.update(Pairs(addresses, pairs.grads[:, :-1].contiguous()), optimizer, lr=lr, step=step)
+        return
     with torch.no_grad():
         before = group.rows_at(addresses)
         group.update(Pairs(addresses, pairs.grads[:, :-1].contiguous()), optimizer, lr=lr, step=step)

@@ -20,11 +20,11 @@ def of(name: str) -> LearnedStep:
 
 
 def test_which_they_are() -> None:
-    assert LEARNED == ["lsq", "lsq8"]
+    assert LEARNED == ["int4_table", "lsq", "lsq8"]
     assert all(STORAGES.get(name).rounds_reads for name in LEARNED)
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", [name for name in LEARNED if not of(name).every])
 def test_the_first_step_is_the_papers(name: str) -> None:
     rows = torch.randn(40, 16, generator=torch.Generator().manual_seed(0))
     bits = {"lsq": 4, "lsq8": 8}[name]

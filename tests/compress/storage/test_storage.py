@@ -15,7 +15,7 @@ from pocketrec.spec.errors import UnknownName
 def test_the_storages() -> None:
     assert STORAGES.names() == [
         "alpt", "bfloat16", "bfloat16_trained", "float16", "float16_trained", "float32", "int16", "int16_trained",
-        "int4", "int4_qat", "int8", "int8_trained", "lsq", "lsq8",
+        "int4", "int4_qat", "int4_table", "int8", "int8_trained", "lsq", "lsq8",
     ]  # fmt: skip
     with pytest.raises(UnknownName, match="Did you mean 'int8'"):
         STORAGES.get("int9")

@@ -23,12 +23,15 @@ class LearnedStep(Storage):
     Attributes:
         greatest: the greatest signed code; the least is one further from zero.
         steps_within: the least and the greatest step that rows may have.
+        every: so many steps of training apart, the rows of a table are fitted one step for all of them, which rests
+            between, and the gradient goes straight through; 0: each row has its own, which learns.
     """
 
     rounds_reads = True
     learns_steps = True
     greatest: ClassVar[int]
     steps_within: ClassVar[tuple[float, float]]
+    every: ClassVar[int] = 0
 
     @abstractmethod
     def kept(self, steps: Tensor) -> Tensor:
