@@ -23,6 +23,10 @@ WORDS = {
     "demo": "--out --quiet --rows --seed -q",
     "evaluate": "--bad-rows --json artifact data",
     "export": "--json artifact out",
+    "fit": (
+        "--bad-rows --budget --cache --config --dim --effort --epochs --jobs --json --latency --memory --method "
+        "--model --out --quiet --refit --schema --seed --set --split --storage --train-budget -b -j -m -q data"
+    ),
     "info": "--json",
     "predict": "--out artifact data",
     "report": "--out --title results",

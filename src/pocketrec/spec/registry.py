@@ -46,6 +46,7 @@ class Folder(Generic[T]):
         self.package, self.kind, self.attribute, self.aliases = package, kind, attribute, aliases
         self.group = f"pocketrec.{package.rpartition('.')[2]}"
         self._extra: dict[str, T] = {}
+        self._own: dict[str, T] = {}  # those of files that were asked for: thousands of times in a sizing
 
     def names(self) -> list[str]:
         """All names, sorted, without importing any of the files or of the other packages."""
@@ -59,12 +60,14 @@ class Folder(Generic[T]):
             OptionError: another package brings it, but cannot be imported.
         """
         name = self.aliases.get(name, name)
-        if name in self._extra:
-            return self._extra[name]
+        for known in (self._own, self._extra):
+            if name in known:
+                return known[name]
         plugins = self._plugins()
         if name in self._files():
             module: Any = importlib.import_module(f"{self.package}.{name}")
-            return cast(T, getattr(module, self.attribute))
+            self._own[name] = cast(T, getattr(module, self.attribute))
+            return self._own[name]
         if name not in plugins:
             raise UnknownName(self.kind, name, [*self.names(), *self.aliases])
         try:

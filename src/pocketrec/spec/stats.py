@@ -70,6 +70,7 @@ class TableStats:
         return replace(self, histogram=tuple(histogram))
 
     @staticmethod
+    @functools.lru_cache(maxsize=256)  # a dozen methods ask for the same tables, one after the other
     def zipf(table: str, ids: int, *, exponent: float = 1.05, occurrences: int | None = None) -> TableStats:
         """Statistics assumed, not measured: the r-th id occurs in proportion to r^-exponent.
 
@@ -138,9 +139,7 @@ class TableStats:
         return -sum((x - mean_x) * (y - mean_y) for x, y, _ in points) / sum((x - mean_x) ** 2 for x, _, _ in points)
 
 
-@functools.lru_cache(maxsize=256)
 def _zipf_histogram(ids: int, exponent: float, occurrences: int) -> tuple[tuple[int, int], ...]:
-    """Kept, because a dozen methods ask for the same tables one after the other."""
     grid = _rank_grid(ids)
     weights = [((a + b) / 2) ** -exponent * (b - a + 1) for a, b in grid]
     scale = occurrences / math.fsum(weights)

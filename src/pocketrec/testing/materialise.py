@@ -96,7 +96,7 @@ def _blocks(group: Group, place: int, ids: Tensor) -> Tensor:
 
 
 def _chains(group: Group, place: int, ids: Tensor) -> Tensor:
-    """Slices of cores, multiplied one after the other; zeros for ids that are left out."""
+    """Slices of cores, multiplied one after the other, and trains added up; zeros for ids that are left out."""
     (rows,), (own, *_) = _regions(group), group.program_of(place).tolist()
     chain, addresses = chain_of(own), _addresses(group, place, ids)
     first, *middle, last = [rows[r.clamp(min=0)] for r in slice_addresses(addresses, chain)]
@@ -104,7 +104,8 @@ def _chains(group: Group, place: int, ids: Tensor) -> Tensor:
     for part, q in zip(middle, chain.factors[1:-1], strict=True):
         found = (found @ part.flatten(1).view(len(ids), chain.rank, -1)).view(len(ids), -1, chain.rank)
         assert found.shape[1] % q == 0
-    return torch.where(addresses[:, :1] >= 0, (found @ last.mT).flatten(1), 0.0)
+    left, right = (rows.view(len(ids), chain.outer, -1, chain.rank) for rows in (found, last))
+    return torch.where(addresses[:, :1] >= 0, (left @ right.mT).sum(1).flatten(1), 0.0)
 
 
 def _computed(group: Group, place: int, ids: Tensor, counts: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal, get_args
@@ -51,6 +52,7 @@ def _ceil_root(number: float, power: int) -> int:
     return root if math.pow(root, power) >= number else root + 1
 
 
+@functools.cache
 def dim_factors(dim: int, cores: int) -> tuple[int, ...]:
     """Factors whose product is `dim`, as even as can be, rising: first slices are short, and their product is cheap.
 
