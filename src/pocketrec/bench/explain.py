@@ -31,7 +31,7 @@ def explanation(fit: Fit) -> str:
         lines.append("")
     if not fit.per_table:
         lines += [
-            "One method for all tables was better than a choice for each. The choice for each would have been:",
+            "One method holds all tables. What arithmetic would have chosen for each:",
             "",
         ]
     lines += [

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -23,9 +24,11 @@ from pocketrec.bench.probe import Candidate, Finding, Prober, Probing, Rung, Sil
 from pocketrec.bench.recipes import methods_tried, recipes, variants
 from pocketrec.compress import METHODS
 from pocketrec.compress.fit import Chosen, Limits, Tastes, choices_of, choose, topped_up
+from pocketrec.compress.storage import STORAGES
 from pocketrec.compress.worth import TableWorth
 from pocketrec.data.dataset import Dataset
 from pocketrec.data.effects import worths
+from pocketrec.data.journal import write_durably
 from pocketrec.data.read_pass import Progress, silent
 from pocketrec.pipeline.config import RunConfig, overridden
 from pocketrec.pipeline.data import default_cache, open_data, schema_of
@@ -85,7 +88,8 @@ class FitSettings:
 
     Attributes:
         effort: about how many whole trainings probing may take; 0 chooses by statistics alone.
-        methods: names that may be chosen; None: all that train in one stage.
+        methods: names that may be chosen; None: all that train in one stage. Those of which no arithmetic says what
+            they keep take part in probing, for all tables.
         storages: names that may be chosen; None: float32, float16, int8 and int4.
         ns_per_row: processor nanoseconds that looking up the ids of one row may take, or None.
         out: folder for findings, so that an interrupted fit goes on; None keeps nothing.
@@ -106,6 +110,10 @@ class FitSettings:
     def __post_init__(self) -> None:
         if self.effort < 0:
             raise OptionError(f"effort must be 0 or more, got {self.effort}.")
+        if self.methods is not None:
+            object.__setattr__(self, "methods", tuple(METHODS.get(name).name for name in self.methods))
+        for name in self.storages or ():
+            STORAGES.get(name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +128,7 @@ class Fit:
         worths: of every table, as they were known in the end.
         figures: by label, mean figures on validation rows, the best first; {} where nothing was trained.
         findings: all trainings.
+        cpu_seconds: of processors, by all trainings, that which measured what tables are worth included.
     """
 
     config: RunConfig
@@ -129,6 +138,7 @@ class Fit:
     worths: Mapping[str, TableWorth]
     figures: Mapping[str, float]
     findings: tuple[Finding, ...]
+    cpu_seconds: float
 
     @property
     def per_table(self) -> bool:
@@ -149,7 +159,7 @@ class Fit:
                 for g in sizing.groups for t in g.serve
             ],
             "chosen": self.label, "chosen_by": "probing" if self.findings else "statistics",
-            "trainings": len(self.findings), "cpu_seconds": math.fsum(f.cpu_seconds for f in self.findings),
+            "trainings": len(self.findings), "cpu_seconds": self.cpu_seconds,
             "validation_figures": dict(self.figures),
             "price_nats_per_byte": self.chosen.price, "expected_nats_lost": self.chosen.nats,
             "solver_gap_nats": self.chosen.gap,
@@ -200,6 +210,8 @@ class _Fitting:
         self.worths: Mapping[str, TableWorth] = worths(dataset)
         rows = max(1, dataset.parts["train"])
         self.lookups = {name: worth.stats.occurrences / rows for name, worth in self.worths.items()}
+        self.measuring_seconds = 0.0
+        self.mixes = True  # whether a choice per table may be the answer
         self.tastes = self._tastes()
         lines = None if settings.out is None else settings.out / "probes.jsonl"
         self.prober = Prober(
@@ -224,10 +236,14 @@ class _Fitting:
         init = {key: value for key, value in method_options(self.config).items() if key == "init"}
         tastes = Tastes(options=init)
         if asked.methods is not None:
-            for name in asked.methods:
-                METHODS.get(name)
             lawful = tuple(name for name in tastes.methods if name in asked.methods)
-            tastes = replace(tastes, methods=lawful or tastes.methods if asked.effort else asked.methods)
+            self.mixes = bool(lawful)
+            if not lawful and not asked.effort:
+                raise OptionError(
+                    f"No arithmetic says what {', '.join(asked.methods)} would keep of a table. Let trainings tell "
+                    f"(effort above 0), or allow one of {', '.join(tastes.methods)}."
+                )
+            tastes = replace(tastes, methods=lawful or tastes.methods)
         if asked.storages is not None:
             tastes = replace(tastes, storages=asked.storages)
         if asked.ns_per_row is None:
@@ -253,13 +269,19 @@ class _Fitting:
     def _probed(self, chosen: Chosen, mixture: Candidate) -> Fit:
         asked, effort, seed = self.settings, self.settings.effort, self.config.seed
         first, second, whole = _rungs(self.config.train.epochs)
-        known = _corrected(self.worths, self._measured(mixture, first))
+        known = _corrected(self.worths, self._measured(mixture, first)) if self.mixes else self.worths
         better = self._chosen(known)
-        mixtures = {_STATISTICS: chosen.parts(), _MEASURED: better.parts()}
-        if asked.storages is None:
+        mixtures = {_STATISTICS: chosen.parts(), _MEASURED: better.parts()} if self.mixes else {}
+        if self.mixes and asked.storages is None:
             mixtures[f"{_MEASURED}, int8"] = self._chosen(known, ("int8",)).parts()
         names = methods_tried(self.config, {t.ids for t in self.tables}, asked.methods)
-        tried = recipes(self.config, mixtures, names, asked.storages)
+        tried = recipes(self.config, mixtures, names, asked.storages, allowed=asked.methods)
+        if not tried:
+            raise OptionError(
+                f"None of {', '.join(asked.methods or ())} can hold all tables: their ids are "
+                f"{', '.join(sorted({t.ids for t in self.tables}))}"
+                + (", and settings with refit train on validation rows too." if self.config.refit else ".")
+            )
         left = self._best("every method", tried, first, [seed], max(2, effort // 6))
         more = variants(self.config, left, max(2, 2 * effort // 3), asked.storages, seed=seed)
         left = self._best("storages and settings", more, second, [seed], max(2, effort // 4))
@@ -279,13 +301,17 @@ class _Fitting:
         if file is not None and file.exists():
             found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             if found["of"] == key.hexdigest():
+                self.measuring_seconds = found["cpu_seconds"]
                 return found["nats"]  # type: ignore[no-any-return]
         own = {**mixture.values, "train.epochs": rung.epochs, "train.share": rung.share, "refit": False}
         config = RunConfig.from_json(overridden(self.config.to_json(), own))
+        began = time.process_time()
         model = run(config, out=None, cache=self.settings.cache, test=False).recommender.model
         nats = measured_nats(model, self.dataset)
+        self.measuring_seconds = time.process_time() - began
         if file is not None:
-            file.write_text(json.dumps({"of": key.hexdigest(), "nats": nats}), encoding="utf-8")
+            kept = {"of": key.hexdigest(), "nats": nats, "cpu_seconds": self.measuring_seconds}
+            write_durably(file, json.dumps(kept).encode())
         return nats
 
     def _best(
@@ -323,7 +349,7 @@ class _Fitting:
         assert sizing.serve_bytes <= self.limits.serve_bytes
         return Fit(
             config=config, sizing=sizing, label=best.label, chosen=chosen, worths=self.worths, figures=figures,
-            findings=findings,
+            findings=findings, cpu_seconds=self.measuring_seconds + math.fsum(f.cpu_seconds for f in findings),
         )  # fmt: skip
 
 

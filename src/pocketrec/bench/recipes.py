@@ -29,12 +29,7 @@ def methods_tried(config: RunConfig, spaces: set[str], allowed: Sequence[str] | 
         config: of the run.
         spaces: id spaces of its tables.
         allowed: names; None are all that train in one stage, for a probing is short and its stages would be shorter.
-
-    Raises:
-        OptionError: there is no method of such a name.
     """
-    for name in allowed or ():
-        METHODS.get(name)
     found = []
     for name in METHODS.names():
         traits = METHODS.get(name).traits
@@ -47,17 +42,20 @@ def methods_tried(config: RunConfig, spaces: set[str], allowed: Sequence[str] | 
 
 def recipes(
     config: RunConfig, mixtures: Mapping[str, list[dict[str, Any]]], methods: Sequence[str],
-    storages: Sequence[str] | None = None,
+    storages: Sequence[str] | None = None, *, allowed: Sequence[str] | None = None,
 ) -> list[Candidate]:  # fmt: skip
     """The first candidates: every mixture, every method in one storage, settings of training as they are.
 
     Args:
-        config: of the run; its own method with its own options is the first candidate.
+        config: of the run; its own method with its own options is the first candidate, if these are allowed.
         mixtures: parts of the method ``mixed`` by label.
         methods: names.
         storages: names; None are all.
+        allowed: names that the run's own method must be one of; None are all.
     """
-    found = [] if config.method == "mixed" else [_recipe(config, config.method, config.options)]
+    own = of(config.method, config.options)
+    may = (allowed is None or own.name in allowed) and (storages is None or own.storage in storages)
+    found = [_recipe(config, own.name, config.options)] if may and own.name != "mixed" else []
     plain = {key: value for key, value in method_options(config).items() if key == "init"}
     for label, parts in mixtures.items():
         found.append(Candidate(label=label, values={"method": "mixed", "options": {**plain, "parts": parts}}))
