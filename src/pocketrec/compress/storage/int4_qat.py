@@ -7,6 +7,10 @@ Paper: Zhou, Wei, Tang, Kim, Dong, Jordan, Chen et al., DQRM: Deep Quantized Rec
 Bytes: as int4: ceil(width / 2) + 4 per row; 36 per 64 weights of a shared array.
 Trained as float32, and read while training exactly as it will be served: freezing changes no vector. Shared arrays and
     cores of tensor trains are not read so: they are trained as float32 and rounded when frozen, as with int4.
+Use when: rows are short, or a budget is small: AUC was float32's to .0003 (95 % interval .0005, eight pairs) on the
+    Criteo sample.
+Did not help when: rows have 16 numbers, where int4 made at the end loses no more than .0001; overfitting was not less
+    than float32's (int4_table's was).
 """
 
 from __future__ import annotations
