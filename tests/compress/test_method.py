@@ -40,7 +40,7 @@ def test_traits_are_data(name: str) -> None:
     assert traits.scores == (name == "optembed")
     assert traits.moves == (("alpha",) if name == "autosrh" else ())
     assert traits.adaptive == (name in ("cafe", "cafe_plus", "ada_embed", "deeplight"))
-    assert traits.storages == (("float16",) if name in ("autosrh", "deeplight", "pep") else None)
+    assert traits.storages == (("float16",) if name in ("autosrh", "deeplight", "pep", "pruned") else None)
 
 
 @pytest.mark.parametrize(

@@ -74,8 +74,8 @@ def run(guide: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_guide_is_here() -> None:
     assert sorted(p.name for p in GUIDES.glob("*.md")) == [
-        "adding_a_method.md", "artifacts.md", "data.md", "fit.md", "from_pytorch.md", "judging.md", "logs.md",
-        "models.md", "quickstart.md", "speed.md", "studies.md", "your-own-data.md",
+        "adding_a_method.md", "artifacts.md", "compositions.md", "data.md", "fit.md", "from_pytorch.md", "judging.md",
+        "logs.md", "models.md", "quickstart.md", "speed.md", "studies.md", "your-own-data.md",
     ]  # fmt: skip
 
 
@@ -92,6 +92,7 @@ def test_every_block_of_speed_runs(folder: Path, monkeypatch: pytest.MonkeyPatch
     [
         "quickstart.md", "data.md", "your-own-data.md", "artifacts.md", "from_pytorch.md", "judging.md",
         "adding_a_method.md", "models.md", "logs.md", "studies.md", "fit.md",
+        "compositions.md",
     ],
 )  # fmt: skip
 def test_every_block_runs(guide: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
