@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pocketrec.bench.cells import CellMaker
+from pocketrec.bench.cells import CellMaker, key_of
 from pocketrec.bench.explain import explanation
 from pocketrec.bench.fitting import Fit, FitSettings, fit_run
 from pocketrec.bench.lines import standing
@@ -29,7 +29,7 @@ from pocketrec.bench.memory import usable_bytes
 from pocketrec.bench.study import StudyData, read_study
 from pocketrec.cli._probe_bar import ProbeBar
 from pocketrec.cli._reading import ReadingBar
-from pocketrec.pipeline.config import RunConfig
+from pocketrec.metrics import paired_interval
 from pocketrec.pipeline.data import default_cache
 from pocketrec.spec.result import Result, read_results
 
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=default_cache())
     asked = parser.parse_args()
     if asked.what == "compare":
-        sys.stdout.write("\n".join(compared()) + "\n")
+        sys.stdout.write("\n".join(compared(asked)) + "\n")
         return
     fit_all(asked)
     STUDY.write_text(study_text(), encoding="utf-8")
@@ -135,15 +135,15 @@ def best_of_grid(data: str, budget: str) -> dict[str, Any] | None:
     line = cells[max(figures, key=lambda key: statistics.mean(figures[key]))]
     options = {f"options.{k}": v for k, v in line.options.items() if k != "cell"}
     own_name = str(line.method).split("+")[0]
-    return {"method": own_name, **options, "options.storage": line.storage, **line.tuned}
+    entry = next(one for one in read_study(HERE / "real.toml").methods if one.name == own_name)
+    return {"method": own_name, **entry.values, **options, "options.storage": line.storage, **line.tuned}
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by dotted key; options as one value, for those of a mixture are lists."""
-    plain = RunConfig(data=("",)).to_json()
     found = {"method": values["method"], "options": values["options"]}
-    for key in ("optimizer", "train"):
-        found |= {f"{key}.{k}": v for k, v in values[key].items() if v != plain[key][k]}
+    for key in ("optimizer", "train"):  # all, for the study's base has values of its own
+        found |= {f"{key}.{k}": v for k, v in values[key].items() if v is not None}
     return found
 
 
@@ -156,27 +156,31 @@ def toml(value: Any) -> str:
     return json.dumps(value)
 
 
-def compared() -> list[str]:
+def compared(asked: argparse.Namespace) -> list[str]:
     """Differences on the test rows, cell by cell, and what they took."""
-    lines = standing(read_results(HERE / "results" / "fit_against_grid.jsonl", growing=True))
-    found, differences = (
-        ["| data | budget | fit | grid | difference | bytes of fit |", "| --- | --- | --- | --- | --- | --- |"],
-        [],
-    )
-    for answer in answers():
-        here = [r for r in lines if (r.data, r.budget) == (answer["data"], answer["budget"])]
-        texts = list(dict.fromkeys(str(r.options.get("cell")) for r in here))
-        means = [
-            statistics.mean(r.test.auc for r in here if r.options.get("cell") == text and r.test and r.test.auc)
-            for text in texts
-        ]
-        if len(means) != 2:
-            continue
-        differences.append(means[0] - means[1])
-        held = max(r.held_bytes or 0 for r in here if r.options.get("cell") == texts[0])
+    study = read_study(STUDY)
+    maker = CellMaker(study=study, folder=asked.data, cache=asked.cache)
+    lines = {key_of(r, named_data=True): r for r in standing(_lines("fit_against_grid"))}
+    aucs: dict[tuple[str, str], list[dict[int, float]]] = defaultdict(list)  # of fit, then of the grid, by seed
+    held: dict[tuple[str, str], int] = {}
+    for number, cell in enumerate(study.cells):
+        data = next(one for one in study.data if one.name == cell["data"])
+        runs = [lines.get(maker.written(number, data, seed).key) for seed in SEEDS]
+        done = [run for run in runs if run is not None and run.test is not None and run.test.auc is not None]
+        place = (cell["data"], str(cell["budget"]))
+        aucs[place].append({run.seed: run.test.auc for run in done if run.test and run.test.auc})
+        held.setdefault(place, max((run.held_bytes or 0 for run in done), default=0))
+    found = ["| data | budget | fit | grid | difference | bytes of fit |", "| --- | --- | --- | --- | --- | --- |"]
+    differences = []
+    for (name, budget), (fitted, best) in ((k, v) for k, v in aucs.items() if len(v) == 2 and all(v)):
+        assert held[name, budget] <= budget_bytes(name, budget), "never above the budget"
+        interval = paired_interval([fitted[seed] - best[seed] for seed in sorted(fitted.keys() & best.keys())])
+        assert interval is not None, "two seeds or more"
+        differences.append(interval.mean)
         found.append(
-            f"| {answer['data'].split(',')[0]} | {answer['budget']} | {means[0]:.5f} | {means[1]:.5f} "
-            f"| {differences[-1]:+.5f} | {held:,} |"
+            f"| {name.split(',')[0]} | {budget} | {statistics.mean(fitted.values()):.5f} "
+            f"| {statistics.mean(best.values()):.5f} | {interval.mean:+.5f} ±{interval.half:.5f} "
+            f"| {held[name, budget]:,} |"
         )
     spent = sum(answer["certificate"]["cpu_seconds"] for answer in answers())
     whole = sum(r.cpu_seconds or r.seconds or 0.0 for path in ("real", "real_tuning") for r in _lines(path))
@@ -185,6 +189,14 @@ def compared() -> list[str]:
         f"{len(differences)}; fit took {spent:,.0f} s of processor, the grid {whole:,.0f} s: {spent / whole:.1%}",
     ]  # fmt: skip
     return found
+
+
+def budget_bytes(data: str, budget: str) -> int:
+    """That fit was given."""
+    return next(
+        int(answer["certificate"]["budget_bytes"])
+        for answer in answers() if (answer["data"], str(answer["budget"])) == (data, budget)
+    )  # fmt: skip
 
 
 def _lines(name: str) -> tuple[Result, ...]:
