@@ -119,6 +119,16 @@ def test_underfitting() -> None:
     assert kinds(run(curve=curve([0.5, 0.49, 0.48], [0.48, 0.46, 0.4615]))) == []
 
 
+def test_what_freezing_loses() -> None:
+    epochs = curve([0.5, 0.49], [0.49, 0.49], auc=[0.76, 0.74])
+    lost = run(curve=epochs, validation=metrics(auc=0.7549), epochs=1)
+    assert kinds(lost) == ["freezing"]
+    assert "was 0.7600 in epoch 1, and is 0.7549 as it serves" in only(lost)
+    assert "int4_qat" in only(lost)
+    assert kinds(run(curve=epochs, validation=metrics(auc=0.7551), epochs=1)) == []
+    assert kinds(run(curve=epochs)) == []
+
+
 def test_too_few_validation_rows_to_tell_epochs_apart() -> None:
     told = {"validation": metrics(rows=11_755, positives=2_939, auc=0.78)}
     losses = ([0.5, 0.49, 0.48], [0.4801, 0.48, 0.4801])

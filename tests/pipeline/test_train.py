@@ -119,7 +119,9 @@ def test_nets_are_held_judged_and_served_in_bfloat16(
     assert (result.serving_precision, plain.result.serving_precision) == ("bfloat16", "float32")
     assert 2 * result.dense_bytes == plain.result.dense_bytes
     assert result.dense_bytes == served.model.dense_bytes() == sum(t.nbytes for t in nets.values())
-    assert result.validation == plain.result.validation, "training is left alone"
+    losses = [[epoch["train_loss"] for epoch in one.curve] for one in (result, plain.result)]
+    assert losses[0] == losses[1], "training is left alone"
+    assert result.validation != plain.result.validation
     assert result.test == evaluate(frame["click"].to_numpy(), served.logits(frame)), "judged as it serves"
     assert result.test != plain.result.test
     np.testing.assert_allclose(served.logits(frame), plain.recommender.logits(frame), rtol=0.05, atol=0.05)
@@ -180,7 +182,7 @@ def test_refit_trains_on_validation_rows_too_for_the_chosen_epochs(
 ) -> None:
     trained = fit(logs["ranks"], budget="2x", refit=True, train={"epochs": 3, "patience": None})
     chosen = trained.result.epochs
-    choosing = [("train",), ("validation",)] * 3
+    choosing = [("train",), ("validation",)] * 3 + [("validation",)]  # in the end, what would serve
     assert reads[: len(choosing)] == choosing
     assert reads[len(choosing) : len(choosing) + chosen] == [("train", "validation")] * chosen
     timed, *judged = reads[len(choosing) + chosen :]
@@ -227,7 +229,24 @@ def test_the_test_part_is_read_once_and_last(
     # the rows come in the model's ids, and where those are hashes, side by side in ranks
     assert judged == list(range(len(reads) - passes, len(reads)))
     assert set(reads[-passes:]) == {("test",)}
-    assert len(reads) == 2 * 2 + 1 + passes, "one of validation rows is for the time that looking ids up takes"
+    # two epochs, then validation rows judge what serves, and tell the time that looking ids up takes
+    assert len(reads) == 2 * 2 + passes + 1 + passes
+
+
+@pytest.mark.parametrize("refit", [False, True])
+@pytest.mark.parametrize(("method", "options"), [("full", {"storage": "int4"}), ("pruned", {"base": "full"})])
+def test_figures_on_validation_rows_are_those_of_what_serves(
+    method: str, options: dict[str, Any], refit: bool, fit: Callable[..., Trained], logs: dict[str, Any]
+) -> None:
+    """A refit has none of its own: they are those of the model that chose its epochs."""
+    log, settings = logs["no_dense"], {"method": method, "options": options, "budget": "2x"}
+    chosen = fit(log, **settings)
+    found = fit(log, **settings, refit=refit).result
+    rows, labels = chosen.recommender.logits(log.table), log.table["click"].to_numpy()
+    first = len(rows) - 120 - found.validation.rows
+    assert found.validation == evaluate(labels[first:-120], rows[first:-120])
+    best = max(found.curve, key=lambda epoch: epoch["validation_auc"])
+    assert found.validation.logloss != pytest.approx(best["validation_logloss"], rel=1e-7), "the training form's"
 
 
 def test_labels_of_test_rows_change_nothing_but_the_judgement(

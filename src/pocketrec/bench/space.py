@@ -53,7 +53,7 @@ class Choice:
     """One of several values.
 
     Attributes:
-        values: two or more, of JSON.
+        values: of JSON; a single one is kept to, such as where a method refuses the others.
     """
 
     values: tuple[Any, ...]
@@ -106,8 +106,8 @@ def space_from(table: object, where: str) -> Space:
 
 
 def _choice(values: list[Any], where: str) -> Choice:
-    if len(values) < 2 or any(value in values[:k] for k, value in enumerate(values)):
-        raise OptionError(f"{where}: a list to choose from has two or more different values, got {values}.")
+    if not values or any(value in values[:k] for k, value in enumerate(values)):
+        raise OptionError(f"{where}: a list to choose from has different values, or the one to keep to, got {values}.")
     return Choice(values=tuple(values))
 
 

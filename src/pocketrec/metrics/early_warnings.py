@@ -32,6 +32,8 @@ CALIBRATION_OFF = 0.02
 # A tenth of what lies between chance and perfect order.
 RARE_GAP = 0.05
 USER_GAP = 0.05
+# Rounding to int4 costs a tenth of it, and noise of paired rows less than half.
+FREEZING_LOSS = 0.005
 # Groups below this share of the rows decide nothing.
 RARE_ROWS = 0.01
 # Standard errors from which on chance is not the explanation (one in 370).
@@ -47,7 +49,8 @@ class EarlyWarning:
     """One warning.
 
     Attributes:
-        kind: worse_than_rate, overfitting, underfitting, drift, calibration, rare_ids, users or validation_rows.
+        kind: worse_than_rate, freezing, overfitting, underfitting, drift, calibration, rare_ids, users or
+            validation_rows.
         text: the numbers, what they mean, and what to do next; a few sentences.
     """
 
@@ -66,7 +69,8 @@ class _Epoch(NamedTuple):
 def early_warnings(result: Result) -> tuple[EarlyWarning, ...]:
     """All warnings of a run, the gravest for training first; () for a run that was skipped."""
     checks: tuple[tuple[str, Callable[[Result], Iterator[str]]], ...] = (
-        ("worse_than_rate", _worse_than_rate), ("overfitting", _overfitting), ("underfitting", _underfitting),
+        ("worse_than_rate", _worse_than_rate), ("freezing", _freezing), ("overfitting", _overfitting),
+        ("underfitting", _underfitting),
         ("drift", _drift), ("calibration", _calibration), ("rare_ids", _rare_ids), ("users", _users),
         ("validation_rows", _validation_rows),
     )  # fmt: skip
@@ -102,6 +106,21 @@ def _underfitting(result: Result) -> Iterator[str]:
         yield (
             f"Underfitting: the validation log-loss still fell in the last epoch, from {before:.4f} to {last:.4f} "
             f"(epoch {epochs[-1].number}). Train longer: more epochs, or higher learning rates."
+        )
+
+
+def _freezing(result: Result) -> Iterator[str]:
+    judged, epochs = result.validation, [e for e in _epochs(result) if e.auc is not None]
+    if judged is None or judged.auc is None or not epochs:
+        return
+    best = max(epochs, key=lambda e: e.auc or 0.0)
+    assert best.auc is not None
+    if best.auc - judged.auc > FREEZING_LOSS:
+        yield (
+            f"What serves is worse than what trained: AUC on validation rows was {best.auc:.4f} in epoch "
+            f"{best.number}, and is {judged.auc:.4f} as it serves. What is rounded or pruned at the end must be "
+            "learned around: read what will serve while training (--storage int4_qat), prune sooner (a smaller period or a "
+            "larger speed), or allow more bytes."
         )
 
 

@@ -133,9 +133,9 @@ def run(
     job.check_refit(sizing)
     if folder is not None:
         folder.claim()
-    outcome, sizing, through = job.fit(sizing)
+    outcome, served, sizing, through = job.fit(sizing)
     # nobody measured how long a run was that was interrupted
-    return job.finish(outcome, sizing, through, identity or {}, None if resumed else began)
+    return job.finish(outcome, served, sizing, through, identity or {}, None if resumed else began)
 
 
 def make_model(config: RunConfig, dataset: Dataset, bank: Bank) -> Model:
@@ -165,23 +165,34 @@ class _Job:
                 "they are training rows then. Set refit to false."
             )
 
-    def fit(self, sizing: Sizing) -> tuple[Outcome, Sizing, Through]:
-        """What training ended with, the sizing of the rows that it saw in the end, and through which part they go."""
+    def fit(self, sizing: Sizing) -> tuple[Outcome, Model, Sizing, Through]:
+        """What training ended with, what serves of it, the sizing of the rows that it saw in the end, and their part.
+
+        Its figures on validation rows are those of what would serve: a choice by those of the training form would
+        not see what rounding or pruning loses.
+        """
         checkpoints = None if self.folder is None else self.folder.checkpoints
         data = RunData(dataset=self.dataset)
         refit = self.config.refit and self.dataset.parts["validation"] > 0
-        outcome = self._trainer(sizing, data, self.config.train, checkpoints, best=not refit).run()
+        outcome = self._trainer(sizing, data, self.config.train, checkpoints).run()
+        served = self._served(outcome)
+        outcome = replace(outcome, validation=judge(served, self.dataset, "validation", through="train")[0])
         if not refit:
-            return outcome, sizing, "train"
+            return outcome, served, sizing, "train"
         sizing = self.size("validation")
         everything = RunData(dataset=self.dataset, train=("train", "validation"), validation=())
         settings = replace(self.config.train, epochs=outcome.best_epoch)
         folder = None if checkpoints is None else checkpoints / "refit"
-        again = self._trainer(sizing, everything, settings, folder, best=False).run()
+        again = self._trainer(sizing, everything, settings, folder).run()
         both = replace(
             outcome, model=again.model, optimizer=again.optimizer, notes=(*outcome.notes, *again.notes)
         )  # fmt: skip
-        return both, sizing, "validation"
+        return both, self._served(both), sizing, "validation"
+
+    def _served(self, outcome: Outcome) -> Model:
+        """The model over its frozen bank."""
+        frozen = outcome.model.with_bank(freeze(outcome.model.bank))
+        return frozen.with_nets_in(getattr(torch, self.config.serving_precision)).eval()
 
     def size(self, through: Through) -> Sizing:
         """What the tables are when these rows train."""
@@ -189,12 +200,10 @@ class _Job:
             return size_run(self.config, self.dataset, through)
         return size_onward(self.start, self.config, self.dataset, through)
 
-    def _trainer(
-        self, sizing: Sizing, data: RunData, settings: TrainConfig, folder: Path | None, *, best: bool
-    ) -> Trainer:  # fmt: skip
+    def _trainer(self, sizing: Sizing, data: RunData, settings: TrainConfig, folder: Path | None) -> Trainer:
         return Trainer(
             sizing, lambda bank: make_model(self.config, self.dataset, bank), data, settings, seed=self.config.seed,
-            folder=folder, restore_best=best, watcher=self._watchers(), extra=self._extra(sizing, data),
+            folder=folder, watcher=self._watchers(), extra=self._extra(sizing, data),
             start=None if self.start is None else self.start.warm,
         )  # fmt: skip
 
@@ -216,11 +225,10 @@ class _Job:
         return given | {"value_sets": value_sets(self.dataset, seed=self.config.seed, through=through, **options[0])}
 
     def finish(
-        self, outcome: Outcome, sizing: Sizing, through: Through, identity: Mapping[str, Any], began: float | None
-    ) -> Trained:
-        """Freeze, judge, save."""
-        frozen = outcome.model.with_bank(freeze(outcome.model.bank))
-        served = frozen.with_nets_in(getattr(torch, self.config.serving_precision)).eval()
+        self, outcome: Outcome, served: Model, sizing: Sizing, through: Through, identity: Mapping[str, Any],
+        began: float | None,
+    ) -> Trained:  # fmt: skip
+        """Judge, save."""
         # test rows are read once, to judge: what a look-up takes other rows tell as well
         looked_up: Part = "validation" if self.dataset.parts["validation"] else "train"
         lookup_ns = ns_per_lookup(served, self.dataset, looked_up)

@@ -46,7 +46,8 @@ class Result:
         table_bytes: promised bytes by table, or by the name of what several tables share; sums to `promised_bytes`.
         seed: of the run.
         epochs: how many epochs were chosen on validation.
-        validation: metrics on the validation rows, of the epoch that was chosen.
+        validation: metrics on the validation rows, of the chosen epoch, as it would serve: frozen, with nets in
+            the serving precision. Lines of before November 2026 have those of the training form.
         test: metrics on the test rows.
         by_frequency: metrics on the test rows by group: head, torso, unseen.
         curve: one mapping per epoch: ``epoch`` (from 1) and any of ``train_loss``, ``validation_auc``,
