@@ -119,8 +119,8 @@ def _freezing(result: Result) -> Iterator[str]:
         yield (
             f"What serves is worse than what trained: AUC on validation rows was {best.auc:.4f} in epoch "
             f"{best.number}, and is {judged.auc:.4f} as it serves. What is rounded or pruned at the end must be "
-            "learned around: read what will serve while training (--storage int4_qat), prune sooner (a smaller period or a "
-            "larger speed), or allow more bytes."
+            "learned around: read what will serve while training (--storage int4_qat), prune sooner (a smaller period "
+            "or a larger speed), or allow more bytes."
         )
 
 
