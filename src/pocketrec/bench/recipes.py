@@ -96,7 +96,9 @@ def _changed(
     for number in range(64):
         if number % 2 == 0 and others:
             yield others.pop(0)
-        drawn = _drawn(config, rng, relearns=not of(name, options).traits.staged)
+        relearns = not of(name, options).traits.staged
+        first = relearns and not number and not config.train.relearn
+        drawn = _relearning(config) if first else _drawn(config, rng, relearns=relearns)
         words = ", ".join(f"{key.split('.')[-1]} {value:.4g}" for key, value in drawn.items())
         yield Candidate(label=f"{one.label}, {words}", values={**one.values, **drawn})
 
@@ -113,6 +115,11 @@ def _trained_in_four_bits(one: Candidate) -> list[Candidate]:
         return []
     values = {**one.values, "options": {**options, "parts": parts}}
     return [Candidate(label=f"{one.label}, 4 bits trained", values=values)]
+
+
+def _relearning(config: RunConfig) -> dict[str, Any]:
+    """The first thing to try besides: rows that relearn in every epoch, held near zero a little."""
+    return {"optimizer.l2": config.optimizer.l2 or 1e-4, "train.relearn": True}
 
 
 def _drawn(config: RunConfig, rng: np.random.Generator, *, relearns: bool) -> dict[str, Any]:
