@@ -26,12 +26,21 @@ namespace {
 constexpr int64_t kIdsPerPart = 256;  // a thread is worth waking for about so many vectors
 constexpr int64_t kColumns = 64;      // of products with the last slices of several ids
 
-// to [rows, q] = the first q of each row of from [rows, stride].
+// to [rows, q] = the first q of each row of from [rows, stride]. kQ: q, or 0 where it is known at run time only.
+template <int64_t kQ>
+void cut_rows(const float* from, int64_t rows, int64_t stride, int64_t q, float* to) {
+    if (kQ) q = kQ;
+    for (int64_t row = 0; row < rows; ++row, from += stride, to += q)
+        if (kQ) std::memcpy(to, from, static_cast<size_t>(kQ) * sizeof(float));  // a move or two, where copying q is a call
+        else std::copy_n(from, q, to);
+}
+
 void cut_out(const float* from, int64_t rows, int64_t stride, int64_t q, float* to) {
-    for (int64_t row = 0; row < rows; ++row, from += stride, to += q) {
-        int64_t j = 0;
-        for (; j + 4 <= q; j += 4) std::memcpy(to + j, from + j, 4 * sizeof(float));  // a move, where copying q is a call
-        for (; j < q; ++j) to[j] = from[j];
+    switch (q) {
+        case 2: return cut_rows<2>(from, rows, stride, q, to);
+        case 4: return cut_rows<4>(from, rows, stride, q, to);
+        case 8: return cut_rows<8>(from, rows, stride, q, to);
+        default: return cut_rows<0>(from, rows, stride, q, to);
     }
 }
 
@@ -46,7 +55,7 @@ class Contraction {
           right_(static_cast<size_t>(cores_.outer * cores_.rank * columns_)),
           found_(static_cast<size_t>(prefixes_.rows(last_ - 1) / cores_.outer * columns_)) {}
 
-    // The ids [begin, end) of the table, to out [distinct, dim].
+    // The vectors of ids [begin, end) of the table to their places in out.
     void find(int64_t begin, int64_t end, float* out) {
         Slices first = begin < end ? cores_.slices(*at(table_.ids, begin)) : Slices{};
         for (int64_t next; begin < end; begin = next) {
@@ -72,20 +81,30 @@ class Contraction {
     void add(int64_t address, int64_t place) {
         const float* slice = prefixes_.read(last_, address);
         for (int64_t chain = 0; chain < cores_.outer; ++chain)
-            chain_loops().turn(slice + chain * q_ * prefixes_.width(), q_, cores_.rank, prefixes_.width(),
+            loops_.turn(slice + chain * q_ * prefixes_.width(), q_, cores_.rank, prefixes_.width(),
                                right_.data() + chain * cores_.rank * columns_ + place * q_, columns_);
     }
 
     void write(int64_t begin, int64_t end, float* out) {
         const int64_t rows = prefixes_.rows(last_ - 1) / cores_.outer, columns = ((end - begin) * q_ + 15) / 16 * 16;
         for (int64_t chain = 0; chain < cores_.outer; ++chain)
-            chain_loops().multiply(prefixes_.product(last_ - 1) + chain * rows * prefixes_.width(), rows, prefixes_.width(), 1,
+            loops_.multiply(prefixes_.product(last_ - 1) + chain * rows * prefixes_.width(), rows, prefixes_.width(), 1,
                                    cores_.rank, right_.data() + chain * cores_.rank * columns_, columns, columns_,
                                    found_.data(), chain > 0);
-        for (int64_t i = begin; i < end; ++i)
-            cut_out(found_.data() + (i - begin) * q_, rows, columns_, q_, out + (table_.first + i) * dim_);
+        for (int64_t i = begin; i < end; ++i) {
+            const float* own = found_.data() + (i - begin) * q_;
+            if (table_.values.empty()) {
+                cut_out(own, rows, columns_, q_, out + (table_.first + i) * dim_);
+                continue;
+            }
+            int64_t value = table_.begin(i);
+            float* to = out + *at(table_.values, value) * dim_;
+            cut_out(own, rows, columns_, q_, to);
+            while (++value < *at(table_.ends, i)) std::copy_n(to, dim_, out + *at(table_.values, value) * dim_);
+        }
     }
 
+    const ChainLoops& loops_ = chain_loops();
     const Table& table_;
     const Cores& cores_;
     int64_t last_, q_, dim_;
@@ -111,9 +130,14 @@ void find_vectors(const Train& train, const Distinct& distinct, float* out) {
 void chain_lookup(const pr_request& request, float* out) {
     const Train train(request);
     Distinct distinct(request, train.fields);
+    if (!request.offsets) {
+        find_vectors(train, distinct, out);
+        for (const int64_t value : distinct.padding()) std::fill_n(out + value * request.dim, request.dim, 0.0f);
+        return;
+    }
     const std::unique_ptr<float[]> vectors(new float[static_cast<size_t>(distinct.count() * request.dim)]);  // all written
     find_vectors(train, distinct, vectors.get());
-    if (request.offsets && request.pooling == PR_POOL_NONE) {
+    if (request.pooling == PR_POOL_NONE) {
         const pr_region none{nullptr, 0, PR_FLOAT32};
         const int64_t* places = distinct.rows(&none).ids;
         std::fill_n(out, request.columns * request.dim, 0.0f);

@@ -23,6 +23,8 @@ struct ChainLoops {
     // Without `more` left_sums begin at zero.
     void (*open)(const float* grad, int64_t rows, int64_t count, int64_t width, const float* left, const float* slice,
                  float* left_sums, float* slice_sums, bool more);
+    // out [width] = the sum of some of the rows [., width], in the order in which they are named; at least one.
+    void (*sum)(const float* rows, int64_t width, const int64_t* which, int64_t count, float* out);
 };
 
 extern const ChainLoops chain_generic;

@@ -120,6 +120,26 @@ void open(const float* grad, int64_t rows, int64_t count, int64_t width, const f
     });
 }
 
+// kCount registers of columns, from the first one on.
+template <int kCount>
+POCKETREC_INLINE void sum_columns(const float* rows, int64_t width, const int64_t* which, int64_t count, float* out) {
+    Floats sums[kCount];
+    for (int c = 0; c < kCount; ++c) sums[c] = load<Floats>(rows + which[0] * width + c * kLanes);
+    for (int64_t i = 1; i < count; ++i)
+        for (int c = 0; c < kCount; ++c) sums[c] += load<Floats>(rows + which[i] * width + c * kLanes);
+    for (int c = 0; c < kCount; ++c) store<false>(out + c * kLanes, sums[c]);
+}
+
+void sum(const float* rows, int64_t width, const int64_t* which, int64_t count, float* out) {
+    int64_t d = 0;
+    for (; d + 4 * kLanes <= width; d += 4 * kLanes) sum_columns<4>(rows + d, width, which, count, out + d);
+    for (; d + kLanes <= width; d += kLanes) sum_columns<1>(rows + d, width, which, count, out + d);
+    for (; d < width; ++d) {
+        out[d] = rows[which[0] * width + d];
+        for (int64_t i = 1; i < count; ++i) out[d] += rows[which[i] * width + d];
+    }
+}
+
 }  // namespace
 
-const pocketrec::ChainLoops POCKETREC_LOOPS{&multiply, &turn, &open};
+const pocketrec::ChainLoops POCKETREC_LOOPS{&multiply, &turn, &open, &sum};

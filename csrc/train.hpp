@@ -35,17 +35,25 @@ struct Table {
     Cores cores;
     int64_t first;             // place of its first vector among the distinct ones of all tables
     std::vector<int64_t> ids;  // distinct, rising
+
+    // Without offsets: the values of the first id, of the next one, ..., rising of each, and where those of each end.
+    std::vector<int64_t> values, ends;
+
+    int64_t begin(int64_t id) const { return id ? *at(ends, id - 1) : 0; }
 };
 
-// The values of a call as places of distinct vectors.
+// The distinct ids of a call, and which of its values are of each. Without offsets every value is a bag of its own, and its
+// place that of its vector; with offsets the values are places of distinct vectors, which a look-up of rows pools.
 class Distinct {
   public:
     static constexpr int64_t kNoId = -2;  // in the place of a padding id
 
     Distinct(const pr_request& request, const std::vector<Field>& fields) : request_(request) {
-        if (request.offsets) check_offsets(request);
         std::vector<bool> done(fields.size(), false);
-        make_room(fields);
+        if (request.offsets) {
+            check_offsets(request);
+            make_room(fields);
+        }
         for (size_t f = 0; f < fields.size(); ++f)
             if (!done[f]) add_table(fields, f, done);
     }
@@ -53,7 +61,10 @@ class Distinct {
     const std::vector<Table>& tables() const { return tables_; }
     int64_t count() const { return count_; }
 
-    // The look-up of the distinct vectors that is the call: same bags, same pooling. It points into this.
+    // Without offsets: the values that are padding.
+    const std::vector<int64_t>& padding() const { return padding_; }
+
+    // With offsets: the look-up of the distinct vectors that is the call: same bags, same pooling. It points into this.
     pr_request rows(const pr_region* vectors) {
         pr_request inner = request_;
         inner.regions = vectors;
@@ -64,10 +75,6 @@ class Distinct {
         inner.map_entries = 0;
         inner.parts = 1;
         inner.combining = PR_COPY;
-        if (!request_.offsets) {
-            inner.columns = request_.fields;
-            return inner;
-        }
         inner.columns = static_cast<int64_t>(places_.size());
         inner.offsets = offsets_.data();
         inner.offsets_stride = request_.batch;
@@ -82,21 +89,17 @@ class Distinct {
     // Room for all values, and for each bag where its own begin.
     void make_room(const std::vector<Field>& fields) {
         const int64_t batch = request_.batch, count = static_cast<int64_t>(fields.size());
-        if (!request_.offsets) {
-            places_.resize(static_cast<size_t>(batch * count));
-        } else {
-            offsets_.push_back(0);
-            for (int64_t f = 0; f < count; ++f)
-                for (int64_t b = 0; b < batch; ++b) {
-                    const int64_t* starts = request_.offsets + f * request_.offsets_stride;
-                    for (int64_t value = starts[b]; value < starts[b + 1]; ++value) {
-                        positions_.push_back(value);
-                        if (request_.weights) weights_.push_back(request_.weights[value]);
-                    }
-                    offsets_.push_back(static_cast<int64_t>(positions_.size()));
+        offsets_.push_back(0);
+        for (int64_t f = 0; f < count; ++f)
+            for (int64_t b = 0; b < batch; ++b) {
+                const int64_t* starts = request_.offsets + f * request_.offsets_stride;
+                for (int64_t value = starts[b]; value < starts[b + 1]; ++value) {
+                    positions_.push_back(value);
+                    if (request_.weights) weights_.push_back(request_.weights[value]);
                 }
-            places_.resize(positions_.size());
-        }
+                offsets_.push_back(static_cast<int64_t>(positions_.size()));
+            }
+        places_.resize(positions_.size());
         for (int64_t f = 0; f < count; ++f) {
             Field row{};
             row.column = f;
@@ -110,17 +113,22 @@ class Distinct {
         }
     }
 
-    // Calls visit(id, place) for all values of a field.
+    // Calls visit(field, id, value) for all values of some fields; a value is its place in places_ where there are offsets.
     template <class Visit>
-    void for_each(const Field& field, int64_t number, Visit visit) {
+    void for_each(const std::vector<size_t>& numbers, const std::vector<Field>& fields, Visit visit) {
         const int64_t batch = request_.batch;
         if (!request_.offsets) {
             for (int64_t b = 0; b < batch; ++b)
-                visit(request_.ids[b * request_.columns + field.column], places_[static_cast<size_t>(b * request_.fields + number)]);
+                for (const size_t f : numbers)
+                    visit(fields[f], request_.ids[b * request_.columns + fields[f].column],
+                          b * request_.fields + static_cast<int64_t>(f));
             return;
         }
-        for (int64_t i = *at(offsets_, number * batch); i < *at(offsets_, (number + 1) * batch); ++i)
-            visit(request_.ids[*at(positions_, i)], *at(places_, i));
+        for (const size_t f : numbers) {
+            const int64_t first = static_cast<int64_t>(f) * batch;
+            for (int64_t i = *at(offsets_, first); i < *at(offsets_, first + batch); ++i)
+                visit(fields[f], request_.ids[*at(positions_, i)], i);
+        }
     }
 
     int64_t values_of(int64_t number) const {
@@ -138,35 +146,48 @@ class Distinct {
                 values += values_of(static_cast<int64_t>(f));
                 done[f] = true;
             }
-        Table table{Cores(fields[first]), count_, {}};
         found_.clear();
         found_.reserve(static_cast<size_t>(values));
-        for (const size_t f : readers) {
-            const Field& field = fields[f];
-            for_each(field, static_cast<int64_t>(f), [&](int64_t id, int64_t& place) {
-                if (field.is_padding(id))
-                    place = kNoId;
-                else if (!field.takes(id))
-                    refuse_first_outside(request_, fields);
-                else
-                    found_.push_back({id < field.size ? id : 0, &place - places_.data()});
-            });
-        }
-        sort_rising(found_, spare_);
-        table.ids.reserve(found_.size());
-        for (const Placed& own : found_) {
-            if (table.ids.empty() || own.id != table.ids.back()) {
-                table.ids.push_back(own.id);
-                ++count_;
+        for_each(readers, fields, [&](const Field& field, int64_t id, int64_t value) {
+            if (!field.is_padding(id)) {
+                if (!field.takes(id)) refuse_first_outside(request_, fields);
+                found_.push_back({id < field.size ? id : 0, value});
+            } else if (request_.offsets) {
+                *at(places_, value) = kNoId;
+            } else {
+                padding_.push_back(value);
             }
-            *at(places_, own.place) = count_ - 1;
+        });
+        if (found_.empty()) return;
+        sort_rising(found_, spare_);
+        Table table{Cores(fields[first]), count_, {}, {}, {}};
+        take_sorted(table);
+        count_ += static_cast<int64_t>(table.ids.size());
+        tables_.push_back(std::move(table));
+    }
+
+    void take_sorted(Table& table) {
+        table.ids.reserve(found_.size());
+        if (!request_.offsets) {
+            table.values.reserve(found_.size());
+            table.ends.reserve(found_.size());
         }
-        if (!table.ids.empty()) tables_.push_back(std::move(table));
+        for (const Placed& own : found_) {
+            const bool other = table.ids.empty() || own.id != table.ids.back();
+            if (other) table.ids.push_back(own.id);
+            if (request_.offsets) {
+                *at(places_, own.place) = count_ + static_cast<int64_t>(table.ids.size()) - 1;
+                continue;
+            }
+            if (other) table.ends.push_back(0);
+            table.values.push_back(own.place);
+            table.ends.back() = static_cast<int64_t>(table.values.size());
+        }
     }
 
     const pr_request& request_;
     std::vector<Table> tables_;
-    std::vector<int64_t> places_, positions_, offsets_, program_;
+    std::vector<int64_t> places_, positions_, offsets_, program_, padding_;
     std::vector<float> weights_;
     std::vector<Placed> found_, spare_;
     int64_t count_ = 0;
@@ -277,7 +298,8 @@ struct Train {
     Regions regions;
 };
 
-// out [distinct, dim]: the vectors of all tables' ids.
+// The vectors of all tables' ids: to the places of the values in out [batch, fields, dim] or, where there are offsets, to out
+// [distinct, dim].
 void find_vectors(const Train& train, const Distinct& distinct, float* out);
 
 }  // namespace pocketrec

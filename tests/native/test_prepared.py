@@ -36,6 +36,31 @@ def test_it_gives_the_bits_of_the_op(make_call: Callable[..., Any], group: str, 
     assert torch.equal(made(kernels(), strided), call.lookup())
 
 
+GROUPS = ("rows", "sum", "product", "blocks", "signatures", "chains_3", "rings_2")
+
+
+@needs_kernels
+@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize("storage", ["float32", "bfloat16", "int8", "int4"])
+def test_pairs_are_those_of_the_op(make_call: Callable[..., Any], group: str, storage: str) -> None:
+    call = make_call(group, storage=storage)
+    made, batch = prepared(call), len(call.ids)
+    grad = torch.randn(call.lookup().shape, generator=torch.Generator().manual_seed(3))
+    strided = torch.stack([grad, grad], dim=-1)[..., 0]
+    assert not strided.is_contiguous()
+    for given in (grad, strided, torch.ones(()).expand(grad.shape)):
+        expected = call.compact(given)
+        for found, wanted in zip(made.compact(kernels(), given, call.ids), expected, strict=True):
+            assert found.dtype is wanted.dtype
+            assert torch.equal(found, wanted)
+    with pytest.raises(ValueError, match="the shape of the lookup's output"):
+        made.compact(kernels(), grad[: batch - 1], call.ids)
+    with pytest.raises(TypeError, match="grad must be float32"):
+        made.compact(kernels(), grad.double(), call.ids)
+    with pytest.raises(ValueError, match="on one device"):
+        made.compact(kernels(), grad.to("meta"), call.ids)
+
+
 @needs_kernels
 def test_wrong_ids_are_refused_as_by_the_op(make_call: Callable[..., Any]) -> None:
     call = make_call("rows")

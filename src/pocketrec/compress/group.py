@@ -271,10 +271,9 @@ class Group(nn.Module):
                 f"Rows of storage {self.method.storage} are codes, which have no gradient that a torch optimizer could "
                 'use. Leave bank.gradient at "pairs" and call bank.step(), or train in float32 or bfloat16_trained.'
             )
-        if offsets is None and weights is None and program is None and not learns and is_eager(ids):
-            kernels = kernels_for(ids)
-            if kernels is not None:
-                return self.prepared()(kernels, ids)
+        plain = offsets is None and weights is None and program is None and not learns
+        if plain and is_eager(ids) and (kernels := kernels_for(ids)) is not None:
+            return self.prepared()(kernels, ids)
         operation = torch.ops.pocketrec.lookup if learns else torch.ops.pocketrec.lookup_frozen
         found: Tensor = operation(
             self.regions(), ids, offsets, weights, self.program if program is None else program, self.maps(),
@@ -346,6 +345,9 @@ class Group(nn.Module):
 
         `found`: the addresses of its values, where it handed them back. `program`: in place of the group's own.
         """
+        plain = offsets is None and weights is None and found is None and program is None
+        if plain and is_eager(grad) and (kernels := kernels_for(ids)) is not None:
+            return Pairs.with_squares(*self.prepared().compact(kernels, grad, ids))
         addresses, grads, squares = torch.ops.pocketrec.compact(
             grad, [r.detach() for r in self.regions()], ids, offsets, weights,
             self.program if program is None else program, self.maps(), self.storages, self.access.width,

@@ -7,7 +7,7 @@ exchange and the fused update need to see.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from pocketrec.native.binding import kernels_for
 from pocketrec.native.chain import chain_gradients, chain_of, slice_addresses
 from pocketrec.native.lane_sums import lane_sums
 from pocketrec.native.library import define
-from pocketrec.native.packing import contiguous, pack, require_cpu
+from pocketrec.native.packing import Packed, contiguous, pack, require_cpu
 from pocketrec.native.pooling import value_gradients
 from pocketrec.native.program import WEIGHTS_PER_SCALE, Access, Combining, Pooling
 from pocketrec.native.program_check import check_blocks, check_program
@@ -25,7 +25,7 @@ from pocketrec.native.regions import block_weights, core_slices, part_vectors, r
 from pocketrec.native.request import SCHEMA, Request, bag_shape, check_cores, check_request, check_value, row_width
 from pocketrec.native.values import values_of
 
-__all__ = ["check_gradient", "compact", "compact_pairs"]
+__all__ = ["Room", "check_gradient", "compact", "compact_pairs", "room_of", "run_compact"]
 
 
 @torch.no_grad()
@@ -109,12 +109,30 @@ def check_gradient(grad: Tensor, request: Request) -> None:
     check_value(fits, lambda: f"grad must be {list(wanted)}, the shape of the lookup's output, got {list(grad.shape)}.")
 
 
-def _room(request: Request) -> int:
-    """Gradients that a call can have at most."""
+class Room(NamedTuple):
+    """What the pairs of calls of one access take.
+
+    Attributes:
+        each: addresses of a value, at most.
+        most: of all values, at most.
+        unit: numbers per address.
+        squares: whether the sum of squares of each gradient is found, too.
+    """
+
+    each: int
+    most: int
+    unit: int
+    squares: bool
+
+
+def room_of(request: Request) -> Room:
+    """For a checked request; of ids and offsets nothing is asked."""
     if request.combining == Combining.CONTRACT:
-        rows = sum(chain_of(request.program[0].tolist()).slice_rows)
-        return min(_values(request) * rows, request.regions[0].shape[0])
-    return _values(request) * (request.dim if request.combining == Combining.CONCAT else request.parts)
+        chain = chain_of(request.program[0].tolist())
+        return Room(sum(chain.slice_rows), request.regions[0].shape[0], chain.rank, squares=False)
+    if request.combining == Combining.CONCAT:
+        return Room(request.dim, 2**63 - 1, 1, squares=False)
+    return Room(request.parts, 2**63 - 1, request.dim, squares=True)
 
 
 def _values(request: Request) -> int:
@@ -128,7 +146,7 @@ def _values(request: Request) -> int:
 
 
 def _unit(request: Request) -> int:
-    """Numbers per address."""
+    """Numbers per address, as far as shapes tell it: the rank of cores without their program, which is data."""
     if request.combining == Combining.CONTRACT:
         return row_width(request.regions[0], request.storages[0])
     return 1 if request.combining == Combining.CONCAT else request.dim
@@ -141,13 +159,18 @@ def _has_squares(request: Request) -> bool:
 def _compiled(kernels: Any, grad: Tensor, request: Request, found: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
     request, grad, found = contiguous(request), grad.contiguous(), None if found is None else found.contiguous()
     require_cpu((found,))
-    room, unit = _room(request), _unit(request)
-    if request.combining == Combining.CONTRACT:  # rows of int4 do not tell whether their width is odd
-        unit = chain_of(request.program[0].tolist()).rank
-    addresses, grads = request.ids.new_empty(room), grad.new_empty((room, unit))
-    squares = grad.new_empty(room if _has_squares(request) else 0)
+    return run_compact(kernels, pack(request), grad, found, room_of(request), _values(request))
+
+
+def run_compact(
+    kernels: Any, packed: Packed, grad: Tensor, found: Tensor | None, room: Room, values: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What :func:`compact` returns, of a request that was checked and packed; grad and found contiguous."""
+    most = min(values * room.each, room.most)
+    addresses, grads = grad.new_empty(most, dtype=torch.int64), grad.new_empty((most, room.unit))
+    squares = grad.new_empty(most if room.squares else 0)
     count = kernels.compact(
-        *pack(request), grad.data_ptr(), 0 if found is None else found.data_ptr(), room, addresses.data_ptr(),
+        *packed, grad.data_ptr(), 0 if found is None else found.data_ptr(), most, addresses.data_ptr(),
         grads.data_ptr(), squares.data_ptr(),
     )  # fmt: skip
     # Of what was reserved, only pages that were written take memory.

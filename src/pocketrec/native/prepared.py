@@ -1,8 +1,8 @@
-"""Frozen lookups of one access over and over: what stays the same from call to call is checked and packed once.
+"""Lookups of one access over and over, and their pairs: what stays the same is checked and packed once.
 
-The op ``pocketrec::lookup_frozen`` takes everything at each call, and torch's dispatcher carries it: some 30
-microseconds, several times what a row of a model's tables takes. Where nobody traces, wraps or profiles a call
-(`pocketrec.native.eager.is_eager`) it may come here instead; the numbers are the same to the bit.
+The ops ``pocketrec::lookup_frozen`` and ``pocketrec::compact`` take everything at each call, and torch's dispatcher
+carries it: some 30 microseconds, several times what a row of a model's tables takes. Where nobody traces, wraps or
+profiles a call (`pocketrec.native.eager.is_eager`) it may come here instead; the numbers are the same to the bit.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from pocketrec.native.packing import contiguous, pack
+from pocketrec.native.compact import check_gradient, room_of, run_compact
+from pocketrec.native.packing import Packed, contiguous, pack, require_cpu
 from pocketrec.native.program import Combining
 from pocketrec.native.request import Request, check_cores, check_ids, check_request
 from pocketrec.native.threads import threads
@@ -37,7 +38,7 @@ class Prepared:
         TypeError, ValueError: what does not fit, as the op.
     """
 
-    __slots__ = ("_about", "_held", "_program", "_regions", "row_parts", "shape")
+    __slots__ = ("_about", "_held", "_program", "_regions", "_request", "_room", "row_parts", "shape")
 
     def __init__(
         self, regions: Sequence[Tensor], program: Tensor, maps: Tensor | None, storages: Sequence[int], dim: int,
@@ -53,6 +54,7 @@ class Prepared:
         *self._regions, numbers = pack(request)
         self._about = numbers[3:-1]  # all that follows ids, batch and columns, but the number of threads
         self._held = (*regions, maps)  # their memory
+        self._request, self._room = request, room_of(request)
         self._program, self.shape = program, (program.shape[0], dim)
         self.row_parts = 0 if combining == Combining.CONCAT else parts
 
@@ -71,8 +73,20 @@ class Prepared:
     def __call__(self, kernels: Any, ids: Tensor) -> Tensor:
         """Vectors float32 [batch, fields, dim] of ids int64 [batch, columns]; raises what the op raises."""
         ids = self.fitting(ids)
-        batch, columns = ids.shape
-        out = torch.empty((batch, *self.shape), dtype=torch.float32)
-        numbers = [ids.data_ptr(), batch, columns, *self._about, threads()]
-        kernels.lookup(*self._regions, numbers, out.data_ptr())
+        out = torch.empty((ids.shape[0], *self.shape), dtype=torch.float32)
+        kernels.lookup(*self._call(ids), out.data_ptr())
         return out
+
+    def compact(self, kernels: Any, grad: Tensor, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What `pocketrec.native.compact` returns for the gradient of such a call; raises what the op raises."""
+        ids, batch = self.fitting(ids), ids.shape[0]
+        if grad.dtype is not torch.float32 or grad.shape != (batch, *self.shape):
+            check_gradient(grad, self._request._replace(ids=ids))
+        require_cpu((grad,))
+        values = batch * self.shape[0]
+        return run_compact(kernels, self._call(ids), grad.contiguous(), None, self._room, values)
+
+    def _call(self, ids: Tensor) -> Packed:
+        data, rows, storages = self._regions
+        batch, columns = ids.shape
+        return data, rows, storages, [ids.data_ptr(), batch, columns, *self._about, threads()]
