@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pocketrec.bench import jobs
 from pocketrec.bench.cells import Cell, CellMaker
-from pocketrec.bench.jobs import Job
+from pocketrec.bench.jobs import CellServer, Job
 from pocketrec.bench.study import read_study
+from pocketrec.spec.errors import TrainingError
 
 IDENTITY = {"commit": "3f1c"}
 
@@ -34,15 +34,21 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def program(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """Let jobs run this program in place of a cell; its only word is the job's folder."""
-    original = subprocess.Popen
+@pytest.fixture
+def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], CellServer]]:
+    """``serving(text)``: a server whose jobs run this body in place of a cell's; `folder` is the job's folder."""
+    begun: list[CellServer] = []
 
-    def popen(words: list[str], **how: object) -> subprocess.Popen[bytes]:
-        assert words[:3] == [sys.executable, "-m", "pocketrec.bench.cell_process"]
-        return original([sys.executable, "-c", text, words[3]], **how)  # type: ignore[call-overload,no-any-return]
+    def serve(text: str) -> CellServer:
+        lines = "".join(f"    {line}\n" for line in text.splitlines())
+        (tmp_path / "made_up.py").write_text(f"import os, signal, sys, time\ndef main(folder):\n{lines}    return\n")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        begun.append(CellServer("made_up"))
+        return begun[-1]
 
-    monkeypatch.setattr(jobs.subprocess, "Popen", popen)
+    yield serve
+    for server in begun:
+        server.close()
 
 
 def test_a_job_prepares_the_data_in_a_process_of_its_own(cell: Cell, study_cache: Path, kept: Path) -> None:
@@ -56,28 +62,43 @@ def test_a_job_prepares_the_data_in_a_process_of_its_own(cell: Cell, study_cache
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "ended by SIGKILL (by the system, where memory"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "ended by SIGKILL (by the system, where memory"),
         ("raise TypeError('a bug')", "ended with code 1: TypeError: a bug"),
         ("", "ended with code 0"),
-        ("import sys; open(sys.argv[1] + '/outcome.json', 'w').write('{\"line')", "ended with code 0"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "ended by SIGSEGV"),
+        ("(folder / 'outcome.json').write_text('{\"line')", "ended with code 0"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "ended by SIGSEGV"),
+        ("os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)", "ended by SIGKILL"),
     ],
 )
 def test_a_process_that_dies_is_a_failure_with_its_reason(
-    text: str, message: str, cell: Cell, study_cache: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+    text: str, message: str, cell: Cell, study_cache: Path, kept: Path, serving: Callable[[str], CellServer]
 ) -> None:
-    program(monkeypatch, text)
-    outcome = Job(cell, study_cache, IDENTITY).wait()
+    outcome = Job(cell, study_cache, IDENTITY, server=serving(text)).wait()
     assert outcome.failed is not None
     assert message in outcome.failed
     assert list(kept.iterdir()) == []
 
 
-def test_a_job_has_one_thread_and_can_be_killed(
-    cell: Cell, study_cache: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
+def test_jobs_run_side_by_side_each_in_its_own_process(
+    cell: Cell, study_cache: Path, kept: Path, serving: Callable[[str], CellServer]
 ) -> None:
-    program(monkeypatch, "import os, sys; print(os.environ['OMP_NUM_THREADS'], flush=True); sys.stdin.read()")
-    job = Job(cell, study_cache, IDENTITY)
+    server = serving("print(os.getpid(), os.getcwd(), flush=True)\nwhile not (folder / 'go').exists(): time.sleep(.01)")
+    jobs = [Job(cell, study_cache, IDENTITY, server=server) for _ in range(3)]
+    assert len({job.pid for job in jobs}) == 3
+    assert all(job.outcome() is None for job in jobs)
+    for path in kept.iterdir():
+        (path / "go").touch()
+    assert ["ended with code 0" in str(job.wait().failed) for job in reversed(jobs)] == [True] * 3
+    for job in jobs:
+        with pytest.raises(ProcessLookupError):
+            os.kill(job.pid, 0)
+
+
+def test_a_job_has_one_thread_and_can_be_killed(
+    cell: Cell, study_cache: Path, kept: Path, serving: Callable[[str], CellServer]
+) -> None:
+    server = serving("print(os.environ['OMP_NUM_THREADS'], flush=True)\ntime.sleep(60)")
+    job = Job(cell, study_cache, IDENTITY, server=server)
     (log,) = kept.glob("*/log.txt")
     while not log.read_text():
         assert job.outcome() is None
@@ -87,17 +108,15 @@ def test_a_job_has_one_thread_and_can_be_killed(
     assert list(kept.iterdir()) == []
     with pytest.raises(ProcessLookupError):
         os.kill(job.pid, 0)
+    other = Job(cell, study_cache, IDENTITY, server=server)  # the server goes on
+    assert other.outcome() is None
+    other.kill()
 
 
-def test_a_cell_ends_when_its_runner_does(cell: Cell, study_cache: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "job"
-    folder.mkdir()
-    os.mkfifo(folder / "job.json")  # nobody fills it, so the cell waits
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pocketrec.bench.cell_process", str(folder)], stdin=subprocess.PIPE
-    )
-    assert process.stdin is not None
-    with pytest.raises(subprocess.TimeoutExpired):
-        process.wait(0.5)
-    process.stdin.close()
-    assert process.wait(60) == 1
+def test_a_server_that_is_gone_is_said(cell: Cell, study_cache: Path, kept: Path, serving: Any) -> None:
+    server = serving("os.kill(os.getppid(), signal.SIGKILL); time.sleep(60)")
+    assert Job(cell, study_cache, IDENTITY, server=server).wait().failed
+    assert not server.alive
+    with pytest.raises(TrainingError, match="process that cells come from has ended"):
+        Job(cell, study_cache, IDENTITY, server=server)
+    assert list(kept.iterdir()) == []

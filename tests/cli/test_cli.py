@@ -224,7 +224,7 @@ def test_help_and_size_need_no_torch() -> None:
     out = fresh(program)
     torch, seconds = out.splitlines()[-1].split()
     assert torch == "False"
-    assert float(seconds) < 1.0, "sizing a terabyte takes well under a second"
+    assert float(seconds) < 1.5, "sizing a terabyte by all methods takes .6 s of a quiet processor, more beside others"
     assert "882,774,585 rows" in out
 
 

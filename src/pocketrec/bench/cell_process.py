@@ -1,18 +1,14 @@
-"""The process of one cell: ``python -m pocketrec.bench.cell_process FOLDER``.
+"""What the process of one cell does; `pocketrec.bench.cell_server` makes it.
 
-The folder holds ``job.json`` (see :class:`pocketrec.bench.jobs.Job`); the process leaves ``outcome.json`` there: a line
-of result, a refusal, or why it failed. It ends when its standard input does, so that no cell outlives its runner.
+Its folder holds ``job.json`` (see :class:`pocketrec.bench.jobs.Job`); the process leaves ``outcome.json`` there: a line
+of result, a refusal, or why it failed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -91,16 +87,3 @@ def _short(progressive: Progressive | None) -> Progressive | None:
     last = [ends[k - 1] for k in (*starts[1:], len(ends))]
     curve = tuple(zip(last, means(loss for _, loss in progressive.curve), strict=True))
     return replace(progressive, curve=curve, rates=tuple(means(progressive.rates)))
-
-
-def _end_with_the_runner() -> None:
-    """End at once when the runner is gone: the system closes its end of standard input."""
-    sys.stdin.buffer.read()
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    threading.Thread(target=_end_with_the_runner, daemon=True).start()
-    with contextlib.suppress(OSError):  # where memory runs out, the system should end a cell rather than its runner
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    main(Path(sys.argv[1]))

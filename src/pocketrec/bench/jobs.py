@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -17,8 +19,9 @@ from typing import Any, Final
 
 from pocketrec.bench.cells import Cell
 from pocketrec.data.journal import write_durably
+from pocketrec.spec.errors import TrainingError
 
-__all__ = ["Job", "Outcome", "job_of"]
+__all__ = ["CellServer", "Job", "Outcome", "job_of"]
 
 # Threads of a cell: one, so that cells do not disturb each other and results do not depend on the machine's cores.
 _THREADS: Final = {
@@ -56,8 +59,89 @@ def job_of(
     }  # fmt: skip
 
 
+class CellServer:
+    """The runner's side of `pocketrec.bench.cell_server`: begins processes, and hears how they end.
+
+    Args:
+        module: whose ``main`` they call.
+    """
+
+    def __init__(self, module: str = "pocketrec.bench.cell_process") -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pocketrec.bench.cell_server", module], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, env={**os.environ, **_THREADS}, start_new_session=True,
+        )  # fmt: skip
+        self._heard, self._silent = b"", False
+        self._pids: dict[str, int] = {}
+        self._codes: dict[str, int] = {}
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be asked."""
+        return not self._silent and self._process.poll() is None
+
+    def begin(self, folder: Path) -> int:
+        """Begin a job; its process.
+
+        Raises:
+            TrainingError: the server is gone.
+        """
+        asked = {"folder": str(folder), "cwd": str(Path.cwd())}
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # which is told below
+            self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+            self._process.stdin.flush()
+        while str(folder) not in self._pids:
+            if not self.alive or not self._hear(wait=True):
+                raise TrainingError("The process that cells come from has ended. Run the command again: it goes on.")
+        return self._pids.pop(str(folder))
+
+    def code(self, folder: Path, *, wait: bool = False) -> int | None:
+        """With what a job's process ended, below 0 for a signal; None while it runs."""
+        while self._hear(wait=wait and str(folder) not in self._codes):
+            pass
+        found = self._codes.pop(str(folder), None)
+        return -signal.SIGKILL if found is None and self._silent else found  # its cells end with it
+
+    def close(self) -> None:
+        """End it, and all jobs."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):  # what it was not told any more
+            self._process.stdin.close()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def _hear(self, *, wait: bool) -> bool:
+        """Read what it says, if it says anything; whether it did."""
+        assert self._process.stdout is not None
+        source = self._process.stdout.fileno()
+        if not select.select([source], [], [], None if wait else 0)[0]:
+            return False
+        *lines, self._heard = (self._heard + (found := os.read(source, 1 << 16))).split(b"\n")
+        for line in lines:
+            folder, what, number = json.loads(line)
+            (self._pids if what == "began" else self._codes)[folder] = number
+        self._silent = not found
+        return not self._silent
+
+
+_servers: list[CellServer] = []
+
+
+def _shared_server() -> CellServer:
+    """One for all jobs of this process, begun when the first job is."""
+    if not _servers or not _servers[0].alive:
+        _servers[:] = [CellServer()]
+        atexit.register(_servers[0].close)
+    return _servers[0]
+
+
 class Job:
     """One process of its own for one cell, begun at once.
+
+    Attributes:
+        pid: of the process.
 
     Args:
         cell: what to run.
@@ -65,31 +149,27 @@ class Job:
         identity: fields of the line that only the caller knows.
         prepare: only make the cell's data: write a synthetic log, check published files, encode.
         tensorboard: folder for this cell's events, or None.
+        server: begins the process; None: one that all jobs share.
     """
 
     def __init__(
         self, cell: Cell, cache: Path, identity: Mapping[str, Any], *, prepare: bool = False,
-        tensorboard: Path | None = None,
+        tensorboard: Path | None = None, server: CellServer | None = None,
     ) -> None:  # fmt: skip
-        self.cell = cell
+        self.cell, self._server = cell, server or _shared_server()
         self._folder = Path(tempfile.mkdtemp(prefix="pocketrec-bench-"))
         job = job_of(cell, cache, identity, prepare=prepare, tensorboard=tensorboard)
         write_durably(self._folder / "job.json", json.dumps(job).encode())
-        with (self._folder / "log.txt").open("wb") as log:
-            # a session of its own: Ctrl-C is the runner's, which then ends its cells
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "pocketrec.bench.cell_process", str(self._folder)], stdin=subprocess.PIPE,
-                stdout=log, stderr=log, env={**os.environ, **_THREADS}, start_new_session=True,
-            )  # fmt: skip
+        (self._folder / "log.txt").touch()
+        try:
+            self.pid = self._server.begin(self._folder)
+        except BaseException:
+            self._clear()
+            raise
 
-    @property
-    def pid(self) -> int:
-        """Of the process."""
-        return self._process.pid
-
-    def outcome(self) -> Outcome | None:
+    def outcome(self, *, wait: bool = False) -> Outcome | None:
         """How it ended, None while it runs. What it kept on disk is then gone."""
-        code = self._process.poll()
+        code = self._server.code(self._folder, wait=wait)
         if code is None:
             return None
         try:
@@ -102,15 +182,15 @@ class Job:
 
     def wait(self) -> Outcome:
         """How it ended, once it has."""
-        self._process.wait()
-        found = self.outcome()
+        found = self.outcome(wait=True)
         assert found is not None
         return found
 
     def kill(self) -> None:
         """End it at once, without an outcome."""
-        self._process.kill()
-        self._process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self._server.code(self._folder, wait=True)
         self._clear()
 
     def _died(self, code: int) -> str:
@@ -126,6 +206,4 @@ class Job:
         return f"The cell's process was ended by signal {-code}{last}"
 
     def _clear(self) -> None:
-        if self._process.stdin is not None:
-            self._process.stdin.close()
         shutil.rmtree(self._folder, ignore_errors=True)

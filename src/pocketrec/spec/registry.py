@@ -16,6 +16,7 @@ import functools
 import importlib
 import importlib.metadata
 import pkgutil
+import sys
 import warnings
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint
@@ -60,11 +61,13 @@ class Folder(Generic[T]):
             OptionError: another package brings it, but cannot be imported.
         """
         name = self.aliases.get(name, name)
-        for known in (self._own, self._extra):
-            if name in known:
-                return known[name]
+        if name in self._extra:
+            return self._extra[name]
+        files = self._files()
+        if name in files and name in self._own:
+            return self._own[name]
         plugins = self._plugins()
-        if name in self._files():
+        if name in files:
             module: Any = importlib.import_module(f"{self.package}.{name}")
             self._own[name] = cast(T, getattr(module, self.attribute))
             return self._own[name]
@@ -85,7 +88,8 @@ class Folder(Generic[T]):
         self._extra[name] = thing
 
     def _files(self) -> frozenset[str]:
-        return _files_in(tuple(importlib.import_module(self.package).__path__))
+        package = sys.modules.get(self.package) or importlib.import_module(self.package)
+        return _files_in(tuple(package.__path__))
 
     def _plugins(self) -> dict[str, EntryPoint]:
         """What other packages bring, by name. The folder wins a clash, and so does the first package, loudly."""

@@ -53,7 +53,7 @@ class Pruned(Method):
     """
 
     name = "pruned"
-    traits = Traits(storages=("float16",))
+    traits = Traits(ids=("rank", "plain", "hash63"), from_dense=True, storages=("float16",))  # those of hash_rows
 
     storage: str = "float16"
     base: str = "hash_rows"
