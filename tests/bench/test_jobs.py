@@ -111,6 +111,7 @@ def test_a_job_has_one_thread_and_can_be_killed(
     other = Job(cell, study_cache, IDENTITY, server=server)  # the server goes on
     assert other.outcome() is None
     other.kill()
+    other.kill()
 
 
 def test_a_server_that_is_gone_is_said(cell: Cell, study_cache: Path, kept: Path, serving: Any) -> None:

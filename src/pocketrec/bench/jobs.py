@@ -187,7 +187,9 @@ class Job:
         return found
 
     def kill(self) -> None:
-        """End it at once, without an outcome."""
+        """End it at once, without an outcome; nothing happens where it has ended and said so."""
+        if not self._folder.exists():  # its outcome was taken
+            return
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         self._server.code(self._folder, wait=True)
