@@ -19,7 +19,7 @@ COUNTED = {
     "lookup int8 dim 64": 87,
     "lookup int4 dim 16": 47,
     "lookup int4 dim 64": 91,
-    "compact and update dim 16": 300,  # with the sum of squares of each gradient; 290 before steps of rows could learn
+    "compact and update dim 16": 300,  # with the sum of squares of each gradient; 290 up to ABI 12
     "lookup quotient_remainder dim 16": 65,
     "lookup robe dim 16": 300,
 }
