@@ -20,8 +20,8 @@ import sys
 import warnings
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint
-from types import MappingProxyType
-from typing import Any, Generic, TypeVar, cast
+from types import MappingProxyType, ModuleType
+from typing import Generic, TypeVar, cast
 
 from pocketrec.spec.errors import OptionError, UnknownName
 
@@ -47,7 +47,6 @@ class Folder(Generic[T]):
         self.package, self.kind, self.attribute, self.aliases = package, kind, attribute, aliases
         self.group = f"pocketrec.{package.rpartition('.')[2]}"
         self._extra: dict[str, T] = {}
-        self._own: dict[str, T] = {}  # those of files that were asked for: thousands of times in a sizing
 
     def names(self) -> list[str]:
         """All names, sorted, without importing any of the files or of the other packages."""
@@ -63,14 +62,9 @@ class Folder(Generic[T]):
         name = self.aliases.get(name, name)
         if name in self._extra:
             return self._extra[name]
-        files = self._files()
-        if name in files and name in self._own:
-            return self._own[name]
         plugins = self._plugins()
-        if name in files:
-            module: Any = importlib.import_module(f"{self.package}.{name}")
-            self._own[name] = cast(T, getattr(module, self.attribute))
-            return self._own[name]
+        if name in self._files():
+            return cast(T, getattr(_module(f"{self.package}.{name}"), self.attribute))
         if name not in plugins:
             raise UnknownName(self.kind, name, [*self.names(), *self.aliases])
         try:
@@ -88,8 +82,7 @@ class Folder(Generic[T]):
         self._extra[name] = thing
 
     def _files(self) -> frozenset[str]:
-        package = sys.modules.get(self.package) or importlib.import_module(self.package)
-        return _files_in(tuple(package.__path__))
+        return _files_in(tuple(_module(self.package).__path__))
 
     def _plugins(self) -> dict[str, EntryPoint]:
         """What other packages bring, by name. The folder wins a clash, and so does the first package, loudly."""
@@ -107,6 +100,11 @@ class Folder(Generic[T]):
             else:
                 found[point.name] = point
         return found
+
+
+def _module(name: str) -> ModuleType:
+    """By its dotted name; importing anew is slow even of what is there, and a sizing asks thousands of times."""
+    return sys.modules.get(name) or importlib.import_module(name)
 
 
 @functools.cache
