@@ -14,8 +14,13 @@ import pytest
 MODULE = """
 import os, time
 
+ready = []
+
+def warm_up():
+    ready.append("told")
+
 def main(folder):
-    print("told", os.getcwd(), flush=True)
+    print(*ready, os.getcwd(), flush=True)
     if folder.name == "waits":
         time.sleep(60)
     if folder.name == "fails":

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import torch
 
 from pocketrec.bench.hparams import add_hparams
 from pocketrec.bench.places import check_md5, make_synthetic
@@ -25,11 +26,18 @@ from pocketrec.pipeline.data import open_data
 from pocketrec.pipeline.train import run
 from pocketrec.spec.errors import BudgetTooSmall, PocketrecError
 from pocketrec.spec.metrics import Progressive
+from pocketrec.train.config import TrainConfig
+from pocketrec.train.optim import dense_optimizer
 from pocketrec.train.watch import TensorBoard
 
-__all__ = ["do", "main"]
+__all__ = ["do", "main", "warm_up"]
 
 _POINTS: Final = 20
+
+
+def warm_up() -> None:
+    """Import what training imports late, before cells are forked: torch's first optimizer brings its compiler (2 s)."""
+    dense_optimizer([torch.nn.Parameter(torch.zeros(1))], TrainConfig())
 
 
 def main(folder: Path) -> None:

@@ -1,10 +1,10 @@
 """The process that cells come from: ``python -m pocketrec.bench.cell_server MODULE``.
 
-It imports the module, which takes seconds, and forks for each job: a cell is a process of its own that begins at once
-and shares what was imported. Standard input says what is to begin, a line of JSON each (``folder``, ``cwd``); standard
-output says ``[folder, "began", pid]`` and ``[folder, "ended", code]``, below 0 for a signal. The child calls the
-module's ``main(folder)``, and what it prints goes to ``log.txt`` there. When the input ends all children are ended, so
-that no cell outlives its runner.
+It imports the module and calls its ``warm_up()`` if there is one, which takes seconds, and forks for each job: a cell
+is a process of its own that begins at once and shares what was imported. Standard input says what is to begin, a line
+of JSON each (``folder``, ``cwd``); standard output says ``[folder, "began", pid]`` and ``[folder, "ended", code]``,
+below 0 for a signal. The child calls the module's ``main(folder)``, and what it prints goes to ``log.txt`` there. When
+the input ends all children are ended, so that no cell outlives its runner.
 """
 
 from __future__ import annotations
@@ -88,4 +88,6 @@ def _settle(job: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    serve(importlib.import_module(sys.argv[1]).main)
+    module = importlib.import_module(sys.argv[1])
+    getattr(module, "warm_up", lambda: None)()
+    serve(module.main)

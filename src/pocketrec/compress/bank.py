@@ -248,8 +248,9 @@ class Bank(nn.Module):
                 self.pending[tape.group] = pairs if before is None else before.plus(pairs)
             if tape.tells and group.method.traits.adaptive:
                 self._touched.append((tape.group, touched(group, tape)))
-        self._rows_pending += self._rows_looked_up
-        self._rows_looked_up = 0
+        if self._counts_rows:  # a module takes as long to set an attribute as to look an id up
+            self._rows_pending += self._rows_looked_up
+            self._rows_looked_up = 0
         self._tapes.clear()
 
     def gradient_norm(self) -> float:
@@ -273,8 +274,10 @@ class Bank(nn.Module):
         self._tapes.clear()
         self.pending.clear()
         self._touched.clear()
-        self._rows_looked_up = self._rows_pending = 0
-        self._norm = None
+        if self._counts_rows:
+            self._rows_looked_up = self._rows_pending = 0
+        if self._norm is not None:
+            self._norm = None
 
     def step(self, *, lr: float | None = None) -> None:
         """Apply everything pending with the sizing's optimizer, in one native call per group.
