@@ -248,7 +248,7 @@ class Bank(nn.Module):
                 self.pending[tape.group] = pairs if before is None else before.plus(pairs)
             if tape.tells and group.method.traits.adaptive:
                 self._touched.append((tape.group, touched(group, tape)))
-        if self._counts_rows:  # a module takes as long to set an attribute as to look an id up
+        if self._counts_rows:  # setting an attribute of a module takes microseconds
             self._rows_pending += self._rows_looked_up
             self._rows_looked_up = 0
         self._tapes.clear()
