@@ -125,18 +125,18 @@ def _case(rows: int, dim: int, rank: int, batch: int = 4096) -> Case:
     return {"rows": rows, "dim": dim, "rank": rank, "batch": batch, "zipf": 1.05}
 
 
-LARGE, WIDE = _case(10_131_227, 16, 32), _case(10**6, 64, 16)
+LARGE, WIDE, WIDE_BATCH = _case(10_131_227, 16, 32), _case(10**6, 64, 16), _case(10**6, 64, 16, batch=16_384)
 
 CLAIM = Claim(
     name="tensor_train",
-    says="Forward + backward at rank 32 of 10.1 million rows of 16 numbers takes at most 6 ms for 4096 ids, and at "
-    "rank 16 of 10^6 x 64 at most a twentieth of tensorly-torch's time.",
-    cases=[LARGE, WIDE],
+    says="Forward + backward of 4096 ids take at most 6 ms at rank 32 of 10.1 million rows of 16 numbers, and at most "
+    "a twentieth of tensorly-torch's time at rank 16 of 10^6 x 64.",
+    cases=[LARGE, WIDE, WIDE_BATCH],
     quick=[_case(1000, 16, 4, batch=64)],
     measure=_measure,
     bars=[
         Bar(ours=OURS, most=0.006, where={"rank": 32}),
-        Bar(ours=OURS, peer=TENSORLY, most=0.05, where={"rank": 16}),
+        Bar(ours=OURS, peer=TENSORLY, most=0.05, where={"rank": 16, "batch": 4096}),
     ],
 )
 

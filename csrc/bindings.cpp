@@ -225,6 +225,12 @@ void minhash(int64_t starts, int64_t sets, int64_t members, int64_t member_count
     run([&](pr_error* error) { return pr_minhash(&given, hashes, seed, threads, pointer<int64_t>(out), error); });
 }
 
+void hash_features(int64_t ids, int64_t n, int64_t seed, int64_t count, bool sign, int64_t threads, int64_t out) {
+    run([&](pr_error* error) {
+        return pr_hash_features(pointer<const int64_t>(ids), n, seed, count, sign, threads, pointer<float>(out), error);
+    });
+}
+
 void static_function(int64_t keys, int64_t values, int64_t count, int64_t bits, int64_t words) {
     const pr_function function{pointer<const int64_t>(keys), pointer<const int64_t>(values), count, bits};
     run([&](pr_error* error) { return pr_static_function(&function, pointer<int32_t>(words), error); });
@@ -335,6 +341,7 @@ NB_MODULE(_native, module) {
         .def(nb::init<const std::vector<std::tuple<Numbers, Numbers, Numbers, Numbers>>&, Numbers>())
         .def("__call__", &Joined::operator());
     module.def("minhash", &minhash);
+    module.def("hash_features", &hash_features);
     module.def("static_function", &static_function);
     module.def("norms", &norms);
     module.def("scored_keys", &scored_keys);

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 /* Raised whenever arguments or meaning change; src/pocketrec/native/binding.py carries the same number. */
-#define POCKETREC_ABI 13
+#define POCKETREC_ABI 14
 
 #define PR_PROGRAM_COLUMNS 17
 #define PR_LINEAR_MODULUS INT64_C(2038074743)
@@ -198,6 +198,10 @@ typedef struct {
 
 /* out: int64 [count, hashes], from 0: the least hash of each set's members under each hash; -1 for empty sets. */
 int pr_minhash(const pr_sets* sets, int64_t hashes, int64_t seed, int64_t threads, int64_t* out, pr_error* error);
+
+/* out: float32 [n, count], `count` hashes of each of n ids, from -1 to 1; or the sign of each, -1 or 1. */
+int pr_hash_features(const int64_t* ids, int64_t n, int64_t seed, int64_t count, int sign, int64_t threads, float* out,
+                     pr_error* error);
 
 /* A function of distinct keys: `values` of `bits` (1 to PR_MOST_FUNCTION_BITS) each, from 0. */
 typedef struct {

@@ -25,7 +25,7 @@ __all__ = ["ABI", "Backend", "backend", "kernels", "kernels_for", "simd", "simd_
 
 Backend = Literal["compiled", "reference"]
 
-ABI: Final = 13
+ABI: Final = 14
 """Raised whenever the arguments or the meaning of a kernel change; csrc/pocketrec.h carries the same number."""
 
 _MODULE: Final = "pocketrec._native"

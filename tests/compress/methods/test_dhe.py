@@ -7,6 +7,8 @@ import torch
 
 from pocketrec.compress import Bank, build, size
 from pocketrec.compress.methods.dhe import METHOD
+from pocketrec.compress.parts.init import stream
+from pocketrec.native import hash_features as native
 from pocketrec.spec.cardinalities import CARDINALITIES
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.table import TableSpec
@@ -61,9 +63,6 @@ def test_vectors_are_those_of_a_network_written_out() -> None:
     bank, ids = one_table(width=5), torch.arange(40)
     held = {name: tensor.clone() for name, tensor in bank.tensors().items()}
     (group,) = groups_of(bank)
-    from pocketrec.compress.parts.hash_features import hash_features
-    from pocketrec.compress.parts.init import stream
-
     first, hidden = torch.nn.Linear(32, 5), torch.nn.Linear(5, 5)
     last, norms = torch.nn.Linear(5, 6), [torch.nn.LayerNorm(5), torch.nn.LayerNorm(5)]
     generator = torch.Generator().manual_seed(0)
@@ -77,7 +76,7 @@ def test_vectors_are_those_of_a_network_written_out() -> None:
         for number, norm in enumerate(norms):
             norm.weight.copy_(group.tensor("norms")[0, number, 0])
             norm.bias.copy_(group.tensor("norms")[0, number, 1])
-        features = hash_features(ids, stream(int(held["0.seed"]), 0), 32, "uniform")
+        features = native.hash_features(ids, stream(int(held["0.seed"]), 0), 32, "uniform")
         mish = torch.nn.functional.mish
         expected = last(mish(norms[1](hidden(mish(norms[0](first(features)))))))
     torch.testing.assert_close(bank(ids[:, None])[:, 0], expected)
@@ -94,15 +93,13 @@ def test_an_id_that_nobody_has_seen_has_a_vector_of_its_own(space: str) -> None:
 
 
 def test_what_was_asked_for_twice_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pocketrec.compress.methods import dhe
-
-    bank, seen, plain = one_table(), [], dhe.hash_features
+    bank, seen, plain = one_table(), [], native.hash_features
 
     def counted(ids: torch.Tensor, *rest: object) -> torch.Tensor:
         seen.append(len(ids))
         return plain(ids, *rest)  # type: ignore[arg-type]  # handed on
 
-    monkeypatch.setattr(dhe, "hash_features", counted)
+    monkeypatch.setattr(native, "hash_features", counted)
     bank(torch.tensor([[5], [7], [5], [5]]))
     assert seen == [2]
 

@@ -7,8 +7,8 @@ import torch
 
 from pocketrec.compress import build, size
 from pocketrec.compress.methods.random_projection import METHOD
-from pocketrec.compress.parts.hash_features import hash_features
 from pocketrec.compress.parts.init import stream
+from pocketrec.native.hash_features import hash_features
 from pocketrec.spec.errors import OptionError
 from pocketrec.spec.table import TableSpec
 from pocketrec.testing.method_contract import MethodContract

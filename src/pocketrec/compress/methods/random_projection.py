@@ -22,7 +22,6 @@ from pocketrec.compress.addressing.nowhere import Nowhere
 from pocketrec.compress.holdings import Holding, Matrix
 from pocketrec.compress.method import Decision, Method, Traits
 from pocketrec.compress.parts.exact_tables import EXACT, exact_access, exact_holding, groups_beside_exact, is_exact
-from pocketrec.compress.parts.hash_features import hash_features
 from pocketrec.compress.parts.init import bound, stream, uniform_
 from pocketrec.compress.parts.largest import largest_fitting
 from pocketrec.compress.parts.row_tables import uniform_rows
@@ -130,6 +129,7 @@ class RandomProjection(Method):
 
     def computed(self, group: Group, rows: Tensor, asked: Asked) -> Tensor:
         from pocketrec.compress.computed import per_table  # here, not above: sizing answers without torch
+        from pocketrec.native.hash_features import hash_features
 
         signed = dict(zip(_signed(group.sizing.tables), group.tensor(_SIGNED).unbind(0), strict=True))
 

@@ -3,9 +3,32 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pocketrec.compress.parts.hash_features import BUCKETS, Features, hash_features
+from pocketrec.native import use_backend, use_threads
+from pocketrec.native.hash_features import BUCKETS, Features, hash_features
 
 IDS = torch.cat([torch.arange(3000), torch.arange(1, 3001) * 2**32, 2**62 + torch.arange(3000)])
+
+
+@pytest.mark.parametrize("features", ["uniform", "normal", "sign"])
+@pytest.mark.parametrize(("count", "seed"), [(2, 0), (256, 5), (34, 2**63 - 1)])
+def test_the_kernel_gives_what_the_reference_gives(features: Features, count: int, seed: int) -> None:
+    ids = torch.cat([IDS, torch.tensor([-1, -(2**63), 2**63 - 1])])
+    found = hash_features(ids[::2], seed, count, features)
+    with use_backend("reference"):
+        assert torch.equal(found, hash_features(ids[::2], seed, count, features))
+    with use_threads(3):
+        assert torch.equal(found, hash_features(ids[::2], seed, count, features))
+
+
+def test_a_compiler_sees_plain_torch() -> None:
+    traced = torch.export.export(_Signs(), (IDS,)).module()
+    assert "pocketrec" not in str(traced.graph)
+    assert torch.equal(traced(IDS), hash_features(IDS, 5, 8, "sign"))
+
+
+class _Signs(torch.nn.Module):
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return hash_features(ids, 5, 8, "sign")
 
 
 @pytest.mark.parametrize(("features", "variance"), [("uniform", 1 / 3), ("normal", 1.0), ("sign", 1.0)])
