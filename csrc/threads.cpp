@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cfenv>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -20,7 +21,13 @@ using Body = std::function<void(int64_t)>;
 // One call of run_parts. It lies on the caller's stack; a worker may touch it between Pool::join and Pool::leave only.
 class Job {
   public:
-    Job(int64_t parts, const Body& body) : parts_(parts), body_(body) {}
+    Job(int64_t parts, const Body& body) : parts_(parts), body_(body) { std::fegetenv(&modes_); }
+
+    // The same by a worker, which computes as the caller does: whether denormal numbers are zero, and how is rounded.
+    void help() noexcept {
+        std::fesetenv(&modes_);
+        work();
+    }
 
     // Runs parts that nobody has begun, until there are none.
     void work() noexcept {
@@ -50,6 +57,7 @@ class Job {
 
     const int64_t parts_;
     const Body& body_;
+    std::fenv_t modes_;
     std::atomic<int64_t> next_{0};
     std::mutex mutex_;
     int64_t failed_part_ = 0;
@@ -128,7 +136,7 @@ class Pool {
             ++joined_;
             Job& job = *job_;
             lock.unlock();
-            job.work();
+            job.help();
             lock.lock();
             if (--joined_ == 0) idle_.notify_one();
         }

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pocketrec.artifact.checkpoint import latest_checkpoint
 from pocketrec.metrics import auc_standard_error, evaluate
+from pocketrec.native.flushed_denormals import flushes
 from pocketrec.spec.errors import ArtifactError, NotFinite, TrainingError
 from pocketrec.spec.optimizer import OptimizerSpec
 from pocketrec.train import Outcome, scores_of
@@ -494,3 +495,16 @@ def test_tables_lie_in_memory_once(planted: ModuleType, tmp_path: Path) -> None:
 
 def test_without_a_folder_the_best_epoch_is_the_one_other_copy(planted: ModuleType) -> None:
     assert copies_while_training(planted, None) == 2
+
+
+def test_denormal_numbers_are_zero_while_it_trains(planted: ModuleType) -> None:
+    """They cost a hundred times the time of others."""
+    seen: list[bool] = []
+    watch = planted.Watch()
+    watch.step = lambda **_: seen.append(flushes())
+    before, trainer = flushes(), planted.trainer(config={"epochs": 1})
+    trainer.watcher = watch
+    trainer.run()
+    assert seen
+    assert all(seen)
+    assert flushes() == before

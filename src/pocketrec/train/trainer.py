@@ -20,6 +20,7 @@ from pocketrec.compress.candidates import best, propose, scored
 from pocketrec.metrics import Metrics, auc_standard_error, evaluate
 from pocketrec.models import Model
 from pocketrec.models.parts.matmul import Matmul, bfloat16_cost, choose_matmul
+from pocketrec.native.flushed_denormals import flushed_denormals
 from pocketrec.native.huge_pages import copied
 from pocketrec.native.keep_freed import keep_freed
 from pocketrec.spec.errors import NotFinite, OptionError, TrainingError
@@ -98,7 +99,7 @@ class Trainer:
             KeyboardInterrupt: after Ctrl-C or SIGTERM, at the end of a step, with a checkpoint written.
         """
         keep_freed()
-        with GracefulInterrupt() as interrupt:
+        with GracefulInterrupt() as interrupt, flushed_denormals():
             try:
                 self._begin()
                 for number in range(self.state.stage, len(self.stages)):
