@@ -231,6 +231,15 @@ void hash_features(int64_t ids, int64_t n, int64_t seed, int64_t count, bool sig
     });
 }
 
+void best_codes(int64_t queries, int64_t n, int64_t blocks, int64_t block, int64_t words, int64_t codewords, bool product,
+                int64_t limits, int64_t threads, int64_t out) {
+    const pr_codebooks books{pointer<const float>(words), blocks, block, codewords, product};
+    run([&](pr_error* error) {
+        return pr_best_codes(pointer<const float>(queries), n, &books, pointer<const int64_t>(limits), threads,
+                             pointer<int64_t>(out), error);
+    });
+}
+
 void static_function(int64_t keys, int64_t values, int64_t count, int64_t bits, int64_t words) {
     const pr_function function{pointer<const int64_t>(keys), pointer<const int64_t>(values), count, bits};
     run([&](pr_error* error) { return pr_static_function(&function, pointer<int32_t>(words), error); });
@@ -342,6 +351,7 @@ NB_MODULE(_native, module) {
         .def("__call__", &Joined::operator());
     module.def("minhash", &minhash);
     module.def("hash_features", &hash_features);
+    module.def("best_codes", &best_codes);
     module.def("static_function", &static_function);
     module.def("norms", &norms);
     module.def("scored_keys", &scored_keys);

@@ -203,6 +203,18 @@ int pr_minhash(const pr_sets* sets, int64_t hashes, int64_t seed, int64_t thread
 int pr_hash_features(const int64_t* ids, int64_t n, int64_t seed, int64_t count, int sign, int64_t threads, float* out,
                      pr_error* error);
 
+/* A codebook for each block of a row: words [blocks, block, codewords]; by the largest inner product, or the least distance. */
+typedef struct {
+    const float* words;
+    int64_t blocks, block, codewords;
+    int product;
+} pr_codebooks;
+
+/* out: int64 [n, blocks], the codeword that each block of queries [n, blocks, block] chooses; of the first limits[i] alone in
+ * row i, unless limits is null. */
+int pr_best_codes(const float* queries, int64_t n, const pr_codebooks* books, const int64_t* limits, int64_t threads,
+                  int64_t* out, pr_error* error);
+
 /* A function of distinct keys: `values` of `bits` (1 to PR_MOST_FUNCTION_BITS) each, from 0. */
 typedef struct {
     const int64_t* keys;

@@ -249,8 +249,7 @@ class Bank(nn.Module):
             if tape.tells and group.method.traits.adaptive:
                 self._touched.append((tape.group, touched(group, tape)))
         if self._counts_rows:  # setting an attribute of a module takes microseconds
-            self._rows_pending += self._rows_looked_up
-            self._rows_looked_up = 0
+            self._rows_pending, self._rows_looked_up = self._rows_pending + self._rows_looked_up, 0
         self._tapes.clear()
 
     def gradient_norm(self) -> float:
@@ -276,8 +275,7 @@ class Bank(nn.Module):
         self._touched.clear()
         if self._counts_rows:
             self._rows_looked_up = self._rows_pending = 0
-        if self._norm is not None:
-            self._norm = None
+        self._norm = None
 
     def step(self, *, lr: float | None = None) -> None:
         """Apply everything pending with the sizing's optimizer, in one native call per group.

@@ -1,67 +1,13 @@
 from __future__ import annotations
 
-import pytest
 import torch
 
 from pocketrec.compress.computed import Asked
-from pocketrec.compress.parts import codebooks
-from pocketrec.compress.parts.codebooks import (
-    Coding,
-    best_codes,
-    chosen_words,
-    codings,
-    graded_codes,
-    past_the_choice,
-    pull,
-)
+from pocketrec.compress.parts.codebooks import Coding, chosen_words, codings, past_the_choice, pull
 
 
 def some(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.mark.parametrize(("by", "power"), [("distance", 2), ("product", 1)])
-def test_the_best_codeword_is_chosen(by: str, power: int) -> None:
-    queries, words = some(50, 3, 4), some(3, 16, 4, seed=1)
-    found = best_codes(queries, words, by)  # type: ignore[arg-type]  # a name from a parameter
-    for row, codes in zip(queries.double(), found, strict=True):
-        for block, code in enumerate(codes.tolist()):
-            of = words[block].double()
-            scores = (of - row[block]).square().sum(1) if power == 2 else -(of @ row[block])
-            assert int(scores.argmin()) == code
-
-
-def test_a_row_chooses_the_same_in_any_company(monkeypatch: pytest.MonkeyPatch) -> None:
-    queries, words = some(300, 2, 5), some(2, 64, 5, seed=1)
-    whole = best_codes(queries, words, "distance")
-    assert torch.equal(best_codes(queries[7:8], words, "distance"), whole[7:8])
-    monkeypatch.setattr(codebooks, "_AT_ONCE", 64 * 7)
-    assert torch.equal(best_codes(queries, words, "distance"), whole)
-
-
-def test_of_equal_codewords_the_first_is_chosen() -> None:
-    words = torch.zeros(1, 8, 2)
-    assert best_codes(some(4, 1, 2), words, "distance").flatten().tolist() == [0, 0, 0, 0]
-
-
-def test_rare_rows_choose_among_the_first_codewords() -> None:
-    queries, words, frequent = some(80, 2, 3), some(2, 32, 3, seed=1), torch.arange(80) % 4 == 0
-    found = graded_codes(queries, words, frequent, 8)
-    assert torch.equal(found[frequent], best_codes(queries[frequent], words, "distance"))
-    assert torch.equal(found[~frequent], best_codes(queries[~frequent], words[:, :8], "distance"))
-    assert int(found[~frequent].max()) < 8 <= int(found.max())
-    assert torch.equal(graded_codes(queries, words, frequent, 32), best_codes(queries, words, "distance"))
-
-
-def test_tracing_knows_no_numbers_and_chooses_the_same() -> None:
-    queries, words, frequent = some(20, 2, 3), some(2, 32, 3, seed=1), torch.arange(20) % 4 == 0
-
-    def both(rows: torch.Tensor) -> torch.Tensor:
-        return graded_codes(rows, words, frequent, 8) + 0 * best_codes(rows, words, "product")
-
-    torch._dynamo.reset()
-    traced = torch.compile(both, backend="aot_eager", fullgraph=True)
-    assert torch.equal(traced(queries), both(queries))
 
 
 def test_chosen_codewords_stand_one_behind_the_other() -> None:

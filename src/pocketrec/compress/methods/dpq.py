@@ -21,14 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, final
 from pocketrec.compress.access import Access
 from pocketrec.compress.holdings import Holding
 from pocketrec.compress.method import Decision, Method, Traits
-from pocketrec.compress.parts.codebooks import (
-    Coding,
-    best_codes,
-    bits_of,
-    chosen_words,
-    codings,
-    past_the_choice,
-)
+from pocketrec.compress.parts.codebooks import Coding, bits_of, chosen_words, codings, past_the_choice
 from pocketrec.compress.parts.coded_tables import (
     CODED,
     QUERIES,
@@ -171,6 +164,8 @@ class DPQ(Method):
         return per_table(group, asked, softly, of=queries)
 
     def _chooser(self, group: Group) -> Choose:
+        from pocketrec.native.best_codes import best_codes  # here, not above: sizing answers without torch
+
         matrix = group.tensor(self._matrices()[0]).detach()
         number = {place: n for n, place in enumerate(coded(group.sizing.tables))}
         by: Literal["distance", "product"] = "distance" if self.quantiser == "vq" else "product"

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, final
 from pocketrec.compress.access import Access
 from pocketrec.compress.holdings import Holding
 from pocketrec.compress.method import Decision, Method, Traits
-from pocketrec.compress.parts.codebooks import Coding, bits_of, codings, graded_codes
+from pocketrec.compress.parts.codebooks import Coding, bits_of, codings
 from pocketrec.compress.parts.coded_tables import (
     CODED,
     QUERIES,
@@ -138,14 +138,17 @@ class MGQE(Method):
         return nearest_vectors(group, rows, asked, group.tensor(_CENTROIDS), self.pull, self._chooser(group))
 
     def _chooser(self, group: Group) -> Choose:
+        import torch  # here, not above: sizing answers without it
+
+        from pocketrec.native.best_codes import best_codes
+
         tables, centroids = group.sizing.tables, group.tensor(_CENTROIDS).detach()
-        number, few = (
-            {place: n for n, place in enumerate(coded(tables))},
-            1 << coding_of(group.sizing.settings).few_bits,
-        )
+        number, coding = {place: n for n, place in enumerate(coded(tables))}, coding_of(group.sizing.settings)
 
         def choose(place: int, ids: Tensor, queries: Tensor) -> Tensor:
-            return graded_codes(queries, centroids[number[place]], ids < int(tables[place].settings["frequent"]), few)
+            frequent = ids < int(tables[place].settings["frequent"])
+            limits = torch.where(frequent, coding.codewords, 1 << coding.few_bits)
+            return best_codes(queries, centroids[number[place]], "distance", limits)
 
         return choose
 

@@ -7,7 +7,7 @@ they take, which codewords rows choose, and how gradients come past that choice.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from pocketrec.compress.parts.shared_array import array_bytes
 
@@ -16,16 +16,10 @@ if TYPE_CHECKING:
 
     from pocketrec.compress.computed import Asked
 
-__all__ = [
-    "Coding", "best_codes", "bits_of", "blocks_of", "chosen_words", "codings", "graded_codes", "past_the_choice",
-    "pull",
-]  # fmt: skip
+__all__ = ["Coding", "bits_of", "blocks_of", "chosen_words", "codings", "past_the_choice", "pull"]
 
 _WORD_BITS: Final = 32
 _WORD_BYTES: Final = 4
-_AT_ONCE: Final = (
-    1 << 16
-)  # distances that stand in memory together: a few hundred kilobytes, which a core's cache holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,68 +102,6 @@ def codings(dim: int, blocks: int, bits: int, few_bits: int) -> list[Coding]:
         found |= {Coding(count, block, bits - s, max(1, few_bits - s)) for s in range(bits)}
         blocks //= 2
     return sorted(found, key=lambda c: (-c.blocks * c.few_bits, c.blocks, -c.bits))
-
-
-def best_codes(queries: Tensor, words: Tensor, by: Literal["distance", "product"]) -> Tensor:
-    """The codeword that each block of a row chooses: int64 [n, blocks].
-
-    Numbers are added up one after the other, so that a row chooses the same in whatever company it is asked for; of
-    several that are equal the first is chosen.
-
-    Args:
-        queries: float32 [n, blocks, block].
-        words: float32 [blocks, codewords, block].
-        by: the least squared distance, or the largest inner product.
-    """
-    import torch
-
-    from pocketrec.native.eager import is_eager
-
-    with torch.no_grad():
-        if not is_eager(queries):
-            return _best(queries, words, by)
-        rows = max(1, _AT_ONCE // words.shape[1])
-        return torch.cat([_best(part, words, by) for part in torch.split(queries, rows)])
-
-
-def graded_codes(queries: Tensor, words: Tensor, frequent: Tensor, few: int) -> Tensor:
-    """The nearest codeword of each block, of which rare ids may use the first ones only: int64 [n, blocks].
-
-    Args:
-        queries, words: as in :func:`best_codes`.
-        frequent: bool [n], whose rows may use all.
-        few: codewords for the others.
-    """
-    import torch
-
-    from pocketrec.native.eager import is_eager
-
-    if few >= words.shape[1]:
-        return best_codes(queries, words, "distance")
-    if not is_eager(queries):
-        all_of_them, first = (best_codes(queries, w, "distance") for w in (words, words[:, :few]))
-        return torch.where(frequent[:, None], all_of_them, first)
-    found = torch.empty(queries.shape[:2], dtype=torch.int64)
-    for chosen, own in ((frequent, words), (~frequent, words[:, :few])):
-        at = chosen.nonzero()[:, 0]
-        found[at] = best_codes(queries.detach()[at], own, "distance")
-    return found
-
-
-def _best(queries: Tensor, words: Tensor, by: Literal["distance", "product"]) -> Tensor:
-    import torch
-
-    found = []
-    for own, theirs in zip(queries.unbind(1), words.mT.contiguous().unbind(0), strict=True):
-        total = own.new_zeros(own.shape[0], theirs.shape[1])
-        for number, other in zip(own.unbind(1), theirs.unbind(0), strict=True):
-            if by == "distance":
-                apart = number[:, None] - other
-                total += apart.mul_(apart)
-            else:
-                total -= number[:, None] * other
-        found.append(total.argmin(dim=1))
-    return torch.stack(found, dim=1)
 
 
 def chosen_words(words: Tensor, numbers: Tensor, codes: Tensor) -> Tensor:
