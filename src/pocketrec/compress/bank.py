@@ -365,9 +365,7 @@ class Bank(nn.Module):
         raise OptionError(f"No table called {table!r} in this bank. Tables: {', '.join(self.sizing.order)}.")
 
     def _group(self, index: int) -> Group:
-        group = self.groups[index]
-        assert isinstance(group, Group)
-        return group
+        return cast(Group, self.groups[index])
 
     def _groups(self) -> Collection[Group]:
         found = self.groups._modules.values()  # going through a ModuleList costs as much as a lookup
