@@ -129,6 +129,15 @@ def test_what_freezing_loses() -> None:
     assert kinds(run(curve=epochs)) == []
 
 
+def test_epochs_of_earlier_stages_are_of_other_models() -> None:
+    """What a method lost between its stages was not lost by rounding, and its epochs count from 1 in the last stage."""
+    before = curve([0.4], [0.45], auc=[0.77], stage=1)
+    after = curve([0.5, 0.49], [0.47, 0.49], auc=[0.755, 0.74], stage=2)
+    found = run(curve=(*before, *after), validation=metrics(auc=0.7549), epochs=1)
+    assert kinds(found) == ["overfitting"]
+    assert "after epoch 1 the validation log-loss rose from 0.4700 to 0.4900 (epoch 2)" in only(found)
+
+
 def test_too_few_validation_rows_to_tell_epochs_apart() -> None:
     told = {"validation": metrics(rows=11_755, positives=2_939, auc=0.78)}
     losses = ([0.5, 0.49, 0.48], [0.4801, 0.48, 0.4801])

@@ -89,7 +89,17 @@ def test_the_peak_is_that_of_this_process_and_not_of_the_one_that_started_it() -
 def test_candidates_that_were_scored_are_neither_epochs_nor_rows_that_trained() -> None:
     from pocketrec.pipeline.summary import _curve
 
-    trained = [{"rows_per_s": 100.0, "seconds": 1.0, "train_loss": 0.7 - 0.1 * n, "auc": 0.6} for n in range(2)]
-    search = {"rows_per_s": 1e6, "seconds": 50.0, "candidates": 9, "auc": 0.9}
+    plain = {"stage": "train", "rows_per_s": 100.0, "seconds": 1.0, "auc": 0.6}
+    trained = [plain | {"train_loss": 0.7 - 0.1 * n} for n in range(2)]
+    search = {"stage": "search", "rows_per_s": 1e6, "seconds": 50.0, "candidates": 9, "auc": 0.9}
     assert rows_per_s([trained[0], search, trained[1]]) == pytest.approx(100.0)
     assert _curve([trained[0], search, trained[1]]) == _curve(trained)
+
+
+def test_epochs_of_several_stages_say_which() -> None:
+    from pocketrec.pipeline.summary import _curve
+
+    plain = {"rows_per_s": 100.0, "seconds": 1.0, "train_loss": 0.5}
+    found = _curve([plain | {"stage": name} for name in ("warm", "again", "again")])
+    assert [(point["epoch"], point["stage"]) for point in found] == [(1, 1), (2, 2), (3, 2)]
+    assert "stage" not in _curve([plain | {"stage": "train"}] * 2)[0]

@@ -143,16 +143,20 @@ def _validation_rows(result: Result) -> Iterator[str]:
 
 
 def _epochs(result: Result) -> list[_Epoch]:
+    """Those of the last stage of training: models of the stages before were others."""
+    last = result.curve[-1].get("stage") if result.curve else None
+    own = [point for point in result.curve if point.get("stage") == last]
+
     def number(point: Mapping[str, int | float | None], place: int) -> int:
         told = point.get("epoch")
-        return place if told is None else int(told)
+        return place if told is None or last is not None else int(told)
 
     return [
         _Epoch(
             number(point, place), point.get("train_loss"), point.get("validation_logloss"),
             point.get("validation_auc"), point.get("validation_auc_standard_error"),
         )
-        for place, point in enumerate(result.curve, start=1)
+        for place, point in enumerate(own, start=1)
     ]  # fmt: skip
 
 

@@ -95,13 +95,16 @@ def table_bytes(sizing: Sizing) -> dict[str, int]:
 
 
 def _curve(history: list[dict[str, Any]]) -> tuple[dict[str, int | float | None], ...]:
+    trained = _epochs(history)
+    stages = list(dict.fromkeys(h["stage"] for h in trained))
     return tuple(
         {
             "epoch": number, "train_loss": h["train_loss"], "validation_auc": h.get("auc"),
             "validation_logloss": h.get("logloss"), "validation_auc_standard_error": h.get("auc_standard_error"),
             **({"validation_gauc": h["gauc"]} if "gauc" in h else {}),
+            **({"stage": stages.index(h["stage"]) + 1} if len(stages) > 1 else {}),
         }
-        for number, h in enumerate(_epochs(history), start=1)
+        for number, h in enumerate(trained, start=1)
     )  # fmt: skip
 
 

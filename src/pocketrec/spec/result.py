@@ -51,7 +51,8 @@ class Result:
         test: metrics on the test rows.
         by_frequency: metrics on the test rows by group: head, torso, unseen.
         curve: one mapping per epoch: ``epoch`` (from 1) and any of ``train_loss``, ``validation_auc``,
-            ``validation_logloss``, ``validation_auc_standard_error``, ``validation_gauc``, ...
+            ``validation_logloss``, ``validation_auc_standard_error``, ``validation_gauc``, ...;
+            and of a method that trained in several stages ``stage`` (from 1), whose last one `epochs` counts.
         progressive: how good the predictions of training rows were, each made just before the row was learned from.
         rows_per_s: training rows per second.
         ms_per_batch: median processor milliseconds of one step of training, all threads of the process: reading the
