@@ -346,7 +346,7 @@ class Bank(nn.Module):
 
     def id_spaces(self) -> tuple[WantedIds, ...]:
         """The ids that each column must hold, in the order of the columns."""
-        return tuple(self.sizing.of(name).wanted for name in self.sizing.order)
+        return self.sizing.wanted
 
     def group_of(self, table: str) -> Group:
         """The group that holds this table; the first one, where others join it."""

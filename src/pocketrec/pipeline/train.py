@@ -33,7 +33,7 @@ from pocketrec.spec.result import Result
 from pocketrec.spec.schema import Schema
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.writing import check_folder
-from pocketrec.train import Outcome, TrainConfig, Trainer
+from pocketrec.train import Outcome, Trainer
 from pocketrec.train.optim import optimizer_tensors
 from pocketrec.train.step_clock import StepClock
 from pocketrec.train.watch import Watcher, Watchers
@@ -174,16 +174,15 @@ class _Job:
         checkpoints = None if self.folder is None else self.folder.checkpoints
         data = RunData(dataset=self.dataset)
         refit = self.config.refit and self.dataset.parts["validation"] > 0
-        outcome = self._trainer(sizing, data, self.config.train, checkpoints).run()
+        outcome = self._trainer(sizing, data, checkpoints).run()
         served = self._served(outcome)
         outcome = replace(outcome, validation=judge(served, self.dataset, "validation", through="train")[0])
         if not refit:
             return outcome, served, sizing, "train"
         sizing = self.size("validation")
         everything = RunData(dataset=self.dataset, train=("train", "validation"), validation=())
-        settings = replace(self.config.train, epochs=outcome.best_epoch)
         folder = None if checkpoints is None else checkpoints / "refit"
-        again = self._trainer(sizing, everything, settings, folder).run()
+        again = self._trainer(sizing, everything, folder, last_epochs=outcome.best_epoch).run()
         both = replace(
             outcome, model=again.model, optimizer=again.optimizer, notes=(*outcome.notes, *again.notes)
         )  # fmt: skip
@@ -200,11 +199,13 @@ class _Job:
             return size_run(self.config, self.dataset, through)
         return size_onward(self.start, self.config, self.dataset, through)
 
-    def _trainer(self, sizing: Sizing, data: RunData, settings: TrainConfig, folder: Path | None) -> Trainer:
+    def _trainer(
+        self, sizing: Sizing, data: RunData, folder: Path | None, *, last_epochs: int | None = None
+    ) -> Trainer:
         return Trainer(
-            sizing, lambda bank: make_model(self.config, self.dataset, bank), data, settings, seed=self.config.seed,
-            folder=folder, watcher=self._watchers(), extra=self._extra(sizing, data),
-            start=None if self.start is None else self.start.warm,
+            sizing, lambda bank: make_model(self.config, self.dataset, bank), data, self.config.train,
+            seed=self.config.seed, folder=folder, last_epochs=last_epochs, watcher=self._watchers(),
+            extra=self._extra(sizing, data), start=None if self.start is None else self.start.warm,
         )  # fmt: skip
 
     def _watchers(self) -> Watcher:

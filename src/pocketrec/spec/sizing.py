@@ -196,6 +196,11 @@ class Sizing:
         return sum(g.vocabulary_bytes for g in self.groups)
 
     @property
+    def wanted(self) -> tuple[WantedIds, ...]:
+        """The ids that each column holds, as data gives them."""
+        return tuple(self.of(name).wanted for name in self.order)
+
+    @property
     def unused_bytes(self) -> int:
         """Budget that no tensor uses."""
         return self.budget_bytes - self.serve_bytes

@@ -30,6 +30,8 @@ class Stage:
         scores: how many candidates of a search are scored at most, each by its AUC on validation rows; nothing trains
             meanwhile, and `epochs`, `split`, `tables` and `dense` mean nothing. 0: a stage of training.
         score_rows: how many validation rows, the first ones, judge a candidate; None: all.
+        judged_first: whether what the last stage begins with may be chosen, too, as its epoch 0: where that would serve
+            as it is, and training may only do harm to it.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Stage:
     held_out: tuple[str, ...] = ()
     scores: int = 0
     score_rows: int | None = None
+    judged_first: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "held_out", tuple(self.held_out))  # of JSON it is a list
@@ -61,6 +64,8 @@ class Stage:
                 f"Stage {self.name!r} scores {self.scores} candidates on {self.score_rows} rows; 0 candidates or more "
                 "and 1 row or more are needed."
             )
+        if self.judged_first and (self.scores or self.begin != "warm"):
+            raise OptionError(f"Stage {self.name!r} begins with nothing that could be chosen.")
         if self.scores and self.held_out:
             raise OptionError(f"Stage {self.name!r} scores candidates, so nothing is held out of its training.")
 

@@ -34,13 +34,13 @@ class BestEpoch:
         if self._folder is not None:
             save(self._folder, state, model, optimizer, run=self._run, keep=1)
             return
-        now = parts_of(model, optimizer)
-        if self._copy is None:
-            self._copy = {part: {name: t.clone() for name, t in tensors.items()} for part, tensors in now.items()}
-            return
-        for part, tensors in now.items():  # into the same memory: there are never three copies of the tables
-            for name, tensor in tensors.items():
-                self._copy[part][name].copy_(tensor)
+        copy = self._copy = self._copy or {}
+        for part, tensors in parts_of(model, optimizer).items():
+            if part in copy and copy[part].keys() == tensors.keys():
+                for name, tensor in tensors.items():  # into the same memory: there are never three copies of the tables
+                    copy[part][name].copy_(tensor)
+            else:  # an optimizer has no state before its first step
+                copy[part] = {name: tensor.clone() for name, tensor in tensors.items()}
 
     def bring_back(self, state: TrainState, model: Model, optimizer: torch.optim.Optimizer) -> None:
         """Put the epoch that `state` names as the best into the model and its optimizer.

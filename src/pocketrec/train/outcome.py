@@ -25,7 +25,8 @@ class Outcome:
             logloss, and gauc where rows have users (None where none of them has both classes); the first epoch of the
             last stage also has progressive. A stage that scores candidates has one entry: in the place of the losses
             candidates, how many were scored, and as auc that of the best.
-        best_epoch: the chosen epoch of the last stage, from 1; the last one without validation rows.
+        best_epoch: the chosen epoch of the last stage, from 1, or 0 for what the stage began with; the
+            last one without validation rows.
         validation: metrics of that epoch on the validation rows, or None.
         optimizer: of the dense nets, as it was at the model's epoch.
         notes: sentences to print: where a resume began, and which checkpoints it passed over.

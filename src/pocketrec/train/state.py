@@ -31,9 +31,9 @@ class TrainState:
         rows: rows of the epoch's batches so far.
         loss_sum: sum of the losses of these rows (of batches, times their rows).
         seconds: time that these batches took, of all processes that worked on the epoch.
-        best_epoch: the best epoch of the last stage so far, counted from 1; 0 for none.
+        best_epoch: the best epoch of the last stage so far, counted from 1; 0 is what the stage began with.
         best_value: its validation figure, larger is better.
-        best_metrics: all its validation metrics, or None.
+        best_metrics: all its validation metrics; None as long as nothing was judged.
         history: one entry per finished epoch.
         progressive: windows of the first epoch of the last stage so far, see :mod:`pocketrec.train.progressive`; empty
             in all other epochs.
@@ -56,6 +56,16 @@ class TrainState:
     progressive: list[list[float]] = field(default_factory=list)
     matmul: dict[str, Any] | None = None
     sizing: dict[str, Any] | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything of the present stage was done."""
+        return bool(self.epoch or self.batch) or self.best_metrics is not None
+
+    @property
+    def chosen(self) -> int:
+        """The best epoch of the present stage; the last one as long as nothing was judged."""
+        return self.epoch if self.best_metrics is None else self.best_epoch
 
     def next_epoch(self) -> None:
         """Count one epoch more; its sums begin at 0."""

@@ -26,7 +26,6 @@ from pocketrec.native.keep_freed import keep_freed
 from pocketrec.spec.errors import NotFinite, OptionError, TrainingError
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.stage import Stage
-from pocketrec.spec.table import WantedIds
 from pocketrec.train.best import BestEpoch
 from pocketrec.train.candidate_auc import candidate_auc
 from pocketrec.train.config import TrainConfig
@@ -64,23 +63,25 @@ class Trainer:
         watcher: told how it goes.
         identity: what else must be equal for a checkpoint to be of this run, JSON only: which data, which model.
             Sizing, configuration, seed and numbers of rows always must.
+        last_epochs: of the last stage, in the place of the configuration's; 0 or more.
     """
 
     def __init__(
         self, sizing: Sizing, make_model: Callable[[Bank], Model], data: TrainingData, config: TrainConfig, *,
         seed: int, folder: Path | None = None, restore_best: bool = True, start: WarmStart | None = None,
         extra: Mapping[str, Any] | None = None, watcher: Watcher | None = None,
-        identity: Mapping[str, Any] | None = None,
+        identity: Mapping[str, Any] | None = None, last_epochs: int | None = None,
     ) -> None:  # fmt: skip
         self.stages: Sequence[tuple[Stage, Sizing]] = stages(sizing)
         self.make_model, self.data, self.config, self.seed = make_model, data, config, seed
         self.folder, self.restore_best, self.extra = folder, restore_best, extra
-        self.start = start
+        self.start, self.last_epochs = start, last_epochs
         self.watcher: Watcher = watcher or Silent()
         self.state = TrainState()
         self.run_identity: dict[str, Any] = {
             **(identity or {}), "sizing": sizing.to_json(), "config": asdict(config), "seed": seed,
             "start": None if start is None else int(start.bank.steps),
+            **({} if last_epochs is None else {"last_epochs": last_epochs}),
         }  # fmt: skip
         self.model: Model
         self.optimizer: torch.optim.Optimizer
@@ -109,10 +110,10 @@ class Trainer:
             finally:
                 self.watcher.end()
         state = self.state
-        if self.restore_best and state.best_epoch not in (0, state.epoch):
+        if self.restore_best and state.chosen != state.epoch:
             self._best.bring_back(state, self.model, self.optimizer)
         return Outcome(
-            model=self.model.eval(), history=state.history, best_epoch=state.best_epoch or state.epoch,
+            model=self.model.eval(), history=state.history, best_epoch=state.chosen,
             validation=None if state.best_metrics is None else Metrics(**state.best_metrics),
             optimizer=self.optimizer, notes=tuple(self._notes), progressive=progressive_of(state.history),
         )  # fmt: skip
@@ -164,7 +165,7 @@ class Trainer:
             self._notes.append(said)
 
     def _rows(self, part: Part) -> int:
-        source = self.data.source(part, _id_spaces(self.stages[0][1]))
+        source = self.data.source(part, self.stages[0][1].wanted)
         return 0 if source is None else source.batch_count(1)
 
     def _resume(self, state: TrainState, artifact: Artifact) -> None:
@@ -211,19 +212,23 @@ class Trainer:
     def _stage(self, interrupt: GracefulInterrupt) -> None:
         stage, sizing = self.stages[self.state.stage]
         epochs = 1 if stage.scores else stage.epochs or self.config.epochs
+        if self._in_last_stage() and self.last_epochs is not None:
+            epochs = self.last_epochs
         if self._finished(epochs):
             return
         if stage.scores:
             self._score(stage, sizing, interrupt)
             return
-        whole = self.data.source(stage.split, _id_spaces(sizing))
+        whole = self.data.source(stage.split, sizing.wanted)
         assert whole is not None, "rows were counted before the first stage"
         source = share_of(whole, self.config.share)
-        validation = self.data.source("validation", _id_spaces(sizing)) if self._rows("validation") else None
+        validation = self.data.source("validation", sizing.wanted) if self._rows("validation") else None
         self.watcher.begin(
             stage=stage.name, epochs=epochs, batches=source.batch_count(self.config.batch_size),
             batch_size=self.config.batch_size, epoch=self.state.epoch, batch=self.state.batch,
         )  # fmt: skip
+        if stage.judged_first and validation is not None and self._in_last_stage() and not self.state.begun:
+            self._judge(self._validate(stage, validation)[0])
         while not self._finished(epochs):
             self._epoch(stage, source, interrupt)
             self._finish_epoch(stage, validation)
@@ -236,7 +241,7 @@ class Trainer:
         All of the search is in the bank, so that a checkpoint between any two of them resumes it.
         """
         state, config = self.state, self.config
-        validation = self.data.source("validation", _id_spaces(sizing))
+        validation = self.data.source("validation", sizing.wanted)
         assert validation is not None, "rows were counted before the first stage"
         rows = min(validation.batch_count(1), stage.score_rows or validation.batch_count(1))
         # a candidate takes as many batches as its rows are: that much work is lost by a kill, not that many candidates
@@ -271,7 +276,7 @@ class Trainer:
     def _finished(self, epochs: int) -> bool:
         """Whether the present stage is over: all epochs made, or patience lost (in the last stage only)."""
         epoch, best, patience = self.state.epoch, self.state.best_epoch, self.config.patience
-        lost = patience is not None and best > 0 and epoch - best >= patience
+        lost = patience is not None and self.state.best_metrics is not None and epoch - best >= patience
         return epoch >= epochs or (lost and self._in_last_stage())
 
     # -- epochs ------------------------------------------------------------------------------------------------------
@@ -300,7 +305,7 @@ class Trainer:
         """Batches for what the stage holds out, from the one on that follows the stage's batch of this number."""
         if not stage.held_out:
             return None
-        source = self.data.source("validation", _id_spaces(self.model.bank.sizing))
+        source = self.data.source("validation", self.model.bank.sizing.wanted)
         assert source is not None, "rows were counted before the first stage"
         config = self.config
         return endless(source, batch_size=config.batch_size, order=config.order, seed=self.seed, start=start)
@@ -378,7 +383,7 @@ class Trainer:
         # which of them there are is a matter of the rows, so that all epochs are compared by the same one
         wanted = {"gauc": (metrics.gauc, metrics.auc), "auc": (metrics.auc,), "logloss": ()}[self.config.choose_by]
         value = next((area for area in wanted if area is not None), -metrics.logloss)
-        if self.state.best_epoch and value <= self.state.best_value:
+        if self.state.best_metrics is not None and value <= self.state.best_value:
             return
         self.state.best_epoch, self.state.best_value = self.state.epoch, value
         self.state.best_metrics = asdict(metrics)
@@ -393,8 +398,3 @@ class Trainer:
 def _seed_of(seed: int, number: int) -> int:
     """A seed of its own for each number behind one seed."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-
-
-def _id_spaces(sizing: Sizing) -> tuple[WantedIds, ...]:
-    """The ids that each column holds."""
-    return tuple(sizing.of(name).wanted for name in sizing.order)

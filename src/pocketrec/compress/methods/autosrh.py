@@ -143,7 +143,7 @@ class AutoSrh(Method):
 
     def stages(self, sizing: GroupSizing, optimizer: OptimizerSpec) -> tuple[tuple[Stage, GroupSizing], ...]:
         begin = "warm" if sizing.settings.get(SETTLED) else BEGINS[self.retrain]
-        return ((Stage(name="retrain", begin=begin), sizing),)
+        return ((Stage(name="retrain", begin=begin, judged_first=begin == "warm"), sizing),)
 
     def search(self, groups: Sequence[GroupSizing], optimizer: OptimizerSpec) -> tuple[tuple[Stage, GroupSizing], ...]:
         if any(group.settings.get(SETTLED) for group in groups):  # yesterday's choice goes on

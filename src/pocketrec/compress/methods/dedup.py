@@ -134,7 +134,7 @@ class Dedup(Method):
         whole = replace(whole, serve=sizing.serve)  # what it will be frozen to, whenever that is
         return (
             (Stage(name="whole", epochs=self.whole_epochs), whole),
-            (Stage(name="shared", optimizer="keep"), sizing),
+            (Stage(name="shared", optimizer="keep", judged_first=True), sizing),
         )
 
     def initialise(self, group: Group, *, seed: int, data: Mapping[str, Any] | None = None) -> None:

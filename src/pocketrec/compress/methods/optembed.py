@@ -177,7 +177,7 @@ class OptEmbed(Method):
     # -- stages ------------------------------------------------------------------------------------------------------
 
     def stages(self, sizing: GroupSizing, optimizer: OptimizerSpec) -> tuple[tuple[Stage, GroupSizing], ...]:
-        return ((Stage(name="retrain", begin="warm" if self.inherits else "initial"), sizing),)
+        return ((Stage(name="retrain", begin="warm" if self.inherits else "initial", judged_first=self.inherits), sizing),)
 
     def search(self, groups: Sequence[GroupSizing], optimizer: OptimizerSpec) -> tuple[tuple[Stage, GroupSizing], ...]:
         if any(group.settings.get("settled") for group in groups):  # yesterday's tables go on
