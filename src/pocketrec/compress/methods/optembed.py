@@ -73,8 +73,7 @@ class OptEmbed(Method):
         parents: the best so many of a generation have children, 1 or more.
         mutation_rate: probability that a width of a mutated parent is drawn anew, above 0 and up to 1.
         score_rows: how many validation rows, the first ones, judge a candidate; None: all.
-        inherits: whether the last stage begins with the rows and nets of the supernet, as in the VLDB 2024 benchmark's
-            program, and not anew, as in the authors'.
+        inherits: the last stage begins as the supernet ended (VLDB 2024's program), not anew (the authors' program).
     """
 
     name = "optembed"
@@ -177,7 +176,8 @@ class OptEmbed(Method):
     # -- stages ------------------------------------------------------------------------------------------------------
 
     def stages(self, sizing: GroupSizing, optimizer: OptimizerSpec) -> tuple[tuple[Stage, GroupSizing], ...]:
-        return ((Stage(name="retrain", begin="warm" if self.inherits else "initial", judged_first=self.inherits), sizing),)
+        warm = self.inherits
+        return ((Stage(name="retrain", begin="warm" if warm else "initial", judged_first=warm), sizing),)
 
     def search(self, groups: Sequence[GroupSizing], optimizer: OptimizerSpec) -> tuple[tuple[Stage, GroupSizing], ...]:
         if any(group.settings.get("settled") for group in groups):  # yesterday's tables go on
