@@ -22,9 +22,9 @@ def test_every_series_over_all_budgets_with_its_mean_rank(study) -> None:
     assert table is not None
     assert [c.title for c in table.columns] == ["method", "10x", "100x", "mean rank"]
     assert texts(table.blocks[0]) == [
-        ["min_count", "0.7590", "0.7540", "1.0 of 2"],
-        ["min_count, int8", "0.7580", DASH, "2.0 of 1"],
-        ["robe", "0.7560", "0.7490", "2.5 of 2"],
+        ["min_count", "0.7590", "0.7540", "1.0 over 2"],
+        ["min_count, int8", "0.7580", DASH, "2.0 over 1"],
+        ["robe", "0.7560", "0.7490", "2.5 over 2"],
     ]
     tones = [[cell.tone for cell in row.cells] for row in table.blocks[0].rows]
     assert tones == [["", "best", "best", ""], [""] * 4, [""] * 4]

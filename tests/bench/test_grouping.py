@@ -110,3 +110,14 @@ def test_a_budget_is_a_ratio_only_when_somebody_wrote_one(make_run) -> None:
     assert ratio("20236", " 16x ") == "16x"
     assert ratio("5%") == "5%"
     assert ratio("20236", "20 kB", "9" * 20 + "x") == ""
+
+
+def test_the_storage_of_a_cell_is_said_once(make_run) -> None:
+    runs = [
+        make_run(storage=storage, options={"cell": f"options.block=4 options.storage={storage}"})
+        for storage in ("float32", "int8")
+    ]
+    runs.append(make_run(storage="int8", options={"cell": "options.storage=int8"}))
+    assert [s.label for s in scenes(runs)[0].series] == [
+        "robe, cell options.block=4", "robe, int8, cell options.block=4", "robe, int8",
+    ]  # fmt: skip

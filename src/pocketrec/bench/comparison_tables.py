@@ -30,7 +30,7 @@ def overview_table(scene: Scene) -> Table | None:
             cells = (
                 Cell(text=series.label, method=series.method),
                 *(_auc_cell(group, groups) for groups, group in own),
-                Cell(text=NOTHING if mean is None else f"{mean:.1f} of {len(ranks)}", value=mean),
+                Cell(text=NOTHING if mean is None else f"{mean:.1f} over {len(ranks)}", value=mean),
             )
             rows.append(Row(cells=cells, groups=tuple(g.number for g in known)))
     titles = [ratio_of(groups) or bytes_text(b) for b, groups in panels]

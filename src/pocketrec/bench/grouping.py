@@ -192,8 +192,11 @@ def _label(run: Result, alike: Sequence[Result]) -> str:
 
 
 def _told(run: Result) -> Mapping[str, Any]:
-    """The options, but for the storage, which has a column of its own."""
-    return {key: value for key, value in run.options.items() if key != "storage"}
+    """The options, but for the storage, which has a column of its own; nor does the cell's text name it again."""
+    told = {key: value for key, value in run.options.items() if key != "storage"}
+    if isinstance(told.get("cell"), str):
+        told["cell"] = " ".join(word for word in told["cell"].split(" ") if word != f"options.storage={run.storage}")
+    return told
 
 
 def _json(value: Any) -> str:
