@@ -78,3 +78,16 @@ def test_tracing_knows_no_numbers_and_chooses_the_same() -> None:
     torch._dynamo.reset()
     traced = torch.compile(both, backend="aot_eager", fullgraph=True)
     assert torch.equal(traced(queries), both(queries))
+
+
+def test_what_does_not_fit_is_refused(backend: str) -> None:
+    queries, words = some(5, 2, 3), some(2, 8, 3)
+    for wrong in (words[:1], words[:, :, :2], words[:, :0], words[0]):
+        with pytest.raises(ValueError, match=r"queries must be \[n, blocks, block\]"):
+            best_codes(queries, wrong, "distance")
+    with pytest.raises(TypeError, match="must be float32"):
+        best_codes(queries, words.half(), "distance")
+    with pytest.raises(TypeError, match="limits must be int64"):
+        best_codes(queries, words, "distance", torch.ones(5))
+    with pytest.raises(ValueError, match=r"limits must be \[5\]"):
+        best_codes(queries, words, "distance", torch.ones(4, dtype=torch.int64))

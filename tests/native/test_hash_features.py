@@ -72,3 +72,10 @@ def test_seeds_give_other_hashes() -> None:
 @pytest.mark.parametrize("features", ["uniform", "normal", "sign"])
 def test_no_ids_have_no_features(features: Features) -> None:
     assert hash_features(torch.empty(0, dtype=torch.int64), 5, 8, features).shape == (0, 8)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(TypeError, match="ids must be int64"):
+        hash_features(IDS.int(), 5, 8, "sign")
+    with pytest.raises(ValueError, match=r"ids must be \[n\]"):
+        hash_features(IDS[:, None], 5, 8, "sign")

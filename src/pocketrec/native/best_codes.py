@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pocketrec.native.binding import kernels_for
 from pocketrec.native.eager import is_eager
+from pocketrec.native.request import check_value
 from pocketrec.native.threads import threads
 
 __all__ = ["best_codes"]
@@ -33,10 +34,14 @@ def best_codes(
         by: the least squared distance, or the largest inner product.
         limits: int64 [n], among how many of the first codewords each row chooses, 1 or more; None for all of them.
 
+    Raises:
+        TypeError, ValueError: what does not fit, with numbers.
+
     >>> words = torch.tensor([[[0.0], [1.0], [2.0]]])
     >>> best_codes(torch.tensor([[[1.8]], [[1.8]]]), words, "distance", torch.tensor([3, 2])).tolist()
     [[2], [1]]
     """
+    _check(queries, words, limits)
     with torch.no_grad():
         if not is_eager(queries):
             return _reference(queries, words, by, limits)
@@ -54,6 +59,24 @@ def best_codes(
             0 if limits is None else limits.data_ptr(), threads(), out.data_ptr(),
         )  # fmt: skip
         return out
+
+
+def _check(queries: Tensor, words: Tensor, limits: Tensor | None) -> None:
+    if queries.dtype is not torch.float32 or words.dtype is not torch.float32:
+        raise TypeError(f"queries and words must be float32, got {queries.dtype} and {words.dtype}.")
+    check_value(
+        queries.dim() == words.dim() == 3 and words.shape[0] == queries.shape[1] and words.shape[2] == queries.shape[2]
+        and words.shape[1] > 0,
+        lambda: "queries must be [n, blocks, block] and words [blocks, codewords, block], got "
+        f"{list(queries.shape)} and {list(words.shape)}.",
+    )  # fmt: skip
+    if limits is not None:
+        if limits.dtype is not torch.int64:
+            raise TypeError(f"limits must be int64, got {limits.dtype}.")
+        check_value(
+            limits.dim() == 1 and limits.shape[0] == queries.shape[0],
+            lambda: f"limits must be [{queries.shape[0]}], a number per row, got {list(limits.shape)}.",
+        )
 
 
 def _reference(queries: Tensor, words: Tensor, by: str, limits: Tensor | None) -> Tensor:

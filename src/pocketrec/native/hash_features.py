@@ -16,6 +16,7 @@ from torch import Tensor
 from pocketrec.native.binding import kernels_for
 from pocketrec.native.eager import is_eager
 from pocketrec.native.mix import mix, shift_right
+from pocketrec.native.request import check_value
 from pocketrec.native.threads import threads
 
 __all__ = ["BUCKETS", "Features", "hash_features"]
@@ -39,9 +40,15 @@ def hash_features(ids: Tensor, seed: int, count: int, features: Features) -> Ten
             KDD 2021, section 4.1); ``normal``: pairs of such numbers turned by Box and Muller; ``sign``: -1 or 1, the
             first bit of the hash's word.
 
+    Raises:
+        TypeError, ValueError: what does not fit.
+
     >>> hash_features(torch.tensor([7, 8]), 1, 4, "sign").tolist()
     [[-1.0, 1.0, 1.0, 1.0], [-1.0, -1.0, 1.0, -1.0]]
     """
+    if ids.dtype is not torch.int64:
+        raise TypeError(f"ids must be int64, got {ids.dtype}.")
+    check_value(ids.dim() == 1 and count > 0, lambda: f"ids must be [n], of 1 feature or more, got {list(ids.shape)}.")
     kernels = kernels_for(ids) if features != "normal" and is_eager(ids) else None
     if kernels is None:
         return _reference(ids, seed, count, features)
