@@ -170,6 +170,13 @@ def test_ctrl_c_ends_with_130_and_the_next_step(pocketrec: Callable[..., Any], m
     assert "the same command again goes on from there" in said.err
 
 
+def test_sigterm_ends_as_ctrl_c_does(pocketrec: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("pocketrec.cli.size._specs", lambda *_: signal.raise_signal(signal.SIGTERM))
+    assert pocketrec("size", "kaggle", "-b", "16x").code == 130
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_training_leaves_a_checkpoint_and_130(number: int, log: Path, tmp_path: Path) -> None:

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -19,14 +23,28 @@ __all__ = ["app", "main"]
 
 
 class _Commands(typer.core.TyperGroup):
-    """The group of all commands; Ctrl-C ends with a sentence and the shell's code for it, 130."""
+    """The group of all commands; Ctrl-C and SIGTERM end with a sentence and the shell's code for the first, 130."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _sigterm_as_ctrl_c():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             complain("Interrupted. What was finished is kept: the same command again goes on from there.")
             raise typer.Exit(130) from None
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Whoever ends a command politely (timeout, systemd, a queue) lets it end its processes and clear its files."""
+    if threading.current_thread() is not threading.main_thread():  # only there may a handler be set
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 app = typer.Typer(
