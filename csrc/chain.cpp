@@ -2,7 +2,6 @@
 #include "chain.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -10,6 +9,7 @@
 #include "failure.hpp"
 #include "threads.hpp"
 #include "train.hpp"
+#include "trie.hpp"
 
 namespace pocketrec {
 
@@ -24,84 +24,58 @@ const ChainLoops& chain_loops() {
 namespace {
 
 constexpr int64_t kIdsPerPart = 256;  // a thread is worth waking for about so many vectors
-constexpr int64_t kColumns = 64;      // of products with the last slices of several ids
 
-// to [rows, q] = the first q of each row of from [rows, stride]. kQ: q, or 0 where it is known at run time only.
-template <int64_t kQ>
-void cut_rows(const float* from, int64_t rows, int64_t stride, int64_t q, float* to) {
-    if (kQ) q = kQ;
-    for (int64_t row = 0; row < rows; ++row, from += stride, to += q)
-        if (kQ) std::memcpy(to, from, static_cast<size_t>(kQ) * sizeof(float));  // a move or two, where copying q is a call
-        else std::copy_n(from, q, to);
-}
-
-void cut_out(const float* from, int64_t rows, int64_t stride, int64_t q, float* to) {
-    switch (q) {
-        case 2: return cut_rows<2>(from, rows, stride, q, to);
-        case 4: return cut_rows<4>(from, rows, stride, q, to);
-        case 8: return cut_rows<8>(from, rows, stride, q, to);
-        default: return cut_rows<0>(from, rows, stride, q, to);
-    }
-}
-
-// The vectors of some ids of a table, one after the other.
+// The vectors of some ids of a table, one after the other: the product of all slices but the last one, turned so that its
+// rows lie along a register, and of the last slice a row at a time.
 class Contraction {
   public:
     Contraction(const Train& train, const Table& table)
         : table_(table), cores_(table.cores), last_(cores_.count - 1), q_(*at(cores_.q, last_)), dim_(train.request.dim),
           prefixes_(cores_, train.rows, train.fields, train.regions),
-          together_(std::max(int64_t{1}, kColumns / q_)),
-          columns_((together_ * q_ + 15) / 16 * 16),
-          right_(static_cast<size_t>(cores_.outer * cores_.rank * columns_)),
-          found_(static_cast<size_t>(prefixes_.rows(last_ - 1) / cores_.outer * columns_)) {}
+          rows_(prefixes_.rows(last_ - 1) / cores_.outer),
+          lanes_((rows_ + 15) / 16 * 16),
+          turned_(static_cast<size_t>(cores_.outer * cores_.rank * lanes_)),
+          found_(static_cast<size_t>(q_ * lanes_)) {}
 
     // The vectors of ids [begin, end) of the table to their places in out.
     void find(int64_t begin, int64_t end, float* out) {
-        Slices first = begin < end ? cores_.slices(*at(table_.ids, begin)) : Slices{};
-        for (int64_t next; begin < end; begin = next) {
-            prefixes_.move(first);
-            Slices own = first;
-            for (next = begin; next < end && next < begin + together_ && begins_alike(first, own);) {
-                add(*at(own, last_), next - begin);
-                if (++next < end) own = cores_.slices(*at(table_.ids, next));
+        const Trie trie(cores_, at(table_.ids, begin), end - begin);
+        const Trie::Level &nodes = trie.level(last_ - 1), &ids = trie.level(last_);
+        for (int64_t node = 0; node < nodes.count(); ++node) {
+            prefixes_.move(trie.slices(last_ - 1, node));
+            turn();
+            for (int64_t id = nodes.begin(node); id < nodes.end(node); ++id) {
+                multiply(*at(ids.slices, id));
+                write(begin + id, out);
             }
-            write(begin, next, out);
-            first = own;
         }
     }
 
   private:
-    bool begins_alike(const Slices& a, const Slices& b) const {
-        bool alike = true;
-        for (int64_t k = 0; k < last_; ++k) alike = alike && *at(a, k) == *at(b, k);
-        return alike;
+    // The product that the ids begin with, of each chain [rank, lanes].
+    void turn() {
+        const int64_t width = prefixes_.width();
+        for (int64_t chain = 0; chain < cores_.outer; ++chain)
+            loops_.turn(prefixes_.product(last_ - 1) + chain * rows_ * width, rows_, cores_.rank, width,
+                        turned_.data() + chain * cores_.rank * lanes_, lanes_);
     }
 
-    // The last slice of an id as columns number `place` x q on.
-    void add(int64_t address, int64_t place) {
+    // The vector that ends with the slice at an address, turned: [q, lanes].
+    void multiply(int64_t address) {
         const float* slice = prefixes_.read(last_, address);
+        const int64_t width = prefixes_.width();
         for (int64_t chain = 0; chain < cores_.outer; ++chain)
-            loops_.turn(slice + chain * q_ * prefixes_.width(), q_, cores_.rank, prefixes_.width(),
-                               right_.data() + chain * cores_.rank * columns_ + place * q_, columns_);
+            loops_.multiply(slice + chain * q_ * width, q_, width, 1, cores_.rank,
+                            turned_.data() + chain * cores_.rank * lanes_, lanes_, lanes_, found_.data(), chain > 0);
     }
 
-    void write(int64_t begin, int64_t end, float* out) {
-        const int64_t rows = prefixes_.rows(last_ - 1) / cores_.outer, columns = ((end - begin) * q_ + 15) / 16 * 16;
-        for (int64_t chain = 0; chain < cores_.outer; ++chain)
-            loops_.multiply(prefixes_.product(last_ - 1) + chain * rows * prefixes_.width(), rows, prefixes_.width(), 1,
-                                   cores_.rank, right_.data() + chain * cores_.rank * columns_, columns, columns_,
-                                   found_.data(), chain > 0);
-        for (int64_t i = begin; i < end; ++i) {
-            const float* own = found_.data() + (i - begin) * q_;
-            if (table_.values.empty()) {
-                cut_out(own, rows, columns_, q_, out + (table_.first + i) * dim_);
-                continue;
-            }
-            int64_t value = table_.begin(i);
-            float* to = out + *at(table_.values, value) * dim_;
-            cut_out(own, rows, columns_, q_, to);
-            while (++value < *at(table_.ends, i)) std::copy_n(to, dim_, out + *at(table_.values, value) * dim_);
-        }
+    // The vector of an id to the places of its values, or to its own.
+    void write(int64_t id, float* out) {
+        if (table_.values.empty()) return loops_.turn(found_.data(), q_, rows_, lanes_, out + (table_.first + id) * dim_, q_);
+        int64_t value = table_.begin(id);
+        float* to = out + *at(table_.values, value) * dim_;
+        loops_.turn(found_.data(), q_, rows_, lanes_, to, q_);
+        while (++value < *at(table_.ends, id)) std::copy_n(to, dim_, out + *at(table_.values, value) * dim_);
     }
 
     const ChainLoops& loops_ = chain_loops();
@@ -109,9 +83,9 @@ class Contraction {
     const Cores& cores_;
     int64_t last_, q_, dim_;
     Prefixes prefixes_;
-    int64_t together_, columns_;
-    std::vector<float> right_;  // [chains, rank, columns]
-    std::vector<float> found_;  // [rows, columns]
+    int64_t rows_, lanes_;
+    std::vector<float> turned_;  // [chains, rank, lanes]
+    std::vector<float> found_;   // [q, lanes]
 };
 
 }  // namespace

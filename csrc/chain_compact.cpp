@@ -10,20 +10,16 @@
 #include "slots.hpp"
 #include "threads.hpp"
 #include "train.hpp"
+#include "trie.hpp"
 
 namespace pocketrec {
 namespace {
 
-// The distinct products of the slices 0 to k of some ids, in the order of the ids.
-struct Nodes {
-    std::vector<int64_t> slices;   // the address of the last slice of each
-    std::vector<int64_t> parents;  // its place among the products of one slice less
-    std::vector<int64_t> ends;     // of its ids
-    std::vector<float> products;   // [nodes, rows, width], but of all slices but the last one, which are found in groups
-    std::vector<float> grads;      // the same; those of the first slices are gradients of core 0, and go to its result
-
-    int64_t count() const { return static_cast<int64_t>(slices.size()); }
-    int64_t begin(int64_t node) const { return node ? *at(ends, node - 1) : 0; }
+// The products of the slices 0 to k that some ids begin with, and their gradients: [nodes, rows, width] in the trie's order.
+// Those of all slices but the last one are found in groups, and the gradients of the first slices are those of core 0 and go
+// to its result.
+struct Products {
+    std::vector<float> values, grads;
 };
 
 // The gradients of the cores of one table. Products that end with the same slice of the core before the last one are
@@ -34,21 +30,22 @@ class Backward {
     Backward(const Train& train, const Table& table, const float* grads)
         : table_(table), cores_(table.cores), dim_(train.request.dim), last_(cores_.count - 1),
           grads_(grads), own_grad_(static_cast<size_t>(dim_)), prefixes_(cores_, train.rows, train.fields, train.regions),
-          width_(prefixes_.width()) {}
+          width_(prefixes_.width()), trie_(cores_, table.ids.data(), static_cast<int64_t>(table.ids.size())) {}
 
     int64_t start() const { return *at(cores_.starts, 0); }
 
     // Finds all products, and the slices of each core that were touched.
     void find() {
-        visit();
-        touched_[0] = nodes_[0].slices;  // which rise as the ids do
+        for (int64_t k = 0; k < last_ - 1; ++k) multiply(k);
+        touched_[0] = trie_.level(0).slices;  // which rise as the ids do
         for (int64_t k = 1; k < last_; ++k) {
-            *at(orders_, k) = rising(at(nodes_, k)->slices);
+            *at(orders_, k) = rising(trie_.level(k).slices);
             for (const int64_t node : *at(orders_, k)) {
-                const int64_t slice = *at(at(nodes_, k)->slices, node);
+                const int64_t slice = *at(trie_.level(k).slices, node);
                 if (at(touched_, k)->empty() || slice != at(touched_, k)->back()) at(touched_, k)->push_back(slice);
             }
         }
+        find_last();
     }
 
     // Rows of the slices that were touched.
@@ -84,51 +81,41 @@ class Backward {
 
     int64_t numbers(int64_t k) const { return prefixes_.rows(k) * width_; }
 
-    float* grad_of_node(int64_t k, int64_t node) { return (k ? at(nodes_, k)->grads.data() : sums_[0]) + node * numbers(k); }
+    float* grad_of_node(int64_t k, int64_t node) { return (k ? at(products_, k)->grads.data() : sums_[0]) + node * numbers(k); }
 
-    // Finds all nodes, with products and room for gradients below the core before the last one, and all last slices.
-    void visit() {
-        std::vector<int64_t> last_slices(table_.ids.size());
-        Slots slots(static_cast<int64_t>(table_.ids.size()), last_slices.data());
-        places_.reserve(table_.ids.size());
-        Slices before{-1, -1, -1, -1};
-        for (const int64_t id : table_.ids) {
-            const Slices own = cores_.slices(id);
-            bool other = false;
-            for (int64_t k = 0; k < last_; ++k) {
-                other = other || *at(own, k) != *at(before, k);
-                if (other) add_node(k, *at(own, k));
-                ++nodes_[static_cast<size_t>(k)].ends.back();
+    // The products of the slices 0 to k, and room for their gradients.
+    void multiply(int64_t k) {
+        const Trie::Level& nodes = trie_.level(k);
+        Products& found = *at(products_, k);
+        found.values.resize(static_cast<size_t>(nodes.count() * numbers(k)));
+        if (k) found.grads.resize(found.values.size());
+        for (int64_t node = 0; node < nodes.count(); ++node) {
+            const float* own = prefixes_.read(k, *at(nodes.slices, node));
+            float* to = found.values.data() + node * numbers(k);
+            if (!k) {
+                std::copy_n(own, numbers(0), to);
+                continue;
             }
-            places_.push_back(slots.place(*at(own, last_)));
-            before = own;
+            const float* left = at(products_, k - 1)->values.data() + *at(nodes.parents, node) * numbers(k - 1);
+            prefixes_.multiply(left, prefixes_.rows(k - 1), k, to);
         }
-        last_slices.resize(static_cast<size_t>(slots.count()));
-        std::vector<int64_t> rank(last_slices.size());
-        for (const int64_t place : rising(last_slices)) {
-            *at(rank, place) = static_cast<int64_t>(at(touched_, last_)->size());
-            at(touched_, last_)->push_back(*at(last_slices, place));
-        }
-        for (int64_t& place : places_) place = *at(rank, place);
-        for (int64_t k = 1; k < last_ - 1; ++k)
-            at(nodes_, k)->grads.resize(static_cast<size_t>(at(nodes_, k)->count() * numbers(k)));
     }
 
-    void add_node(int64_t k, int64_t slice) {
-        Nodes& nodes = *at(nodes_, k);
-        nodes.ends.push_back(nodes.count() ? nodes.ends.back() : 0);
-        nodes.slices.push_back(slice);
-        nodes.parents.push_back(k ? at(nodes_, k - 1)->count() - 1 : -1);
-        if (k == last_ - 1) return;
-        const float* own = prefixes_.read(k, slice);
-        if (!k) {
-            nodes.products.insert(nodes.products.end(), own, own + numbers(0));
-            return;
+    // The last slices that were touched, and which of them is that of each id.
+    void find_last() {
+        const std::vector<int64_t>& slices = trie_.level(last_).slices;
+        std::vector<int64_t>& touched = *at(touched_, last_);
+        std::vector<int64_t> distinct(slices.size());
+        Slots slots(static_cast<int64_t>(slices.size()), distinct.data());
+        places_.resize(slices.size());
+        for (size_t i = 0; i < slices.size(); ++i) places_[i] = slots.place(slices[i]);
+        distinct.resize(static_cast<size_t>(slots.count()));
+        std::vector<int64_t> rank(distinct.size());
+        for (const int64_t place : rising(distinct)) {
+            *at(rank, place) = static_cast<int64_t>(touched.size());
+            touched.push_back(*at(distinct, place));
         }
-        const size_t from = nodes.products.size();
-        nodes.products.resize(from + static_cast<size_t>(numbers(k)));
-        prefixes_.multiply(at(nodes_, k - 1)->products.data() + nodes.parents.back() * numbers(k - 1), prefixes_.rows(k - 1), k,
-                           nodes.products.data() + from);
+        for (int64_t& place : places_) place = *at(rank, place);
     }
 
     static std::vector<int64_t> rising(const std::vector<int64_t>& keys) {
@@ -154,8 +141,8 @@ class Backward {
     // Asks for the gradients of the ids of a product, which lie anywhere, while there is other work to do.
     void fetch(int64_t node) const {
         if (table_.values.empty()) return;
-        const Nodes& nodes = *at(nodes_, last_ - 1);
-        const int64_t begin = table_.begin(nodes.begin(node)), end = *at(table_.ends, *at(nodes.ends, node) - 1);
+        const Trie::Level& nodes = trie_.level(last_ - 1);
+        const int64_t begin = table_.begin(nodes.begin(node)), end = *at(table_.ends, nodes.end(node) - 1);
         for (int64_t value = begin; value < std::min(end, begin + kFetched); ++value)
             for (int64_t d = 0; d < dim_; d += 16) __builtin_prefetch(grads_ + *at(table_.values, value) * dim_ + d);
     }
@@ -163,8 +150,8 @@ class Backward {
     // The gradient of one product of all slices but the last one; adds to those of the last slices of its ids.
     void open(int64_t node, const float* product, float* grad) {
         const int64_t q = *at(cores_.q, last_), rows = prefixes_.rows(last_ - 1) / cores_.outer;
-        const Nodes& nodes = *at(nodes_, last_ - 1);
-        for (int64_t i = nodes.begin(node); i < *at(nodes.ends, node); ++i) {
+        const Trie::Level& nodes = trie_.level(last_ - 1);
+        for (int64_t i = nodes.begin(node); i < nodes.end(node); ++i) {
             const float* own = grad_of(i);
             const float* slice = prefixes_.read(last_, *at(*at(touched_, last_), *at(places_, i)));
             float* sums = *at(sums_, last_) + *at(places_, i) * *at(cores_.slice, last_) * width_;
@@ -178,14 +165,14 @@ class Backward {
 
     // Of two cores, where slices of the first one are the products.
     void open_first() {
-        for (int64_t node = 0; node < nodes_[0].count(); ++node)
-            open(node, prefixes_.read(0, *at(nodes_[0].slices, node)), grad_of_node(0, node));
+        for (int64_t node = 0; node < trie_.level(0).count(); ++node)
+            open(node, prefixes_.read(0, *at(trie_.level(0).slices, node)), grad_of_node(0, node));
     }
 
     // From the gradients of the products of the slices 0 to k, which are found first where these are all but the last one,
     // to those of core k and of the products of one slice less.
     void close(int64_t k) {
-        const std::vector<int64_t>&slices = at(nodes_, k)->slices, &order = *at(orders_, k);
+        const std::vector<int64_t>&slices = trie_.level(k).slices, &order = *at(orders_, k);
         const int64_t count = static_cast<int64_t>(order.size()), each = *at(cores_.slice, k) * width_;
         int64_t begin = 0;
         float* sums = *at(sums_, k);
@@ -212,11 +199,12 @@ class Backward {
     // The same for `count` products that end with the slice that was read last, whose gradient goes to sums.
     void together(int64_t k, const int64_t* which, int64_t count, float* sums, bool more) {
         const int64_t rows = prefixes_.rows(k - 1), columns = prefixes_.columns(k), all = count * rows, rank = cores_.rank;
-        const Nodes &nodes = *at(nodes_, k), &before = *at(nodes_, k - 1);
+        const std::vector<int64_t>& parents = trie_.level(k).parents;
+        const std::vector<float>&before = at(products_, k - 1)->values, &grads = at(products_, k)->grads;
         left_.resize(static_cast<size_t>(all * width_));
         grad_.resize(static_cast<size_t>(all * columns));
         for (int64_t i = 0; i < count; ++i)
-            std::copy_n(before.products.data() + *at(nodes.parents, which[i]) * numbers(k - 1), numbers(k - 1),
+            std::copy_n(before.data() + *at(parents, which[i]) * numbers(k - 1), numbers(k - 1),
                         left_.data() + i * numbers(k - 1));
         if (k == last_ - 1) {
             for (int64_t i = 0; i < count; ++i) fetch(which[i]);
@@ -225,12 +213,17 @@ class Backward {
             for (int64_t i = 0; i < count; ++i) open(which[i], product_.data() + i * numbers(k), grad_.data() + i * numbers(k));
         } else {
             for (int64_t i = 0; i < count; ++i)
-                std::copy_n(nodes.grads.data() + which[i] * numbers(k), numbers(k), grad_.data() + i * numbers(k));
+                std::copy_n(grads.data() + which[i] * numbers(k), numbers(k), grad_.data() + i * numbers(k));
         }
         loops_.multiply(left_.data(), rank, 1, width_, all, grad_.data(), columns, columns, sums, more);
+        loops_.multiply(grad_.data(), all, columns, 1, columns, turned_.data(), width_, width_, left_.data(), false);
         for (int64_t i = 0; i < count; ++i)
-            loops_.multiply(grad_.data() + i * rows * columns, rows, columns, 1, columns, turned_.data(), width_, width_,
-                            grad_of_node(k - 1, *at(nodes.parents, which[i])), true);
+            add(left_.data() + i * numbers(k - 1), numbers(k - 1), grad_of_node(k - 1, *at(parents, which[i])));
+    }
+
+    // sums += some, both [count].
+    static void add(const float* some, int64_t count, float* sums) {
+        for (int64_t i = 0; i < count; ++i) sums[i] += some[i];
     }
 
     static constexpr int64_t kFetched = 8;   // rows asked for at once
@@ -244,7 +237,8 @@ class Backward {
     std::vector<float> own_grad_;  // of an id of several values
     Prefixes prefixes_;
     int64_t width_;
-    std::array<Nodes, PR_MOST_CORES> nodes_;
+    Trie trie_;
+    std::array<Products, PR_MOST_CORES> products_;
     std::array<std::vector<int64_t>, PR_MOST_CORES> orders_;   // nodes by rising slices
     std::array<std::vector<int64_t>, PR_MOST_CORES> touched_;  // slices of each core, rising
     std::array<float*, PR_MOST_CORES> sums_{};                 // their gradients, rows of `width`

@@ -146,18 +146,19 @@ class Distinct {
                 values += values_of(static_cast<int64_t>(f));
                 done[f] = true;
             }
-        found_.clear();
-        found_.reserve(static_cast<size_t>(values));
+        found_.resize(static_cast<size_t>(values));
+        Placed* next = found_.data();
         for_each(readers, fields, [&](const Field& field, int64_t id, int64_t value) {
             if (!field.is_padding(id)) {
                 if (!field.takes(id)) refuse_first_outside(request_, fields);
-                found_.push_back({id < field.size ? id : 0, value});
+                *next++ = {id < field.size ? id : 0, value};
             } else if (request_.offsets) {
                 *at(places_, value) = kNoId;
             } else {
                 padding_.push_back(value);
             }
         });
+        found_.resize(static_cast<size_t>(next - found_.data()));
         if (found_.empty()) return;
         sort_rising(found_, spare_);
         Table table{Cores(fields[first]), count_, {}, {}, {}};
@@ -167,22 +168,28 @@ class Distinct {
     }
 
     void take_sorted(Table& table) {
-        table.ids.reserve(found_.size());
+        const size_t values = found_.size();
+        table.ids.resize(values);
         if (!request_.offsets) {
-            table.values.reserve(found_.size());
-            table.ends.reserve(found_.size());
+            table.values.resize(values);
+            table.ends.resize(values);
         }
-        for (const Placed& own : found_) {
-            const bool other = table.ids.empty() || own.id != table.ids.back();
-            if (other) table.ids.push_back(own.id);
+        // Whether an id is another than the one before is anyone's guess: so nothing here asks, all is written again.
+        int64_t place = -1, last = -1;
+        for (size_t i = 0; i < values; ++i) {
+            const Placed own = found_[i];
+            place += own.id != last;
+            last = own.id;
+            *at(table.ids, place) = own.id;
             if (request_.offsets) {
-                *at(places_, own.place) = count_ + static_cast<int64_t>(table.ids.size()) - 1;
-                continue;
+                *at(places_, own.place) = count_ + place;
+            } else {
+                table.values[i] = own.place;
+                *at(table.ends, place) = static_cast<int64_t>(i) + 1;
             }
-            if (other) table.ends.push_back(0);
-            table.values.push_back(own.place);
-            table.ends.back() = static_cast<int64_t>(table.values.size());
         }
+        table.ids.resize(static_cast<size_t>(place + 1));
+        if (!request_.offsets) table.ends.resize(static_cast<size_t>(place + 1));
     }
 
     const pr_request& request_;
