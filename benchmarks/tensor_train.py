@@ -130,13 +130,13 @@ LARGE, WIDE, WIDE_BATCH = _case(10_131_227, 16, 32), _case(10**6, 64, 16), _case
 CLAIM = Claim(
     name="tensor_train",
     says="Forward + backward of 4096 ids take at most 6 ms at rank 32 of 10.1 million rows of 16 numbers, and at most "
-    "a twentieth of tensorly-torch's time at rank 16 of 10^6 x 64, each in a process of its own (in turn within one process "
-    "it is a seventeenth to a nineteenth: the others drive our rows out of the caches at every turn).",
+    "a twentieth of tensorly-torch's time at rank 16 of 10^6 x 64, each in a process of its own (in turn within one it "
+    "is a seventeenth to a nineteenth: the others drive our rows out of the caches at every turn).",
     cases=[LARGE, WIDE, WIDE_BATCH],
     quick=[_case(1000, 16, 4, batch=64)],
     measure=_measure,
-    # as people use them, in a process of one; in turn with us they drive everything out of the caches at each turn, which
-    # take ten of our steps to fill again: 1.9 ms, 1.4, 1.2, 1.0, ..., .75
+    # As people use them, one in a process; in turn with us they drive everything out of the caches at each turn, and
+    # ten of our steps go by until it is back: 1.9 ms, 1.4, 1.2, 1.0, ..., .75
     alone=[NAIVE, TENSORLY],
     bars=[
         Bar(ours=OURS, most=0.006, where={"rank": 32}),
