@@ -1,34 +1,55 @@
 """Which method when: how far every method of a study stands behind full tables, by budget and data set.
 
-    python experiments/which_method.py experiments/results/real.jsonl
+    python experiments/which_method.py experiments/results/real.jsonl [--page docs/which_method.md]
 
-Markdown, a table per data set. A figure is the mean over seeds of the test AUC less that of full tables with the same
+Markdown, to the standard output or to the page, in the place of what stands between its two marks: two tables per data
+set. In the first a figure is the mean over seeds of the test AUC less that of full tables with the same
 seed, in thousandths; behind it, from three seeds on, half of its 95 % interval. ``*``: the cell of its budget that
 validation rows choose. A dash: the budget is below what the method needs. Methods stand in the order of the mean of
-their ranks over the budgets that they all have; a method that a budget refuses is behind all others there.
+their ranks over the budgets; a method that a budget refuses is behind all others there. The second says what methods
+cost at the second budget: medians over seeds, of times that were taken while another cell ran on the machine.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from pocketrec.metrics import paired_interval
 from pocketrec.spec.result import Result, read_results
 
+BEGIN, END = "<!-- made by experiments/which_method.py -->", "<!-- to here -->"
 Runs = dict[str, dict[str, dict[int, Result]]]  # by name, budget and seed
 
 
 def main() -> None:
-    """Read and print."""
+    """Read, and print or write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--page", type=Path)
+    given = parser.parse_args()
+    found = tables(given.files)
+    if given.page is None:
+        sys.stdout.write(found)
+        return
+    before, _, rest = given.page.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, behind = rest.partition(END)
+    given.page.write_text(f"{before}{BEGIN}\n\n{found}\n{END}{behind}", encoding="utf-8")
+
+
+def tables(files: Sequence[Path]) -> str:
+    """The tables of the runs in some files of results."""
     by_data: dict[str, Runs] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
-    for path in sys.argv[1:]:
-        for run in read_results(Path(path)):
+    for path in files:
+        for run in read_results(path):
             if not run.skipped and not run.failed:
                 by_data[run.data][_name(run)][run.budget][run.seed] = run
-    sys.stdout.write("\n".join(line for data, runs in by_data.items() for line in _table(data, runs)))
+    known = {data: runs for data, runs in by_data.items() if "full" in runs and len(runs) > 1}
+    return "\n".join(line for data, runs in known.items() for line in (*_table(data, runs), *_costs(runs)))
 
 
 def _name(run: Result) -> str:
@@ -37,7 +58,7 @@ def _name(run: Result) -> str:
 
 def _table(data: str, runs: Runs) -> list[str]:
     full = next(iter(runs.pop("full").values()))
-    budgets = list(dict.fromkeys(budget for own in runs.values() for budget in own))
+    budgets = _budgets(runs)
     ranks = {budget: _ranks(runs, budget) for budget in budgets}
     chosen = {budget: max(runs, key=lambda name: _validation(runs[name].get(budget, {}))) for budget in budgets}
     said = f"Full tables: test AUC {statistics.fmean(_auc(run) for run in full.values()):.4f}, {len(full)} seeds."
@@ -46,14 +67,45 @@ def _table(data: str, runs: Runs) -> list[str]:
         "",
         said,
         "",
-        f"| method | {' | '.join(budgets)} | mean rank |",
+        f"| method | {' | '.join(map(_said, budgets))} | mean rank |",
         "| --- " * (len(budgets) + 2) + "|",
     ]
     for name in sorted(runs, key=lambda name: sum(ranks[budget][name] for budget in budgets)):
         cells = [_behind(runs[name].get(b, {}), full) + " *" * (chosen[b] == name) for b in budgets]
         mean = statistics.fmean(ranks[budget][name] for budget in budgets)
         lines.append(f"| {name} | {' | '.join(cells)} | {mean:.1f} |")
-    return [*lines, "", ""]
+    return [*lines, ""]
+
+
+def _costs(runs: Runs) -> list[str]:
+    at = _budgets(runs)[:2][-1]
+    lines = [
+        f"What they cost at {_said(at)}, bytes of tables without nets:",
+        "",
+        "| method | serving | training | vocabulary | ms per batch of training | ns per looked-up id |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name in sorted(runs):
+        some = list(runs[name].get(at, {}).values())
+        if some:
+            known = f"{some[0].held_bytes:,} | {some[0].train_bytes:,} | {some[0].vocabulary_bytes:,}"
+            ms, ns = (
+                statistics.median(getattr(run, what) for run in some) for what in ("ms_per_batch", "ns_per_lookup")
+            )
+            lines.append(f"| {name} | {known} | {ms:.1f} | {ns:.0f} |")
+    return [*lines, ""]
+
+
+def _said(budget: str) -> str:
+    return f"{int(budget):,} bytes" if budget.isdigit() else budget
+
+
+def _budgets(runs: Runs) -> list[str]:
+    """The greatest first."""
+    most = {
+        budget: run.budget_bytes or 0 for own in runs.values() for budget, some in own.items() for run in some.values()
+    }
+    return sorted(most, key=lambda budget: -most[budget])
 
 
 def _ranks(runs: Runs, budget: str) -> dict[str, int]:

@@ -77,6 +77,45 @@ def test_those_with_the_highest_scores_own_the_rows_and_begin_at_zero() -> None:
     assert not any(tensor.any() for tensor in bank.group_of("a").state())
 
 
+def tell_without_gradient(bank: Bank, ids: list[int], step: int) -> None:
+    group = bank.group_of("a")
+    with torch.no_grad():
+        group.method.after_step(
+            group, step=step, ids=torch.tensor(ids), tables=torch.zeros(len(ids), dtype=torch.int64),
+            importance=torch.zeros(len(ids)),
+        )  # fmt: skip
+
+
+def test_where_zero_vectors_have_no_gradient_frequent_ids_begin_with_drawn_rows() -> None:
+    bank = made(every=100, change=0.0)
+    tell_without_gradient(bank, [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7], step=1)
+    assert owners(bank) == [1, 2, 3, 4, 5, 6]
+    hot = bank.tensors()["0.hot"]
+    assert (hot != 0).all()
+    assert hot.abs().max() <= HOT**-0.5
+    before = hot.clone()
+    tell_without_gradient(bank, [7, 8, 9], step=2)
+    assert owners(bank) == [1, 2, 3, 4, 5, 6], "they have something to learn from now"
+    assert torch.equal(hot, before)
+
+
+def test_a_model_of_products_alone_learns() -> None:
+    """Two tables, logit = the product of their vectors: zero vectors would stay zero for ever."""
+    bank = made(every=5, change=0.0)
+    ids = torch.tensor([[a, b] for a in (1, 2, 3) for b in (1, 2, 3)])
+    labels = torch.tensor([float((a + b) % 2) for a, b in ids.tolist()])
+
+    def loss() -> Tensor:
+        return torch.nn.functional.binary_cross_entropy_with_logits(bank(ids).prod(1).sum(1), labels)
+
+    first = float(loss().detach())
+    bank.discard()
+    for _ in range(150):
+        loss().backward()
+        bank.step(lr=0.05)
+    assert float(loss().detach()) < 0.5 * first
+
+
 def test_a_small_change_is_not_made() -> None:
     bank = made(every=1, change=0.5, decay=1.0)
     tell(bank, [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6], step=1)

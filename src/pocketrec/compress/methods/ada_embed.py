@@ -7,8 +7,7 @@ Paper: Lai et al., AdaEmbed: Adaptive Embedding for Large-Scale Recommendation M
 Bytes: 4 per id for its row's number + stored row x rows that the rest of the budget holds. Training holds 4 more per id
     for the score. Both grow with the ids, so at a few hundredths of the tables nothing is left for rows.
 Use when: as the mark that a sketch must reach, which knows only some of the scores; budgets near the tables' own.
-Did not help when: not measured yet. By its bytes: dim 16 cannot be had below 1/16 of the tables. It learns nothing
-    where a model knows only products of vectors (a DLRM without dense numbers): all begin at zero, without a gradient.
+Did not help when: not measured yet. By its bytes: dim 16 cannot be had below 1/16 of the tables.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from pocketrec.compress.access import Access
 from pocketrec.compress.addressing.mapped import Mapped
 from pocketrec.compress.holdings import Fixed, Holding, Rows, Scratch
 from pocketrec.compress.method import Decision, Method, Traits
+from pocketrec.compress.parts.init import uniform_
 from pocketrec.compress.parts.promoted import write_rows
 from pocketrec.compress.parts.row_tables import starts, total_rows
 from pocketrec.compress.storage import STORAGES
@@ -42,6 +42,9 @@ _NONE = -1
 @dataclass(frozen=True, kw_only=True)
 class AdaEmbed(Method):
     """Rows for those with the highest scores; a row begins at zero, as what was read before.
+
+    A model that knows only products of vectors (a DLRM without dense numbers) has no gradient where all are zero.
+    There the ids of the first batch get rows, the most frequent first, that begin with drawn numbers.
 
     Attributes:
         every: steps between two looks at all scores, 1 or more. The first look comes after the first step, when all
@@ -105,17 +108,21 @@ class AdaEmbed(Method):
         sizes = torch.tensor([int(t.settings["rows"]) for t in group.sizing.tables])
         known = torch.where(ids < sizes[tables], ids, 0)
         scores = group.tensor("scores")
+        stuck = not importance.any() and bool((group.tensor("map") == _NONE).all())
+        if stuck:
+            importance = torch.ones_like(importance)
         scores.index_add_(0, first[tables] + known, normalised(importance, tables, len(sizes)))
-        if step == 1 or step % self.every == 0:
-            _give_rows(group, self.change)
+        if stuck or step == 1 or step % self.every == 0:
+            _give_rows(group, self.change, drawn=stuck)
             if step % self.every == 0:
                 scores *= self.decay
 
 
-def _give_rows(group: Group, change: float) -> None:
+def _give_rows(group: Group, change: float, *, drawn: bool) -> None:
     """Let those with the highest scores above 0 own the rows, if so large a share of the rows would change hands.
 
-    For fewer no row changes hands; rows that nobody owns are given all the same.
+    For fewer no row changes hands; rows that nobody owns are given all the same. They begin at zero, or with numbers
+    that are `drawn`, always the same ones.
     """
     import torch
 
@@ -135,7 +142,10 @@ def _give_rows(group: Group, change: float) -> None:
     unused = torch.ones(rows, dtype=torch.bool)
     unused[places[places >= 0].long()] = False
     taken = unused.nonzero()[: len(coming), 0]
-    write_rows(group, "hot", taken, torch.zeros(len(coming), group.dim), [])
+    begin = torch.zeros(len(coming), group.dim)
+    if drawn:
+        uniform_(begin, rows**-0.5, seed=0)
+    write_rows(group, "hot", taken, begin, [])
     places[coming] = taken.to(torch.int32)
 
 
