@@ -12,9 +12,11 @@ Bytes: rows x stored row of a table's width + 4 x width x dim where that is less
     The search trains (2 + 4 + 8 + 16) / dim times the dense tables, and as much again per state of the optimizer:
     562.5 % in all with Adam at dim 16.
 Use when: tables need different widths for reasons that their sizes do not tell, there are validation rows, and several
-    times the dense tables fit the memory of training. Not measured yet.
-Did not help when: not measured yet. By arithmetic: a floor of the smallest width, and every step of the search is two.
-    Validation rows choose the widths, too, so that figures on them flatter it, and a refit has no rows to search on.
+    times the dense tables fit the memory of training.
+Did not help when: measured, on the Criteo sample (.025 of AUC behind full tables at 2x) and Frappe (.005 to .009): the
+    search, and the training that begins anew after it, have too few rows there (docs/which_method.md). By arithmetic: a
+    floor of the smallest width, and every step of the search is two. Validation rows choose the widths, too, so that
+    figures on them flatter it, and a refit has no rows to search on.
 """
 
 from __future__ import annotations
