@@ -244,7 +244,10 @@ def test_figures_on_validation_rows_are_those_of_what_serves(
     found = fit(log, **settings, refit=refit).result
     rows, labels = chosen.recommender.logits(log.table), log.table["click"].to_numpy()
     first = len(rows) - 120 - found.validation.rows
-    assert found.validation == evaluate(labels[first:-120], rows[first:-120])
+    expected = evaluate(labels[first:-120], rows[first:-120])
+    assert found.validation.rows == expected.rows
+    for figure in ("auc", "logloss"):  # products differ in the last bit between numbers of rows, on some machines
+        assert getattr(found.validation, figure) == pytest.approx(getattr(expected, figure), rel=1e-6)
     best = max(found.curve, key=lambda epoch: epoch["validation_auc"])
     assert found.validation.logloss != pytest.approx(best["validation_logloss"], rel=1e-7), "the training form's"
 
