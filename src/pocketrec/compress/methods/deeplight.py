@@ -10,7 +10,7 @@ Bytes: per number that is kept 3 or 4, its place and its value in float16, which
 Use when: training may take the memory of all rows, and serving may not. In one stage (`warm_epochs` and `prune_epochs`
     0, `period` 1) it is level with full tables at 2x and 10x of the Criteo sample, and at 2x of Frappe.
 Did not help when: the budget is small: .004 of AUC behind full tables at 100x of the Criteo sample and .019 at 1000x,
-    where min_count in int4 loses .001 and .009; .014 at 10x of Frappe (docs/which_method.md). Nor with stages where a
+    where min_count in int4 loses .001 and .009; .015 at 10x of Frappe (docs/which_method.md). Nor with stages where a
     second epoch overfits: there one run each at 10x gave .688 of AUC with an epoch of warm-up and one of pruning before
     the last stage, and .754 with neither. All but a thousandth of R is pruned after 68,732 steps, and what is missing
     in the end is pruned at once; where training is shorter, make `period` or `damping` smaller.

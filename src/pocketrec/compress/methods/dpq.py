@@ -10,7 +10,7 @@ Use when: rare ids matter, so that each must keep a vector that is its own choic
     than a full table does; serving reads codewords out of a small codebook. It needs no counts. On the Criteo sample it
     is .002 of AUC behind full tables from 2x to 100x.
 Did not help when: frequent ids are many: on Frappe .017 at 2x and .025 at 10x, where mgqe, with finer vectors for them,
-    loses nothing and .003 (docs/which_method.md). The published code normalises distances over the batch before it
+    loses nothing and .004 (docs/which_method.md). The published code normalises distances over the batch before it
     chooses. Here nothing is: with that an id's code would depend on who stands beside it.
 """
 
