@@ -1,4 +1,4 @@
-"""A frozen bank without its ops gives the same bits, whatever is inside."""
+"""A frozen bank without its ops gives the same vectors, to the bit where no product of matrices makes them."""
 
 from __future__ import annotations
 
@@ -34,20 +34,31 @@ def bags(ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return values, offsets, torch.rand(len(values), generator=draw)
 
 
+def same(found: Tensor, wanted: Tensor, *, rounds: bool) -> bool:
+    """Whether they are the same to the bit, or to a few of the last ones where the method `rounds`.
+
+    The bank multiplies distinct ids, the plain one all of them: how many rows a product has decides, on some machines,
+    in which order it is summed.
+    """
+    if not rounds:
+        return torch.equal(found, wanted)
+    return found.shape == wanted.shape and torch.allclose(found, wanted, rtol=1e-4, atol=1e-6)
+
+
 def check(bank: Bank, ids: Tensor) -> None:
-    made = PlainBank(bank)
-    assert torch.equal(made(ids), bank(ids))
+    made, rounds = PlainBank(bank), any(group.method.traits.rounds for group in bank.groups)
+    assert same(made(ids), bank(ids), rounds=rounds)
     values, offsets, factors = bags(ids)
-    assert torch.equal(made(values, offsets), bank(values, offsets))
-    assert torch.equal(made(values, offsets, factors), bank(values, offsets, factors))
+    assert same(made(values, offsets), bank(values, offsets), rounds=rounds)
+    assert same(made(values, offsets, factors), bank(values, offsets, factors), rounds=rounds)
     for inputs in ((ids,), (values, offsets), (values, offsets, factors)):
-        assert torch.equal(made.pooled(*inputs), bank.pooled(*inputs))
+        assert same(made.pooled(*inputs), bank.pooled(*inputs), rounds=rounds)
 
 
 @pytest.mark.parametrize(
     ("method", "storage"), [(name, storage) for name in METHODS.names() for storage in storages_of(METHODS.get(name))]
 )
-def test_the_same_bits_for_every_method_and_storage(method: str, storage: str) -> None:
+def test_the_same_vectors_for_every_method_and_storage(method: str, storage: str) -> None:
     sizing, bank = frozen(method, storage=storage)
     check(bank, random_batch(sizing, 3).ids)
 

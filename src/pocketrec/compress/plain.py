@@ -1,7 +1,9 @@
 """PlainBank: a frozen bank in plain torch, which runs where pocketrec is not installed.
 
 It holds the same tensors and gives the same vectors, to the bit, without any op of ours: what `torch.export` needs to
-write a program that torch alone can load. It is slower than the bank; use it for nothing else.
+write a program that torch alone can load. Only vectors that products of matrices make (`Traits.rounds`) may differ in
+their last bits: all ids are multiplied here, the distinct ones there. It is slower than the bank; use it for nothing
+else.
 """
 
 from __future__ import annotations

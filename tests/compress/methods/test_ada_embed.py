@@ -40,12 +40,12 @@ def made(**options: object) -> Bank:
     return build(size(TABLES, budget, "ada_embed", optimizer=OptimizerSpec(name="adam"), **options), seed=0)
 
 
-def tell(bank: Bank, ids: list[int], step: int) -> None:
+def tell(bank: Bank, ids: list[int], step: int, *, importance: float = 1.0) -> None:
     group = bank.group_of("a")
     with torch.no_grad():
         group.method.after_step(
             group, step=step, ids=torch.tensor(ids), tables=torch.zeros(len(ids), dtype=torch.int64),
-            importance=torch.ones(len(ids)),
+            importance=torch.full((len(ids),), importance),
         )  # fmt: skip
 
 
@@ -77,24 +77,15 @@ def test_those_with_the_highest_scores_own_the_rows_and_begin_at_zero() -> None:
     assert not any(tensor.any() for tensor in bank.group_of("a").state())
 
 
-def tell_without_gradient(bank: Bank, ids: list[int], step: int) -> None:
-    group = bank.group_of("a")
-    with torch.no_grad():
-        group.method.after_step(
-            group, step=step, ids=torch.tensor(ids), tables=torch.zeros(len(ids), dtype=torch.int64),
-            importance=torch.zeros(len(ids)),
-        )  # fmt: skip
-
-
 def test_where_zero_vectors_have_no_gradient_frequent_ids_begin_with_drawn_rows() -> None:
     bank = made(every=100, change=0.0)
-    tell_without_gradient(bank, [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7], step=1)
+    tell(bank, [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7], step=1, importance=0.0)
     assert owners(bank) == [1, 2, 3, 4, 5, 6]
     hot = bank.tensors()["0.hot"]
     assert (hot != 0).all()
     assert hot.abs().max() <= HOT**-0.5
     before = hot.clone()
-    tell_without_gradient(bank, [7, 8, 9], step=2)
+    tell(bank, [7, 8, 9], step=2, importance=0.0)
     assert owners(bank) == [1, 2, 3, 4, 5, 6], "they have something to learn from now"
     assert torch.equal(hot, before)
 

@@ -14,9 +14,8 @@ Bytes: rows x stored row of a table's width, or, where that is less, rows left x
 Use when: tables need different widths for reasons that their sizes do not tell, many ids are never needed, and there
     are validation rows enough to tell candidates apart.
 Did not help when: measured: .006 and .005 of AUC behind full tables at 2x and 10x of the Criteo sample, .009 and .034
-    on Frappe (docs/which_method.md). By arithmetic: a floor of one number per id, and up to 601 passes over the
-    validation rows (`score_rows` takes the first of them). Figures on validation rows flatter it, for they chose the
-    widths, and a refit has no rows to score on.
+    on Frappe (docs/which_method.md). A floor of one number per id, and up to 601 passes over the validation rows
+    (`score_rows` takes the first of them), whose figures then flatter it; a refit has no rows to score on.
 """
 
 from __future__ import annotations
