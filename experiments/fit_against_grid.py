@@ -84,7 +84,7 @@ def fitted_budgets(data: StudyData, budgets: tuple[Any, ...]) -> tuple[Any, ...]
 
 def folder_of(data: str, budget: str) -> Path:
     """Of the findings at one budget."""
-    return HERE / "results" / "fit_against_grid" / f"{data.split()[0]}_{budget}"
+    return HERE / "results" / "fit_against_grid" / f"{data.split()[0].strip(',')}_{budget}"
 
 
 def keep(found: Fit, data: StudyData, budget: str, folder: Path) -> None:
