@@ -2,7 +2,7 @@
 
     python experiments/fit_against_grid.py fit --data ../shared/data [--only Criteo]
     pocketrec bench experiments/fit_against_grid.toml --data ../shared/data
-    python experiments/fit_against_grid.py compare
+    python experiments/fit_against_grid.py compare --data ../shared/data
 
 The first runs `fit` at every budget of real.toml but 2x (Frappe: at all), keeps its findings in
 results/fit_against_grid/, and writes fit_against_grid.toml: per data set and budget what fit chose, and the best cell

@@ -230,6 +230,19 @@ def test_trials_cells_and_further_seeds_with_real_cells(
     assert sorted(r.seed for r in found) == [0, 0, 1]
 
 
+@pytest.mark.slow
+def test_a_cell_of_several_methods_runs_once(planted: Callable[..., Path], study_cache: Path, tmp_path: Path) -> None:
+    parts = (
+        '[{ tables = ["C1"], method = "hash_rows", bytes = 200 }, { tables = ["C2"], method = "robe", bytes = 200 }]'
+    )
+    cell = f'[[cells]]\nmethod = "mixed"\nbudget = "1x"\n"options.parts" = {parts}\n'
+    study = read_study(planted(cell, methods="[]", seeds="[0]"))
+    Runner(study, settings(tmp_path, cache=study_cache), start=Job).run()
+    (line,) = lines(tmp_path)
+    assert (line.method, line.skipped, line.failed) == ("mixed", None, False)
+    assert line.promised_bytes == line.held_bytes == line.file_bytes
+
+
 def bench(study: Path, cache: Path, *words: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", "from pocketrec.cli import main; main()", "bench", study.name, "--cache",
                str(cache), "--memory", "4GiB", *words]  # fmt: skip

@@ -42,11 +42,12 @@ def result_of(
     known = {"commit": f"version {version('pocketrec')}", "data": ", ".join(config.data), **identity}
     metrics, groups = test
     exact = outcome.model.bank.sizing  # less than was promised, if a method settled on less
+    method = of(config.method, config.options)
     result = Result(
-        **known, model=config.model.name, method=promised.method, budget=str(config.budget),
+        **known, model=config.model.name, method=method.name, budget=str(config.budget),
         budget_bytes=promised.budget_bytes, seed=config.seed,
         options={k: v for k, v in config.options.items() if k != "storage"},
-        storage=of(config.method, config.options).storage, serving_precision=config.serving_precision,
+        storage=method.storage, serving_precision=config.serving_precision,
         promised_bytes=exact.serve_bytes,
         held_bytes=served.bank.held_bytes(), file_bytes=file_bytes,
         train_bytes=max(sizing.train_bytes for _, sizing in stages(promised)),
