@@ -221,8 +221,9 @@ def test_no_file_names_a_path_of_one_machine() -> None:
 
 def test_no_file_is_a_pickle_or_large() -> None:
     def most(path: Path) -> int:
-        """A study of every method on three data sets has a thousand lines of results."""
-        return 8 << 20 if path.parent == ROOT / "experiments" / "results" else 1 << 20
+        """A study of every method on three data sets has a thousand lines, and a page that shows them all."""
+        shows_all = path.parent == ROOT / "experiments" / "results" or path == ROOT / "docs" / "real.html"
+        return 10 << 20 if shows_all else 1 << 20
 
     wrong = [
         path

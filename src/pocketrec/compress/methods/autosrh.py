@@ -16,9 +16,10 @@ Bytes: per number that is kept 3 or 4, its place and its value in float16, which
 Use when: training may take the memory of all rows, and serving may not; there are validation rows, and rare ids need
     other dimensions than frequent ones. At 2x of Frappe it is level with full tables.
 Did not help when: second epochs overfit, as on the Criteo sample: .006 of AUC behind full tables at 2x and 10x, with
-    `rate` .01 and `retrain` "inherit". On Frappe .014 at 10x, where coded loses .001 (docs/which_method.md). By
-    arithmetic: a step of alpha is .001 in the mean, so that a search of fewer than a thousand steps cannot bring it
-    from 1 to 0. Validation rows move alpha, so that figures on them flatter it, and a refit has no rows to search on.
+    `rate` .01 and `retrain` "inherit". On Frappe .014 at 10x, where coded loses .001; on KuaiRand .010
+    (docs/which_method.md). By arithmetic: a step of alpha is .001 in the mean, so that a search of fewer than a
+    thousand steps cannot bring it from 1 to 0. Validation rows move alpha, so that figures on them flatter it, and a
+    refit has no rows to search on.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ Bytes: pages kept x rows of a page x stored row + 4 per page for the map; the la
 Use when: memory for training is there, serving must be small, and ids that stand together (in order of frequency, or of
     a catalogue) have rows that hardly moved: such pages are all alike. Or a dense model is there (from_dense).
 Did not help when: measured: at every budget of the Criteo sample .012 to .024 of AUC behind full tables, of Frappe .013
-    to .15 (docs/which_method.md); at 2x of Criteo its pages are best left as they are found, for training them again
-    only overfits. A page is all or nothing, so frequent ids keep their rows only where whole pages of them differ from
-    all others; with few pages left, ids share rows by their number modulo the rows of a page.
+    to .15, of KuaiRand .028 to .033 (docs/which_method.md); at 2x of Criteo its pages are best left as they are found,
+    for training them again only overfits. A page is all or nothing, so frequent ids keep their rows only where whole
+    pages of them differ from all others; with few pages left, ids share rows by their number modulo the rows of a page.
 """
 
 from __future__ import annotations
