@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from pocketrec.bench.cells import Cell, CellMaker, Key
+from pocketrec.bench.cells import Cell, CellMaker, Key, key_of
 from pocketrec.bench.claims import Claims
 from pocketrec.bench.hparams import check_tensorboard
 from pocketrec.bench.jobs import Job, Outcome
@@ -267,6 +267,7 @@ class Runner:
         return cell.not_run(outcome.failed or "It failed.", identity, budget_bytes=budget_bytes, failed=True)
 
     def _write(self, cell: Cell, line: Result, claims: Claims) -> None:
+        assert key_of(line, named_data=True)[1:] == cell.key[1:], "the cell would run again and again"
         append_result(self.results if cell.trial is None else self._trials_file, line)
         claims.give_back(cell.key)
         self._watching.ended(cell, line, self._tally())
