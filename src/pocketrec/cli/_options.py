@@ -28,8 +28,9 @@ Storage = Annotated[
     str | None,
     typer.Option(
         "--storage", show_default="the method's own", autocompletion=_complete.storages,
-        help="float32, float16, bfloat16, int8 or int4; float16, bfloat16 and int8 also with _trained at the end: "
-        "kept so while training, too.",
+        help="float32, or rounded when training is over: float16, bfloat16, int16, int8, int4; kept so while training, "
+        "too: the same but int4 with _trained at the end, and alpt; read so while training: int4_qat, int4_table, lsq, "
+        "lsq8. The page of each method says which it takes.",
     ),
 ]  # fmt: skip
 Option = Annotated[

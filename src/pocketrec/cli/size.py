@@ -165,7 +165,10 @@ def _read(path: Path) -> dict[str, int | None]:
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, yaml.YAMLError) as wrong:
-        raise OptionError(f"{path}: this is not YAML: {' '.join(str(wrong).split())}.") from wrong
+        raise OptionError(
+            f"{path}: this is not YAML: {' '.join(str(wrong).split())}. "
+            "Write one table per line as name: distinct ids; how many a log has, `pocketrec stats` says."
+        ) from wrong
     if not isinstance(found, dict) or not found:
         raise OptionError(f"{path}: write one table per line as name: distinct ids.")
     for name, n in found.items():
