@@ -23,12 +23,22 @@ FIGURES: dict[str, Callable[[Result], float | None]] = {
 }
 
 
+Runs = dict[str, dict[int, Result]]  # by storage and seed
+
+
 def main() -> None:
-    """Read and print."""
-    runs: dict[str, dict[int, Result]] = defaultdict(dict)
+    """Read, and print a table for each data set."""
+    by_data: dict[str, Runs] = defaultdict(lambda: defaultdict(dict))
     for path in sys.argv[1:]:
         for run in read_results(Path(path)):
-            runs[run.storage][run.seed] = run
+            by_data[run.data][run.storage][run.seed] = run
+    for data, runs in by_data.items():
+        sys.stdout.write(f"{data}\n\n")
+        _print(runs)
+        sys.stdout.write("\n")
+
+
+def _print(runs: Runs) -> None:
     base = runs.pop("float32")
     sys.stdout.write(f"| storage | {' | '.join(FIGURES)} |\n| {' | '.join(['---'] * (len(FIGURES) + 1))} |\n")
     plain = [f"{_mean([figure(run) for run in base.values()]):.5f}" for figure in FIGURES.values()]

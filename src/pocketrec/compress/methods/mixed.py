@@ -7,7 +7,8 @@ Bytes: those of the parts, each (or each of its tables) at most what it was give
 Use when: tables are unlike: ids in a table of a million users need other bytes than the seven days of a week, and one
     table must be exact whatever the others are.
 Did not help when: one method shares the bytes among all tables by counts (min_count, coded): parts with bytes of their
-    own cannot lend a byte to another part. Not measured yet.
+    own cannot lend a byte to another part. A mixture that `pocketrec fit` wrote for 2x of Frappe is .0017 of AUC behind
+    min_count in int8 on fresh seeds (docs/guides/fit.md).
 """
 
 from __future__ import annotations
