@@ -134,9 +134,8 @@ def best_of_grid(data: str, budget: str) -> dict[str, Any] | None:
         return None
     line = cells[max(figures, key=lambda key: statistics.mean(figures[key]))]
     options = {f"options.{k}": v for k, v in line.options.items() if k != "cell"}
-    own_name = str(line.method).split("+")[0]
-    entry = next(one for one in read_study(HERE / "real.toml").methods if one.name == own_name)
-    return {"method": own_name, **entry.values, **options, "options.storage": line.storage, **line.tuned}
+    entry = next(one for one in read_study(HERE / "real.toml").methods if one.name == line.method)
+    return {"method": line.method, **entry.values, **options, "options.storage": line.storage, **line.tuned}
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pocketrec.compress.plain import PlainBank
 from pocketrec.spec.budget import dense_float32_bytes
 from pocketrec.spec.sizing import Sizing
 from pocketrec.spec.table import TableSpec
-from pocketrec.testing.cases import random_batch, small_tables, storages_of, zipf_stats
+from pocketrec.testing.cases import random_batch, same_vectors, small_tables, storages_of, zipf_stats
 from pocketrec.testing.sets import some_data
 
 
@@ -34,25 +34,14 @@ def bags(ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return values, offsets, torch.rand(len(values), generator=draw)
 
 
-def same(found: Tensor, wanted: Tensor, *, rounds: bool) -> bool:
-    """Whether they are the same to the bit, or to a few of the last ones where the method `rounds`.
-
-    The bank multiplies distinct ids, the plain one all of them: how many rows a product has decides, on some machines,
-    in which order it is summed.
-    """
-    if not rounds:
-        return torch.equal(found, wanted)
-    return found.shape == wanted.shape and torch.allclose(found, wanted, rtol=1e-4, atol=1e-6)
-
-
 def check(bank: Bank, ids: Tensor) -> None:
     made, rounds = PlainBank(bank), any(group.method.traits.rounds for group in bank.groups)
-    assert same(made(ids), bank(ids), rounds=rounds)
+    assert same_vectors(made(ids), bank(ids), rounds=rounds)
     values, offsets, factors = bags(ids)
-    assert same(made(values, offsets), bank(values, offsets), rounds=rounds)
-    assert same(made(values, offsets, factors), bank(values, offsets, factors), rounds=rounds)
+    assert same_vectors(made(values, offsets), bank(values, offsets), rounds=rounds)
+    assert same_vectors(made(values, offsets, factors), bank(values, offsets, factors), rounds=rounds)
     for inputs in ((ids,), (values, offsets), (values, offsets, factors)):
-        assert same(made.pooled(*inputs), bank.pooled(*inputs), rounds=rounds)
+        assert same_vectors(made.pooled(*inputs), bank.pooled(*inputs), rounds=rounds)
 
 
 @pytest.mark.parametrize(

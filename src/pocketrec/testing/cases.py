@@ -30,6 +30,7 @@ __all__ = [
     "public_tables",
     "random_batch",
     "refusal",
+    "same_vectors",
     "small_tables",
     "storages_of",
     "zipf_stats",
@@ -143,6 +144,19 @@ def refusal(kind: type[Exception], call: Callable[[], object], text: str = "") -
     return found
 
 
+def same_vectors(found: Tensor, wanted: Tensor, *, rounds: bool) -> bool:
+    """Whether two float32 tensors are the same to the bit, or to a few of the last ones.
+
+    Args:
+        found, wanted: of one shape, or they are not the same.
+        rounds: whether products of matrices make them (`Traits.rounds`): how many rows a product has decides, on some
+            machines, in which order it is summed.
+    """
+    if not rounds:
+        return torch.equal(found, wanted)
+    return found.shape == wanted.shape and torch.allclose(found, wanted, rtol=1e-4, atol=1e-6)
+
+
 class Cases:
     """What every part of the method contract shares.
 
@@ -174,9 +188,7 @@ class Cases:
     @classmethod
     def same(cls, found: Tensor, wanted: Tensor) -> bool:
         """Whether they are the same to the bit, or to a few of the last ones where the method's traits say so."""
-        if cls.method.traits.rounds:
-            return found.shape == wanted.shape and torch.allclose(found, wanted, rtol=1e-4, atol=1e-6)
-        return torch.equal(found, wanted)
+        return same_vectors(found, wanted, rounds=cls.method.traits.rounds)
 
     @classmethod
     def spaces(cls, variant: Mapping[str, Any]) -> tuple[IdSpace, ...]:
